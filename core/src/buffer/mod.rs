@@ -1,0 +1,1 @@
+//! Memory for I/O: provided-buffer pools and aligned buffers.

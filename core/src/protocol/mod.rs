@@ -1,0 +1,1 @@
+//! Kafka's requests, responses and metadata records, both directions.

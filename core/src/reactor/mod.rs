@@ -1,0 +1,79 @@
+//! The executor of one shard, on a [`Driver`]: io_uring in production, a seeded simulation in tests.
+//!
+//! It never knows what bytes mean. Every use of time, randomness, files and sockets in core and server goes through it.
+//!
+//! Invariants:
+//! - An operation owns its buffer and its descriptor from submission until its last completion, whatever happens to
+//!   the future that waits for it ([`Op`] stays boxed in its slot; a dropped future only cancels it).
+//! - Nothing here is `Send`. Another thread reaches a reactor through a ring of `core::ring` and its doorbell.
+//! - One turn: reap completions, run the shard's poll hooks, run ready tasks, run what was deferred to the end of the
+//!   turn, submit everything with one system call. It sleeps only when nothing is ready.
+
+mod disk;
+mod op;
+
+pub use disk::{DirEntry, Disk, File, Handle, OpenMode, read_file, replace_file};
+pub use op::{Completion, Op, Parts, Token};
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// Monotonic time: nanoseconds since an origin that the driver chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(pub u64);
+
+/// How long a turn may wait for a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Submit and reap only.
+    No,
+    /// Sleep until a completion, a ring of the doorbell or this instant.
+    Until(Instant),
+    /// Sleep until a completion or a ring of the doorbell.
+    Forever,
+}
+
+/// Wakes a sleeping driver from another thread. Cheap to clone; safe to call at any time, also after the driver is gone.
+pub trait Wake: Send + Sync {
+    /// Makes the current or the next sleep of the driver end.
+    fn wake(&self);
+}
+
+/// What a shard needs of the machine. Calls are from the shard's own thread.
+pub trait Driver {
+    /// Monotonic time, read once per turn by the executor.
+    fn now(&self) -> Instant;
+    /// Milliseconds since 1970 UTC.
+    fn wall_clock_ms(&self) -> i64;
+    /// Random bits: from the system, or from the seed.
+    fn random_u64(&mut self) -> u64;
+    /// The file system.
+    fn disk(&self) -> Rc<dyn Disk>;
+
+    /// Starts an operation. `op` does not move and lives until its last completion was reported.
+    /// A full submission queue is the driver's business (it submits and goes on).
+    fn submit(&mut self, token: Token, op: &mut Op);
+    /// Asks for an early end. The operation still completes, with `ECANCELED` or with its result.
+    fn cancel(&mut self, token: Token);
+    /// Submits what is queued, waits at most `wait`, and appends what has completed.
+    /// An error here means that the driver itself is broken: the shard stops.
+    fn turn(&mut self, wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()>;
+    /// A handle that ends this driver's sleep, for the doorbell.
+    fn waker(&self) -> std::sync::Arc<dyn Wake>;
+
+    /// A listening TCP socket (no SO_REUSEPORT; SO_REUSEADDR set). Blocking, at start only.
+    fn listen(&mut self, address: SocketAddr) -> io::Result<Handle>;
+    /// The address a socket is bound to.
+    fn local_address(&self, socket: Handle) -> io::Result<SocketAddr>;
+    /// A new TCP socket of the family of `peer`, to be connected by [`Op::Connect`].
+    fn socket(&mut self, peer: SocketAddr) -> io::Result<Handle>;
+    /// Turns Nagle's algorithm off, as every Kafka peer does.
+    fn set_nodelay(&mut self, socket: Handle) -> io::Result<()>;
+    /// Non-blocking `sendfile(2)`: page cache to socket, returns the bytes sent. `WouldBlock`: poll with [`Op::PollWritable`].
+    fn sendfile(&mut self, socket: Handle, file: Handle, position: u64, len: usize) -> io::Result<usize>;
+    /// Ends both directions, so that the peer sees the end and operations in flight complete.
+    fn shutdown(&mut self, socket: Handle);
+    /// Closes a socket.
+    fn close_socket(&mut self, socket: Handle);
+}

@@ -1,0 +1,1 @@
+//! Primitive encodings of Kafka's protocol, both directions, bounded.
