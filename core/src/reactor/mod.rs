@@ -4,7 +4,7 @@
 //!
 //! Invariants:
 //! - An operation owns its buffer and its descriptor from submission until its last completion, whatever happens to
-//!   the future that waits for it ([`Op`] stays boxed in its slot; a dropped future only cancels it).
+//!   the future that waits for it (the driver owns the [`Op`]; a dropped future only cancels it).
 //! - Nothing here is `Send`. Another thread reaches a reactor through a ring of `core::ring` and its doorbell.
 //! - One turn: reap completions, run the shard's poll hooks, run ready tasks, run what was deferred to the end of the
 //!   turn, submit everything with one system call. It sleeps only when nothing is ready.
@@ -51,9 +51,9 @@ pub trait Driver {
     /// The file system.
     fn disk(&self) -> Rc<dyn Disk>;
 
-    /// Starts an operation. `op` does not move and lives until its last completion was reported.
-    /// A full submission queue is the driver's business (it submits and goes on).
-    fn submit(&mut self, token: Token, op: &mut Op);
+    /// Starts an operation. The driver owns `op`, with its buffer and file, until it hands it back in the last
+    /// completion ([`Completion::op`]). A full submission queue is the driver's business (it submits and goes on).
+    fn submit(&mut self, token: Token, op: Op);
     /// Asks for an early end. The operation still completes, with `ECANCELED` or with its result.
     fn cancel(&mut self, token: Token);
     /// Submits what is queued, waits at most `wait`, and appends what has completed.

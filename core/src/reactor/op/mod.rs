@@ -118,4 +118,6 @@ pub struct Completion {
     pub bytes: Bytes,
     /// More completions of this operation follow.
     pub more: bool,
+    /// The operation with its buffer and file, handed back: present exactly when `more` is false.
+    pub op: Option<Op>,
 }
