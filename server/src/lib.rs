@@ -1,0 +1,8 @@
+//! The broker as a library, so that tests and the simulator run the same code as the program `ringlog`.
+//!
+//! Who may import whom is a table in `docs/ARCHITECTURE.md`; a module uses only those above it there.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+pub mod metadata;
