@@ -6,14 +6,22 @@
 //! - An operation owns its buffer and its descriptor from submission until its last completion, whatever happens to
 //!   the future that waits for it (the driver owns the [`Op`]; a dropped future only cancels it).
 //! - Nothing here is `Send`. Another thread reaches a reactor through a ring of `core::ring` and its doorbell.
-//! - One turn: reap completions, run the shard's poll hooks, run ready tasks, run what was deferred to the end of the
-//!   turn, submit everything with one system call. It sleeps only when nothing is ready.
+//! - One turn: run ready tasks, run what was deferred to the end of the turn, submit everything and reap completions
+//!   with one system call. It sleeps only when nothing is ready. A shard looks at its rings between two turns.
 
 mod disk;
+mod executor;
+mod file_ops;
 mod op;
+mod slots;
+mod socket;
+mod task;
+mod timer;
 
 pub use disk::{DirEntry, Disk, File, Handle, OpenMode, read_file, replace_file};
+pub use executor::{Reactor, Sleep};
 pub use op::{Completion, Op, Parts, Token};
+pub use socket::{Listener, Socket, SocketHandle};
 
 use std::io;
 use std::net::SocketAddr;
