@@ -1,0 +1,179 @@
+//! Reads all partitions of a fetch within its bounds and, while there is too little, waits for any of them to grow.
+//!
+//! Invariants:
+//! - Record bytes read at one time are bounded by the fetch's `max_bytes` plus one batch.
+//! - A wait ends with new records, the deadline or the connection, and then leaves no watch behind. It never polls.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use ringlog_core::reactor::{Instant, Reactor};
+
+use crate::handlers::gather::Gather;
+use crate::net::Responder;
+use crate::partition::{
+    PartitionError, PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, Router, TopicPartition, WatchRequest,
+};
+
+/// One partition of a fetch: where it is, or why it cannot be read.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Owner and name.
+    pub place: Result<(u16, TopicPartition), PartitionError>,
+    /// What to read; its `at_least_one_batch` is decided here.
+    pub read: ReadRequest,
+}
+
+/// When a fetch is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Answer at once from this many bytes on.
+    pub min_bytes: usize,
+    /// Stop reading at this many bytes.
+    pub max_bytes: usize,
+    /// Answer with whatever there is at this time.
+    pub deadline: Instant,
+}
+
+/// The outcome for each target, in order.
+pub type Outcomes = Vec<Result<ReadOutcome, PartitionError>>;
+
+/// Reads until the bounds are met.
+pub async fn fetch(
+    reactor: &Reactor,
+    router: &Router,
+    targets: &[Target],
+    bounds: Bounds,
+    responder: &Responder,
+) -> Outcomes {
+    loop {
+        let outcomes = collect(router, targets, bounds.max_bytes).await;
+        let bytes: usize = outcomes.iter().flatten().map(record_bytes).sum();
+        let failed = outcomes.iter().any(Result::is_err);
+        let due = bytes >= bounds.min_bytes || failed || reactor.now() >= bounds.deadline;
+        if due || targets.is_empty() || responder.is_closed() {
+            return outcomes;
+        }
+        Growth::watch(router, targets, &outcomes).wait(reactor, bounds.deadline, responder).await;
+    }
+}
+
+/// Bytes of records in an outcome.
+pub fn record_bytes(outcome: &ReadOutcome) -> usize {
+    outcome.records.iter().map(Bytes::len).sum()
+}
+
+/// Reads each target once, in order, as many at a time as the bound allows.
+async fn collect(router: &Router, targets: &[Target], max_bytes: usize) -> Outcomes {
+    let mut outcomes = Outcomes::with_capacity(targets.len());
+    let mut left = max_bytes;
+    let mut found = false;
+    while outcomes.len() < targets.len() {
+        let rest = &targets[outcomes.len()..];
+        let mut asked = 0;
+        let mut count = 0;
+        while count < rest.len() && (count == 0 || asked + rest[count].read.max_bytes <= left) {
+            asked += rest[count].read.max_bytes;
+            count += 1;
+        }
+        let wave = Gather::new(count);
+        for (at, target) in rest[..count].iter().enumerate() {
+            read(router, target, left, !found, &wave, at);
+        }
+        for outcome in wave.all().await {
+            if let Ok(outcome) = &outcome {
+                left = left.saturating_sub(record_bytes(outcome));
+                found |= !outcome.records.is_empty();
+            }
+            outcomes.push(outcome);
+        }
+    }
+    outcomes
+}
+
+fn read(
+    router: &Router,
+    target: &Target,
+    left: usize,
+    at_least_one_batch: bool,
+    wave: &Gather<Result<ReadOutcome, PartitionError>>,
+    at: usize,
+) {
+    match &target.place {
+        Err(error) => wave.put(at, Err(error.clone())),
+        Ok((owner, partition)) => {
+            let request = ReadRequest { max_bytes: target.read.max_bytes.min(left), at_least_one_batch, ..target.read };
+            let wave = wave.clone();
+            let reply = Box::new(move |reply| {
+                let PartitionReply::Read(outcome) = reply else { unreachable!("a read is answered by a read") };
+                wave.put(at, outcome);
+            });
+            router.request(*owner, *partition, PartitionRequest::Read(request), reply);
+        }
+    }
+}
+
+/// Watches on all partitions of a fetch; ended when dropped.
+struct Growth<'a> {
+    router: &'a Router,
+    watches: Vec<(u16, TopicPartition, u64)>,
+    signal: Rc<Signal>,
+}
+
+#[derive(Default)]
+struct Signal {
+    fired: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl<'a> Growth<'a> {
+    fn watch(router: &'a Router, targets: &[Target], outcomes: &Outcomes) -> Self {
+        let mut growth = Self { router, watches: Vec::with_capacity(targets.len()), signal: Rc::default() };
+        for (target, outcome) in targets.iter().zip(outcomes) {
+            let (Ok((owner, partition)), Ok(outcome)) = (&target.place, outcome) else { continue };
+            let watch = router.new_watch();
+            let request = PartitionRequest::Watch(WatchRequest { high_watermark: outcome.high_watermark, watch });
+            growth.watches.push((*owner, *partition, watch));
+            let signal = Rc::clone(&growth.signal);
+            router.request(*owner, *partition, request, Box::new(move |_| signal.fire()));
+        }
+        growth
+    }
+
+    async fn wait(self, reactor: &Reactor, deadline: Instant, responder: &Responder) {
+        let mut timeout = pin!(reactor.sleep_until(deadline));
+        let mut closed = pin!(responder.closed());
+        poll_fn(|context| {
+            let done = self.signal.fired.get()
+                || timeout.as_mut().poll(context).is_ready()
+                || closed.as_mut().poll(context).is_ready();
+            if done {
+                return Poll::Ready(());
+            }
+            self.signal.waker.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Drop for Growth<'_> {
+    fn drop(&mut self) {
+        for (owner, partition, watch) in self.watches.drain(..) {
+            self.router.request(owner, partition, PartitionRequest::Unwatch(watch), Box::new(|_| {}));
+        }
+    }
+}
+
+impl Signal {
+    fn fire(&self) {
+        self.fired.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

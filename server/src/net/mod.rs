@@ -1,0 +1,14 @@
+//! Sockets and frames: accepts connections, cuts frames out of what arrives, answers in request order.
+//!
+//! It never knows what an API does: each frame goes to the function that `broker` passed in, and the answer comes back
+//! through a [`Responder`].
+
+mod connection;
+mod frame_pool;
+mod framing;
+mod listener;
+
+pub use connection::{Connection, ConnectionLimits, FrameHandler, Responder};
+pub use frame_pool::FramePool;
+pub use framing::{FrameError, Framing};
+pub use listener::accept_loop;

@@ -1,0 +1,173 @@
+//! What is asked of a partition, and the answers. All of it is `Send`, so that it can cross the mesh to the shard that
+//! owns the partition; record bytes move, they are not copied.
+
+use bytes::Bytes;
+use ringlog_core::log::AppendError;
+use ringlog_core::reactor::Parts;
+use uuid::Uuid;
+
+/// Names a partition for as long as its topic lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// Never reused.
+    pub topic_id: Uuid,
+    /// From 0.
+    pub partition_index: i32,
+}
+
+/// Where a batch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppendOutcome {
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// The broker's time for LogAppendTime, else -1.
+    pub log_append_time_ms: i64,
+    /// First offset still readable (inclusive).
+    pub log_start_offset: i64,
+}
+
+/// A read from `offset` on.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRequest {
+    /// First offset wanted (inclusive).
+    pub offset: i64,
+    /// Bound in bytes.
+    pub max_bytes: usize,
+    /// Return one whole batch even if it is larger.
+    pub at_least_one_batch: bool,
+    /// What the reader believes to be the leader epoch, -1 for nothing.
+    pub current_leader_epoch: i32,
+}
+
+/// What was read.
+#[derive(Debug, Clone)]
+pub struct ReadOutcome {
+    /// Whole batches.
+    pub records: Parts,
+    /// End of what consumers may read (exclusive).
+    pub high_watermark: i64,
+    /// First offset still readable (inclusive).
+    pub log_start_offset: i64,
+}
+
+/// Asks to be told when the high watermark passes an offset.
+#[derive(Debug, Clone, Copy)]
+pub struct WatchRequest {
+    /// Fires when the high watermark is greater, at once if it is already.
+    pub high_watermark: i64,
+    /// Names the watch for its end; unique per partition.
+    pub watch: u64,
+}
+
+/// A question of ListOffsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetQuery {
+    /// -1: the high watermark (without transactions also the last stable offset).
+    Latest,
+    /// -2 and -4: the log start offset.
+    Earliest,
+    /// -3: the record with the largest timestamp.
+    MaxTimestamp,
+    /// The first record at or after this time in milliseconds.
+    AtOrAfter(i64),
+}
+
+/// One question with the epoch it was asked in.
+#[derive(Debug, Clone, Copy)]
+pub struct OffsetRequest {
+    /// What is asked.
+    pub query: OffsetQuery,
+    /// What the asker believes to be the leader epoch, -1 for nothing.
+    pub current_leader_epoch: i32,
+}
+
+/// The answer: offset and timestamp are -1 when no record fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetOutcome {
+    /// The offset.
+    pub offset: i64,
+    /// The record's timestamp; -1 for `Latest` and `Earliest`.
+    pub timestamp_ms: i64,
+    /// Leader epoch of the offset.
+    pub leader_epoch: i32,
+}
+
+/// Why a partition did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PartitionError {
+    /// This shard holds no such partition: deleted, or not created yet.
+    #[error("no such partition")]
+    Unknown,
+    /// The request's leader epoch is older than the partition's.
+    #[error("leader epoch is fenced")]
+    FencedLeaderEpoch,
+    /// The request's leader epoch is newer than the partition's.
+    #[error("leader epoch is not known here")]
+    UnknownLeaderEpoch,
+    /// The offset lies before the log start or behind the high watermark.
+    #[error("offset out of range")]
+    OffsetOutOfRange {
+        /// First readable offset.
+        log_start_offset: i64,
+        /// End of what consumers may read.
+        high_watermark: i64,
+    },
+    /// The batch was refused.
+    #[error("append refused: {0:?}")]
+    Append(AppendError),
+    /// The log cannot be read or written.
+    #[error("storage error")]
+    Storage,
+    /// More waits than the partition takes.
+    #[error("partition does not take more requests")]
+    Busy,
+}
+
+/// A request to a partition.
+#[derive(Debug)]
+pub enum PartitionRequest {
+    /// Append one validated batch as the producer sent it.
+    Append(Bytes),
+    /// Read.
+    Read(ReadRequest),
+    /// Watch the high watermark.
+    Watch(WatchRequest),
+    /// End a watch: it is answered now if it did not fire before. Has no reply of its own.
+    Unwatch(u64),
+    /// Look an offset up.
+    Offset(OffsetRequest),
+}
+
+/// The reply, of the same kind.
+#[derive(Debug)]
+pub enum PartitionReply {
+    /// To Append: durable by the topic's class.
+    Append(Result<AppendOutcome, PartitionError>),
+    /// To Read.
+    Read(Result<ReadOutcome, PartitionError>),
+    /// To Watch: it fired, or the partition is gone.
+    Watch,
+    /// To Offset.
+    Offset(Result<OffsetOutcome, PartitionError>),
+}
+
+/// A request or a reply on the mesh.
+#[derive(Debug)]
+pub enum PartitionMessage {
+    /// For a partition of the receiver.
+    Request {
+        /// Echoed in the reply.
+        call: u32,
+        /// Which partition.
+        partition: TopicPartition,
+        /// What to do.
+        request: PartitionRequest,
+    },
+    /// The answer to a request of the receiver.
+    Reply {
+        /// As in the request.
+        call: u32,
+        /// The answer.
+        reply: PartitionReply,
+    },
+}

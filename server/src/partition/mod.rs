@@ -1,0 +1,14 @@
+//! The partitions of one shard: appends, reads up to the high watermark, and those who wait for either.
+//!
+//! It knows neither connections nor other shards' partitions; [`Router`] reaches those over the mesh.
+
+mod messages;
+mod partitions;
+mod router;
+
+pub use messages::{
+    AppendOutcome, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionMessage, PartitionReply,
+    PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
+};
+pub use partitions::{Partitions, Reply};
+pub use router::Router;

@@ -1,0 +1,332 @@
+//! All partitions of one shard, over its [`LogStore`].
+//!
+//! Invariants:
+//! - Each reply is called exactly once, never while anything here is borrowed.
+//! - The high watermark is the acked end of the log and never moves back; a read never passes it.
+//! - Waits are bounded per partition (`WAITS_MAX`); one more is answered `Busy`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use ringlog_core::log::{LogKey, LogSpec, LogStore, ReadResult, StoreError};
+use ringlog_core::reactor::Reactor;
+
+use super::{
+    AppendOutcome, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionReply, PartitionRequest,
+    ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
+};
+
+/// Appends that wait for their ack, and as many watches, per partition.
+const WAITS_MAX: usize = 100_000;
+
+/// Gets the answer of one request, once.
+pub type Reply = Box<dyn FnOnce(PartitionReply)>;
+
+/// The partitions of one shard; clones are the same ones.
+#[derive(Clone)]
+pub struct Partitions(Rc<Inner>);
+
+struct Inner {
+    reactor: Reactor,
+    store: RefCell<LogStore>,
+    table: RefCell<Table>,
+    /// The end of this turn will flush.
+    flush_due: Cell<bool>,
+    acked: RefCell<Vec<(LogKey, i64)>>,
+}
+
+#[derive(Default)]
+struct Table {
+    keys: ahash::HashMap<TopicPartition, LogKey>,
+    /// By `LogKey`.
+    partitions: Vec<Option<Partition>>,
+}
+
+struct Partition {
+    leader_epoch: i32,
+    high_watermark: i64,
+    /// Appends in offset order, each until the high watermark reaches its end.
+    appends: VecDeque<AppendWait>,
+    watches: Vec<Watch>,
+}
+
+struct AppendWait {
+    end_offset: i64,
+    outcome: AppendOutcome,
+    reply: Reply,
+}
+
+struct Watch {
+    high_watermark: i64,
+    watch: u64,
+    reply: Reply,
+}
+
+impl Partitions {
+    /// No partitions yet.
+    pub fn new(reactor: Reactor, store: LogStore) -> Self {
+        let partitions = Self(Rc::new(Inner {
+            reactor,
+            store: RefCell::new(store),
+            table: RefCell::default(),
+            flush_due: Cell::new(false),
+            acked: RefCell::default(),
+        }));
+        let acknowledging = Rc::downgrade(&partitions.0);
+        partitions.0.store.borrow_mut().set_on_acked(Rc::new(move || {
+            if let Some(inner) = acknowledging.upgrade() {
+                Self(inner).schedule_flush();
+            }
+        }));
+        partitions
+    }
+
+    /// Opens or creates a partition that this shard leads.
+    pub fn create(&self, name: TopicPartition, leader_epoch: i32, spec: LogSpec) -> Result<(), StoreError> {
+        let mut store = self.0.store.borrow_mut();
+        let key = store.create(spec)?;
+        let high_watermark = store.acked_end_offset(key);
+        let mut table = self.0.table.borrow_mut();
+        let at = key.0 as usize;
+        if table.partitions.len() <= at {
+            table.partitions.resize_with(at + 1, || None);
+        }
+        table.partitions[at] =
+            Some(Partition { leader_epoch, high_watermark, appends: VecDeque::new(), watches: Vec::new() });
+        table.keys.insert(name, key);
+        Ok(())
+    }
+
+    /// Removes a partition with its data. Those who wait are answered `Unknown`.
+    pub fn remove(&self, name: TopicPartition) -> Result<(), StoreError> {
+        let Some((key, partition)) = self.0.table.borrow_mut().take(name) else { return Ok(()) };
+        let removed = self.0.store.borrow_mut().remove(key);
+        for wait in partition.appends {
+            (wait.reply)(PartitionReply::Append(Err(PartitionError::Unknown)));
+        }
+        for watch in partition.watches {
+            (watch.reply)(PartitionReply::Watch);
+        }
+        removed
+    }
+
+    /// Does what is asked of one partition; `reply` may be called before this returns.
+    pub fn request(&self, name: TopicPartition, request: PartitionRequest, reply: Reply) {
+        match request {
+            PartitionRequest::Append(batch) => self.append(name, batch, reply),
+            PartitionRequest::Read(read) => self.read(name, read, reply),
+            PartitionRequest::Watch(watch) => self.watch(name, watch, reply),
+            PartitionRequest::Unwatch(watch) => self.unwatch(name, watch),
+            PartitionRequest::Offset(offset) => reply(PartitionReply::Offset(self.offset(name, offset))),
+        }
+    }
+
+    /// Clean stop: everything acked and synced. No request may follow.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.flush();
+        let inner = Rc::into_inner(self.0).expect("nothing uses the partitions of a stopped shard");
+        inner.store.into_inner().close()
+    }
+
+    fn append(&self, name: TopicPartition, batch: Bytes, reply: Reply) {
+        match self.append_to_log(name, batch) {
+            Err(error) => reply(PartitionReply::Append(Err(error))),
+            Ok((key, end_offset, outcome)) => {
+                let mut table = self.0.table.borrow_mut();
+                let partition = table.partitions[key.0 as usize].as_mut().expect("looked up in this call");
+                if end_offset <= partition.high_watermark {
+                    drop(table);
+                    return reply(PartitionReply::Append(Ok(outcome)));
+                }
+                let at = partition.appends.partition_point(|wait| wait.end_offset <= end_offset);
+                partition.appends.insert(at, AppendWait { end_offset, outcome, reply });
+                drop(table);
+                self.schedule_flush();
+            }
+        }
+    }
+
+    fn append_to_log(&self, name: TopicPartition, batch: Bytes) -> Result<(LogKey, i64, AppendOutcome), PartitionError> {
+        let (key, leader_epoch) = {
+            let table = self.0.table.borrow();
+            let (key, partition) = table.find(name)?;
+            if partition.appends.len() >= WAITS_MAX {
+                return Err(PartitionError::Busy);
+            }
+            (key, partition.leader_epoch)
+        };
+        let appended = self.0.store.borrow_mut().append(key, batch, leader_epoch).map_err(PartitionError::Append)?;
+        let outcome = AppendOutcome {
+            base_offset: appended.base_offset,
+            log_append_time_ms: appended.log_append_time_ms,
+            log_start_offset: appended.log_start_offset,
+        };
+        Ok((key, appended.last_offset + 1, outcome))
+    }
+
+    fn read(&self, name: TopicPartition, request: ReadRequest, reply: Reply) {
+        let outcome = match self.start_read(name, request) {
+            Err(error) => Err(error),
+            Ok((ReadResult::Ready(records), high_watermark, log_start_offset)) => {
+                Ok(ReadOutcome { records, high_watermark, log_start_offset })
+            }
+            Ok((ReadResult::Cold(reading), high_watermark, log_start_offset)) => {
+                self.0.reactor.spawn(async move {
+                    let outcome = match reading.await {
+                        Ok(records) => Ok(ReadOutcome { records, high_watermark, log_start_offset }),
+                        Err(error) => {
+                            tracing::error!(%error, "read failed");
+                            Err(PartitionError::Storage)
+                        }
+                    };
+                    reply(PartitionReply::Read(outcome));
+                });
+                return;
+            }
+        };
+        reply(PartitionReply::Read(outcome));
+    }
+
+    fn start_read(&self, name: TopicPartition, request: ReadRequest) -> Result<(ReadResult, i64, i64), PartitionError> {
+        let table = self.0.table.borrow();
+        let (key, partition) = table.find(name)?;
+        partition.check_leader_epoch(request.current_leader_epoch)?;
+        let high_watermark = partition.high_watermark;
+        let mut store = self.0.store.borrow_mut();
+        let log_start_offset = store.log_start_offset(key);
+        if request.offset < log_start_offset || request.offset > store.log_end_offset(key) {
+            return Err(PartitionError::OffsetOutOfRange { log_start_offset, high_watermark });
+        }
+        if request.offset >= high_watermark || request.max_bytes == 0 && !request.at_least_one_batch {
+            return Ok((ReadResult::Ready(Default::default()), high_watermark, log_start_offset));
+        }
+        let read = store.read(key, request.offset, high_watermark, request.max_bytes, request.at_least_one_batch);
+        let read = read.map_err(|error| {
+            tracing::error!(%error, "read failed");
+            PartitionError::Storage
+        })?;
+        Ok((read, high_watermark, log_start_offset))
+    }
+
+    fn watch(&self, name: TopicPartition, request: WatchRequest, reply: Reply) {
+        let mut table = self.0.table.borrow_mut();
+        if let Ok(partition) = table.find_mut(name)
+            && partition.high_watermark <= request.high_watermark
+            && partition.watches.len() < WAITS_MAX
+        {
+            let WatchRequest { high_watermark, watch } = request;
+            partition.watches.push(Watch { high_watermark, watch, reply });
+            return;
+        }
+        drop(table);
+        reply(PartitionReply::Watch);
+    }
+
+    fn unwatch(&self, name: TopicPartition, watch: u64) {
+        let ended = self.0.table.borrow_mut().find_mut(name).ok().and_then(|partition| {
+            let at = partition.watches.iter().position(|other| other.watch == watch)?;
+            Some(partition.watches.swap_remove(at))
+        });
+        if let Some(watch) = ended {
+            (watch.reply)(PartitionReply::Watch);
+        }
+    }
+
+    fn offset(&self, name: TopicPartition, request: OffsetRequest) -> Result<OffsetOutcome, PartitionError> {
+        let table = self.0.table.borrow();
+        let (key, partition) = table.find(name)?;
+        partition.check_leader_epoch(request.current_leader_epoch)?;
+        let mut store = self.0.store.borrow_mut();
+        let leader_epoch = partition.leader_epoch;
+        let found = match request.query {
+            OffsetQuery::Latest => Ok(Some((partition.high_watermark, -1))),
+            OffsetQuery::Earliest => Ok(Some((store.log_start_offset(key), -1))),
+            OffsetQuery::MaxTimestamp => store.max_timestamp(key, partition.high_watermark),
+            OffsetQuery::AtOrAfter(timestamp_ms) => {
+                store.offset_for_timestamp(key, timestamp_ms, partition.high_watermark)
+            }
+        };
+        match found {
+            Ok(Some((offset, timestamp_ms))) => Ok(OffsetOutcome { offset, timestamp_ms, leader_epoch }),
+            Ok(None) => Ok(OffsetOutcome { offset: -1, timestamp_ms: -1, leader_epoch: -1 }),
+            Err(error) => {
+                tracing::error!(%error, "offset look-up failed");
+                Err(PartitionError::Storage)
+            }
+        }
+    }
+
+    fn schedule_flush(&self) {
+        if !self.0.flush_due.replace(true) {
+            let partitions = self.clone();
+            self.0.reactor.at_turn_end(move || partitions.flush());
+        }
+    }
+
+    /// Writes what the turn appended and answers what has become acked.
+    fn flush(&self) {
+        self.0.flush_due.set(false);
+        let mut acked = self.0.acked.take();
+        {
+            let mut store = self.0.store.borrow_mut();
+            store.end_turn();
+            store.take_acked(&mut acked);
+        }
+        for (key, acked_end_offset) in acked.drain(..) {
+            self.advance_high_watermark(key, acked_end_offset);
+        }
+        self.0.acked.replace(acked);
+    }
+
+    fn advance_high_watermark(&self, key: LogKey, acked_end_offset: i64) {
+        let mut due = Vec::new();
+        let mut fired = Vec::new();
+        {
+            let mut table = self.0.table.borrow_mut();
+            let Some(Some(partition)) = table.partitions.get_mut(key.0 as usize) else { return };
+            assert!(partition.high_watermark <= acked_end_offset, "the high watermark never moves back");
+            partition.high_watermark = acked_end_offset;
+            while partition.appends.front().is_some_and(|wait| wait.end_offset <= acked_end_offset) {
+                due.extend(partition.appends.pop_front());
+            }
+            fired.extend(partition.watches.extract_if(.., |watch| watch.high_watermark < acked_end_offset));
+        }
+        for wait in due {
+            (wait.reply)(PartitionReply::Append(Ok(wait.outcome)));
+        }
+        for watch in fired {
+            (watch.reply)(PartitionReply::Watch);
+        }
+    }
+}
+
+impl Table {
+    fn find(&self, name: TopicPartition) -> Result<(LogKey, &Partition), PartitionError> {
+        let key = *self.keys.get(&name).ok_or(PartitionError::Unknown)?;
+        let partition = self.partitions[key.0 as usize].as_ref().expect("every key has its partition");
+        Ok((key, partition))
+    }
+
+    fn find_mut(&mut self, name: TopicPartition) -> Result<&mut Partition, PartitionError> {
+        let key = *self.keys.get(&name).ok_or(PartitionError::Unknown)?;
+        Ok(self.partitions[key.0 as usize].as_mut().expect("every key has its partition"))
+    }
+
+    fn take(&mut self, name: TopicPartition) -> Option<(LogKey, Partition)> {
+        let key = self.keys.remove(&name)?;
+        Some((key, self.partitions[key.0 as usize].take().expect("every key has its partition")))
+    }
+}
+
+impl Partition {
+    fn check_leader_epoch(&self, current_leader_epoch: i32) -> Result<(), PartitionError> {
+        match current_leader_epoch {
+            -1 => Ok(()),
+            epoch if epoch < self.leader_epoch => Err(PartitionError::FencedLeaderEpoch),
+            epoch if epoch > self.leader_epoch => Err(PartitionError::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+}
