@@ -116,7 +116,7 @@ impl Connection {
     async fn read(&self, limits: ConnectionLimits, pool: FramePool, handler: &dyn FrameHandler) -> std::io::Result<()> {
         let mut framing = Framing::new(limits.frame_bytes_max, pool);
         loop {
-            while let Some(frame) = framing.next().map_err(std::io::Error::other)? {
+            while let Some(frame) = framing.next_frame().map_err(std::io::Error::other)? {
                 let responder = self.open_slot(frame.len());
                 handler.handle(frame, responder);
                 self.room(limits.inflight_bytes_max).await;

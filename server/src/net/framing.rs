@@ -51,14 +51,14 @@ impl Framing {
         Self { frame_bytes_max, pool, chunk: Bytes::new(), joining: None }
     }
 
-    /// Adds what was received. Call [`next`](Self::next) until it has no more before the next `push`.
+    /// Adds what was received. Call [`next_frame`](Self::next_frame) until it has no more before the next `push`.
     pub fn push(&mut self, chunk: Bytes) {
         assert!(self.chunk.is_empty(), "frames are cut before more is received");
         self.chunk = chunk;
     }
 
     /// The next whole frame without its prefix.
-    pub fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         if self.joining.is_some() {
             return self.next_joined();
         }
@@ -171,7 +171,7 @@ mod tests {
         let mut frames = Vec::new();
         for chunk in chunks {
             let mut chunk = Bytes::copy_from_slice(chunk);
-            while let (true, Some((mut buffer, filled, end))) = (direct, framing.take_direct()) {
+            while let Some((mut buffer, filled, end)) = direct.then(|| framing.take_direct()).flatten() {
                 let take = chunk.len().min(end - filled);
                 buffer[filled..filled + take].copy_from_slice(&chunk.split_to(take));
                 framing.filled(buffer, filled + take);
@@ -180,7 +180,7 @@ mod tests {
                 }
             }
             framing.push(chunk);
-            while let Some(frame) = framing.next()? {
+            while let Some(frame) = framing.next_frame()? {
                 frames.push(frame);
             }
         }
@@ -221,14 +221,17 @@ mod tests {
     fn negative_and_huge_lengths_are_refused() {
         assert_eq!(frames_of(&[&[0xff, 0xff, 0xff, 0xfe]], false), Err(FrameError::Negative(-2)));
         let huge = i32::MAX.to_be_bytes();
-        assert_eq!(frames_of(&[&huge[..2], &huge[2..]], false).map_err(|error| matches!(error, FrameError::TooLarge { .. })), Err(true));
+        assert_eq!(
+            frames_of(&[&huge[..2], &huge[2..]], false).map_err(|error| matches!(error, FrameError::TooLarge { .. })),
+            Err(true)
+        );
     }
 
     #[test]
     fn a_length_alone_allocates_nothing_large() {
         let mut framing = Framing::new(100 << 20, FramePool::default());
         framing.push(Bytes::from_static(&[0x05, 0, 0, 0, 1, 2, 3]));
-        assert_eq!(framing.next(), Ok(None));
+        assert_eq!(framing.next_frame(), Ok(None));
         let (buffer, filled, end) = framing.take_direct().unwrap();
         assert_eq!(filled, 7);
         assert!(buffer.len() <= 64 << 10 && end <= 64 << 10);
