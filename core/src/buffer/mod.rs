@@ -1,1 +1,7 @@
 //! Memory for I/O: provided-buffer pools and aligned buffers.
+
+mod aligned;
+mod pool;
+
+pub use aligned::{ALIGNMENT, AlignedBuffer};
+pub use pool::{BufferPool, PooledBuffer};

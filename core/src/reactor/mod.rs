@@ -12,6 +12,7 @@
 mod disk;
 mod executor;
 mod file_ops;
+mod fs_disk;
 mod op;
 mod slots;
 mod socket;
@@ -20,6 +21,7 @@ mod timer;
 
 pub use disk::{DirEntry, Disk, File, Handle, OpenMode, read_file, replace_file};
 pub use executor::{Reactor, Sleep};
+pub use fs_disk::FsDisk;
 pub use op::{Completion, Op, Parts, Token};
 pub use socket::{Listener, Socket, SocketHandle};
 
