@@ -1,1 +1,25 @@
-//! Record batches, version 2.
+//! Record batches, version 2: reading, checking, building, compressing.
+//!
+//! It knows bytes, never files or sockets, and never reads the clock: the time of an append is an argument.
+//!
+//! Invariants:
+//! - A [`BatchView`] covers exactly one whole batch: its length field agrees with the slice.
+//! - A batch that came from a producer is stored as it came. What may be patched without a new CRC is
+//!   [`patch_base_offset_and_epoch`]; what needs one is [`set_max_timestamp`].
+
+mod batch;
+mod crc;
+mod records;
+mod validate;
+mod varint;
+
+pub use batch::{
+    BATCH_OVERHEAD, BatchHeader, BatchParseError, BatchView, Batches, CRC_FROM, Codec, LENGTH_PREFIX, TimestampType,
+    patch_base_offset_and_epoch, set_max_timestamp,
+};
+pub use crc::{Crc32c, crc32c};
+pub use records::{Headers, RecordError, RecordView, Records};
+pub use validate::{
+    BatchError, KeylessRule, ProduceRules, Producer, Rejection, TimestampRule, ValidBatch, ValidationLevel,
+    record_errors, validate_produce,
+};
