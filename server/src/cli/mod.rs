@@ -1,1 +1,49 @@
-//! The program's subcommands beside running the broker.
+//! The program's subcommands beside running the broker, and how it parts from the shell.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or a configuration that is refused.
+
+mod version;
+
+pub use version::version_line;
+
+use std::process::ExitCode;
+
+use crate::config::{Command, ConfigErrors, Notice};
+
+/// Wrong usage, or a configuration that is refused.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Runs a subcommand.
+pub fn run(command: &Command) -> ExitCode {
+    match command {
+        Command::Version => {
+            println!("{}", version_line());
+            ExitCode::SUCCESS
+        }
+        Command::Format(_) => fail("format is not yet there"),
+        Command::Recover => fail("recover is not yet there; the broker repairs what a crash leaves when it starts"),
+    }
+}
+
+/// Tells on stderr why a configuration is refused.
+pub fn refuse(errors: &ConfigErrors) -> ExitCode {
+    for error in &errors.0 {
+        eprintln!("ringlog: {error}");
+    }
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// Tells on stderr what the user should know about an accepted configuration.
+pub fn print_notices(notices: &[Notice]) {
+    for notice in notices {
+        match notice {
+            Notice::Warning(text) => eprintln!("ringlog: warning: {text}"),
+            Notice::Info(text) => eprintln!("ringlog: {text}"),
+        }
+    }
+}
+
+fn fail(reason: &str) -> ExitCode {
+    eprintln!("ringlog: {reason}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,115 @@
+//! The command line, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A Kafka-wire-compatible message broker.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "ringlog", version, args_conflicts_with_subcommands = true)]
+pub struct Options {
+    /// Running the broker is what happens without a subcommand.
+    #[command(flatten)]
+    pub broker: BrokerOptions,
+    /// Everything else.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of a broker that runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct BrokerOptions {
+    /// server.properties, as with kafka-server-start; without it, ./ringlog-data is used on 127.0.0.1:9092
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    pub file: Option<PathBuf>,
+    /// The same as FILE
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets one key, over what the file says; may be repeated
+    #[arg(long = "override", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub overrides: Vec<(String, String)>,
+    /// Number of shards (threads); by default one per core that this process may use
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub shards: Option<u16>,
+    /// Memory for the whole broker, for example 512M or 4G
+    #[arg(long, value_name = "SIZE", value_parser = super::parse_size)]
+    pub memory: Option<u64>,
+    /// Formats the data directory first if it is empty
+    #[arg(long)]
+    pub format: bool,
+}
+
+impl BrokerOptions {
+    /// The file with the settings, in whichever way it was named.
+    pub fn properties_file(&self) -> Option<&PathBuf> {
+        self.config.as_ref().or(self.file.as_ref())
+    }
+}
+
+/// The subcommands.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Formats the data directory of a new cluster, as kafka-storage format --standalone does
+    Format(FormatOptions),
+    /// Repairs a data directory after damage (not yet there)
+    Recover,
+    /// Prints the version
+    Version,
+}
+
+/// Options of `ringlog format`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct FormatOptions {
+    /// server.properties; without it, ./ringlog-data is formatted
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets one key, over what the file says; may be repeated
+    #[arg(long = "override", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub overrides: Vec<(String, String)>,
+    /// The id of the cluster, as kafka-storage random-uuid prints it; by default a new one
+    #[arg(long, short = 't', value_name = "ID")]
+    pub cluster_id: Option<String>,
+    /// Says nothing about a directory that is already formatted
+    #[arg(long, short = 'g')]
+    pub ignore_formatted: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("not of the form KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from(std::iter::once(&"ringlog").chain(arguments))
+    }
+
+    #[test]
+    fn flag_and_positional_name_the_same_file() {
+        let positional = parse(&["a.properties", "--override", "num.partitions=16"]).unwrap().broker;
+        let flag = parse(&["--config", "a.properties", "--override", "num.partitions=16"]).unwrap().broker;
+        assert_eq!(positional.properties_file(), flag.properties_file());
+        assert_eq!(positional.overrides, [("num.partitions".to_owned(), "16".to_owned())]);
+        assert!(parse(&["a", "--config", "b"]).is_err());
+    }
+
+    #[test]
+    fn usage_errors_exit_with_2() {
+        for arguments in [&["--shards", "0"][..], &["--override", "x"], &["--memory", "much"], &["--nonsense"]] {
+            assert_eq!(parse(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn subcommands_stand_beside_the_broker() {
+        assert_eq!(parse(&["version"]).unwrap().command, Some(Command::Version));
+        assert!(matches!(parse(&["format", "-t", "x"]).unwrap().command, Some(Command::Format(_))));
+        assert_eq!(parse(&["--memory", "2G"]).unwrap().broker.memory, Some(2 << 30));
+        assert_eq!(parse(&[]).unwrap().broker, BrokerOptions::default());
+    }
+}

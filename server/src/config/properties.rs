@@ -1,0 +1,97 @@
+//! `server.properties` as text: keys and values in the order in which they were given.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use java_properties::{LineContent, PropertiesIter};
+
+use super::ConfigError;
+
+/// One key with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// As written.
+    pub key: String,
+    /// Without the blanks around it.
+    pub value: String,
+}
+
+/// The given keys. A later value of a key replaces an earlier one, as in Java.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties(Vec<Property>);
+
+impl Properties {
+    /// Parses the content of a properties file; `path` is for the message only.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let mut properties = Self::default();
+        for line in PropertiesIter::new(Cursor::new(bytes)) {
+            let line = line.map_err(|error| ConfigError::Unreadable {
+                path: path.to_owned(),
+                reason: match error.line_number() {
+                    Some(number) => format!("line {number}: {error}"),
+                    None => error.to_string(),
+                },
+            })?;
+            if let LineContent::KVPair(key, value) = line.consume_content() {
+                properties.set(key.trim(), value.trim());
+            }
+        }
+        Ok(properties)
+    }
+
+    /// Reads and parses a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable =
+            |error: std::io::Error| ConfigError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+        Self::parse(path, &std::fs::read(path).map_err(unreadable)?)
+    }
+
+    /// Sets `key`, replacing an earlier value.
+    pub fn set(&mut self, key: &str, value: &str) {
+        match self.0.iter_mut().find(|property| property.key == key) {
+            Some(property) => value.clone_into(&mut property.value),
+            None => self.0.push(Property { key: key.to_owned(), value: value.to_owned() }),
+        }
+    }
+
+    /// The value of `key`; an empty value counts as not given.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|property| property.key == key).map(|p| p.value.as_str()).filter(|v| !v.is_empty())
+    }
+
+    /// Keys and values in the order in which they were first given.
+    pub fn iter(&self) -> impl Iterator<Item = &Property> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Properties {
+        Properties::parse(Path::new("test"), text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn java_syntax_is_understood() {
+        let properties = parse("# comment\n! comment\nnode.id = 7\nlog.dirs:/a\\\n  /b\n\nempty=\nunicode=\\u0041\n");
+        assert_eq!(properties.value("node.id"), Some("7"));
+        assert_eq!(properties.value("log.dirs"), Some("/a/b"));
+        assert_eq!(properties.value("empty"), None);
+        assert_eq!(properties.value("unicode"), Some("A"));
+    }
+
+    #[test]
+    fn the_last_value_wins() {
+        let properties = parse("a=1\nb=2\na=3\n");
+        assert_eq!(properties.value("a"), Some("3"));
+        assert_eq!(properties.iter().count(), 2);
+    }
+
+    #[test]
+    fn damaged_escapes_name_file_and_line() {
+        let error = Properties::parse(Path::new("x.properties"), b"a=1\nb=\\u00\n").unwrap_err();
+        assert!(error.to_string().starts_with("x.properties: line 2"), "{error}");
+    }
+}

@@ -1,0 +1,607 @@
+//! The configuration as it is meant: checked, with defaults, nothing left to interpret.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::listeners::{self, Endpoint, Listener};
+use super::names;
+use super::values::{Values, parse_size, split_list};
+use super::{BrokerOptions, ConfigErrors, FormatOptions, Notice, Properties};
+
+/// What an ack promises. Never compared with each other in a benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Survives a power cut.
+    #[default]
+    Sync,
+    /// Handed to the operating system, as in Kafka.
+    PageCache,
+}
+
+impl Durability {
+    /// The value of `ringlog.durability`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "sync" => Some(Self::Sync),
+            "page-cache" => Some(Self::PageCache),
+            _ => None,
+        }
+    }
+
+    /// The other way round.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::PageCache => "page-cache",
+        }
+    }
+}
+
+/// Whether an empty data directory becomes a new cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormatPolicy {
+    /// Only by `ringlog format`: an empty mount point must not become a new cluster.
+    Refuse,
+    /// No file was named, or `--format` was given.
+    IfEmpty,
+}
+
+/// The quorum that the file describes: this node alone, in one of Kafka's two forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quorum {
+    /// The voter is in the metadata log (`controller.quorum.bootstrap.servers`, `format --standalone`).
+    Dynamic,
+    /// The voter is in the file (`controller.quorum.voters`).
+    Static,
+}
+
+/// Defaults of topics that do not say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogDefaults {
+    /// `log.segment.bytes`.
+    pub segment_bytes: u32,
+    /// `log.roll.ms`, else `log.roll.hours`.
+    pub segment_ms: i64,
+    /// `log.roll.jitter.ms`, else `log.roll.jitter.hours`.
+    pub segment_jitter_ms: i64,
+    /// `log.index.interval.bytes`.
+    pub index_interval_bytes: u32,
+    /// `log.index.size.max.bytes`.
+    pub segment_index_bytes: u32,
+    /// `log.retention.bytes`; -1 is no bound.
+    pub retention_bytes: i64,
+    /// `log.retention.ms`, else `.minutes`, else `.hours`; -1 is no bound.
+    pub retention_ms: i64,
+    /// `message.max.bytes`.
+    pub max_message_bytes: u32,
+    /// `log.message.timestamp.type` is LogAppendTime.
+    pub log_append_time: bool,
+    /// `log.message.timestamp.before.max.ms`.
+    pub timestamp_before_max_ms: i64,
+    /// `log.message.timestamp.after.max.ms`.
+    pub timestamp_after_max_ms: i64,
+    /// `min.insync.replicas`.
+    pub min_insync_replicas: i32,
+    /// `log.segment.delete.delay.ms`.
+    pub file_delete_delay_ms: i64,
+}
+
+/// The configuration of one broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `node.id`.
+    pub node_id: i32,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// The data directory.
+    pub log_dir: PathBuf,
+    /// What to do when it is empty.
+    pub format: FormatPolicy,
+    /// `listeners` without the controller's.
+    pub listeners: Vec<Listener>,
+    /// One for each of `listeners`, in the same order.
+    pub advertised_listeners: Vec<Endpoint>,
+    /// `inter.broker.listener.name`.
+    pub inter_broker_listener: String,
+    /// Recorded in the metadata; nothing listens there, since this node is its own quorum.
+    pub controller_listener: Endpoint,
+    /// Where the voter of the quorum is named.
+    pub quorum: Quorum,
+    /// `num.partitions`.
+    pub num_partitions: i32,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i16,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
+    /// `delete.topic.enable`.
+    pub delete_topics: bool,
+    /// `ringlog.durability`.
+    pub durability: Durability,
+    /// For topics that do not say otherwise.
+    pub log: LogDefaults,
+    /// `socket.request.max.bytes`.
+    pub socket_request_max_bytes: u32,
+    /// `fetch.max.bytes`.
+    pub fetch_max_bytes: u32,
+    /// `max.connections`.
+    pub max_connections: u32,
+    /// `max.connections.per.ip`.
+    pub max_connections_per_ip: u32,
+    /// `connections.max.idle.ms`; `None` is never.
+    pub connections_max_idle: Option<Duration>,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration: Duration,
+    /// `--shards`, `ringlog.shards`; `None` is one per core.
+    pub shards: Option<u16>,
+    /// `--memory`, `ringlog.memory`, in bytes; `None` leaves it to the broker.
+    pub memory: Option<u64>,
+}
+
+/// Settings, and what the user should know about them.
+type Accepted = (Settings, Vec<Notice>);
+
+impl Settings {
+    /// The settings of a broker that is started with `options`.
+    pub fn from_options(options: &BrokerOptions) -> Result<Accepted, ConfigErrors> {
+        let (mut settings, notices) = Self::read(options.properties_file(), &options.overrides)?;
+        settings.shards = options.shards.or(settings.shards);
+        settings.memory = options.memory.or(settings.memory);
+        if options.format {
+            settings.format = FormatPolicy::IfEmpty;
+        }
+        Ok((settings, notices))
+    }
+
+    /// The settings for `ringlog format`.
+    pub fn from_format_options(options: &FormatOptions) -> Result<Accepted, ConfigErrors> {
+        let (mut settings, notices) = Self::read(options.config.as_ref(), &options.overrides)?;
+        settings.format = FormatPolicy::IfEmpty;
+        Ok((settings, notices))
+    }
+
+    fn read(file: Option<&PathBuf>, overrides: &[(String, String)]) -> Result<Accepted, ConfigErrors> {
+        let mut properties = match file {
+            Some(path) => Properties::read(path).map_err(|error| ConfigErrors(vec![error]))?,
+            None => Properties::default(),
+        };
+        for (key, value) in overrides {
+            properties.set(key, value);
+        }
+        let nodename = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self::from_properties(properties, file.is_some(), &nodename)
+    }
+
+    /// The settings that `properties` mean. Without a file the defaults are those of a first run: `./ringlog-data`,
+    /// formatted by itself, listening on the local machine only. `machine_name` is advertised for listeners on all
+    /// interfaces.
+    pub fn from_properties(
+        mut properties: Properties,
+        has_file: bool,
+        machine_name: &str,
+    ) -> Result<Accepted, ConfigErrors> {
+        if !has_file {
+            let log_dir_given = properties.value("log.dir").or(properties.value("log.dirs")).is_some();
+            let node_given = properties.value("node.id").or(properties.value("broker.id")).is_some();
+            let defaults = [
+                ("listeners", "PLAINTEXT://127.0.0.1:9092", properties.value("listeners").is_some()),
+                ("log.dirs", "./ringlog-data", log_dir_given),
+                ("node.id", "1", node_given),
+            ];
+            for (key, value, _) in defaults.iter().filter(|(_, _, given)| !given) {
+                properties.set(key, value);
+            }
+        }
+        let mut values = Values::new(&properties);
+        refuse_what_is_not_there(&mut values);
+        let mut settings = resolve(&mut values, machine_name);
+        if !has_file {
+            settings.format = FormatPolicy::IfEmpty;
+        }
+        if values.problems.is_empty() {
+            Ok((settings, notices(&properties)))
+        } else {
+            Err(ConfigErrors(values.problems))
+        }
+    }
+}
+
+fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
+    let node_id = node_id(values);
+    let listeners = listeners::resolve(values, machine_name);
+    let idle_ms = values.number("connections.max.idle.ms", -1..=i64::MAX, 600_000);
+    Settings {
+        node_id,
+        rack: values.text("broker.rack").map(str::to_owned),
+        log_dir: log_dir(values),
+        format: FormatPolicy::Refuse,
+        listeners: listeners.client,
+        advertised_listeners: listeners.advertised,
+        inter_broker_listener: listeners.inter_broker,
+        controller_listener: listeners.controller,
+        quorum: quorum(values, node_id),
+        num_partitions: values.number("num.partitions", 1..=i32::MAX, 1),
+        default_replication_factor: values.number("default.replication.factor", 1..=i16::MAX, 1),
+        auto_create_topics: values.boolean("auto.create.topics.enable", true),
+        delete_topics: values.boolean("delete.topic.enable", true),
+        durability: durability(values),
+        log: log_defaults(values),
+        socket_request_max_bytes: values.number("socket.request.max.bytes", 1..=i32::MAX as u32, 100 << 20),
+        fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),
+        max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
+        max_connections_per_ip: values.number("max.connections.per.ip", 0..=i32::MAX as u32, i32::MAX as u32),
+        connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
+        producer_id_expiration: Duration::from_millis(values.number(
+            "producer.id.expiration.ms",
+            1..=i32::MAX as u64,
+            86_400_000,
+        )),
+        shards: values.number_if_given("ringlog.shards", 1..=256),
+        memory: memory(values),
+    }
+}
+
+fn node_id(values: &mut Values<'_>) -> i32 {
+    let node_id = values.number_if_given("node.id", 0..=i32::MAX);
+    let broker_id = values.number_if_given("broker.id", 0..=i32::MAX);
+    match (node_id, broker_id) {
+        (Some(node), Some(broker)) if node != broker => {
+            values.contradiction("broker.id", format!("is {broker}, but node.id is {node}"));
+            node
+        }
+        (Some(id), _) | (None, Some(id)) => id,
+        (None, None) => {
+            if values.text("node.id").is_none() {
+                values.contradiction("node.id", "is required");
+            }
+            0
+        }
+    }
+}
+
+fn log_dir(values: &mut Values<'_>) -> PathBuf {
+    let key = if values.text("log.dirs").is_some() { "log.dirs" } else { "log.dir" };
+    let dirs = split_list(values.text(key).unwrap_or("/tmp/kafka-logs"));
+    if dirs.len() > 1 {
+        values.not_there(key, "several data directories are not there, only one is");
+    }
+    let log_dir = PathBuf::from(dirs.first().copied().unwrap_or_default());
+    if log_dir.as_os_str().is_empty() {
+        values.invalid::<()>(key, "names no directory");
+    }
+    if values.text("metadata.log.dir").is_some_and(|metadata| PathBuf::from(metadata) != log_dir) {
+        values.not_there("metadata.log.dir", "a directory of its own for the metadata is not there");
+    }
+    log_dir
+}
+
+/// The quorum has one voter: this node.
+fn quorum(values: &mut Values<'_>, node_id: i32) -> Quorum {
+    const VOTERS: &str = "controller.quorum.voters";
+    const SERVERS: &str = "controller.quorum.bootstrap.servers";
+    if values.list(SERVERS).len() > 1 {
+        values.not_there(SERVERS, "a quorum of several nodes is not there");
+    }
+    let voters = values.list(VOTERS);
+    if voters.len() > 1 {
+        values.not_there(VOTERS, "a quorum of several nodes is not there");
+        return Quorum::Static;
+    }
+    let Some(voter) = voters.first() else { return Quorum::Dynamic };
+    match voter.split_once('@').map(|(id, _)| id.parse::<i32>()) {
+        Some(Ok(id)) if id == node_id => {}
+        Some(Ok(id)) => values.contradiction(VOTERS, format!("the voter is {id}, but node.id is {node_id}")),
+        _ => _ = values.invalid::<()>(VOTERS, "not of the form ID@HOST:PORT"),
+    }
+    Quorum::Static
+}
+
+fn durability(values: &mut Values<'_>) -> Durability {
+    const KEY: &str = "ringlog.durability";
+    let Some(name) = values.text(KEY) else { return Durability::default() };
+    Durability::from_name(name).or_else(|| values.invalid(KEY, "must be sync or page-cache")).unwrap_or_default()
+}
+
+fn memory(values: &mut Values<'_>) -> Option<u64> {
+    let text = values.text("ringlog.memory")?;
+    parse_size(text).map_err(|reason| values.invalid::<()>("ringlog.memory", reason)).ok()
+}
+
+fn log_defaults(values: &mut Values<'_>) -> LogDefaults {
+    const HOUR_MS: i64 = 3_600_000;
+    let segment_bytes = values.number("log.segment.bytes", 1 << 20..=i32::MAX as u32, 1 << 30);
+    let roll_hours = values.number("log.roll.hours", 1..=i32::MAX, 168);
+    let jitter_hours = values.number("log.roll.jitter.hours", 0..=i32::MAX, 0);
+    let retention_hours = values.number("log.retention.hours", -1..=i32::MAX, 168);
+    let retention_minutes = values.number_if_given("log.retention.minutes", -1..=i32::MAX);
+    let retention_ms = values.number_if_given("log.retention.ms", -1..=i64::MAX);
+    let retention_of = |count: i32, unit_ms: i64| if count < 0 { -1 } else { i64::from(count) * unit_ms };
+    LogDefaults {
+        segment_bytes: values.number("ringlog.internal.segment.bytes", 256..=i32::MAX as u32, segment_bytes),
+        segment_ms: values.number("log.roll.ms", 1..=i64::MAX, i64::from(roll_hours) * HOUR_MS),
+        segment_jitter_ms: values.number("log.roll.jitter.ms", 0..=i64::MAX, i64::from(jitter_hours) * HOUR_MS),
+        index_interval_bytes: values.number("log.index.interval.bytes", 0..=i32::MAX as u32, 4096),
+        segment_index_bytes: values.number("log.index.size.max.bytes", 4..=i32::MAX as u32, 10 << 20),
+        retention_bytes: values.number("log.retention.bytes", -1..=i64::MAX, -1),
+        retention_ms: retention_ms
+            .or(retention_minutes.map(|minutes| retention_of(minutes, 60_000)))
+            .unwrap_or_else(|| retention_of(retention_hours, HOUR_MS)),
+        max_message_bytes: values.number("message.max.bytes", 0..=i32::MAX as u32, 1_048_588),
+        log_append_time: log_append_time(values),
+        timestamp_before_max_ms: values.number("log.message.timestamp.before.max.ms", 0..=i64::MAX, i64::MAX),
+        timestamp_after_max_ms: values.number("log.message.timestamp.after.max.ms", 0..=i64::MAX, HOUR_MS),
+        min_insync_replicas: values.number("min.insync.replicas", 1..=i32::MAX, 1),
+        file_delete_delay_ms: values.number("log.segment.delete.delay.ms", 0..=i64::MAX, 60_000),
+    }
+}
+
+fn log_append_time(values: &mut Values<'_>) -> bool {
+    const KEY: &str = "log.message.timestamp.type";
+    match values.text(KEY) {
+        None | Some("CreateTime") => false,
+        Some("LogAppendTime") => true,
+        Some(_) => values.invalid(KEY, "must be CreateTime or LogAppendTime").unwrap_or_default(),
+    }
+}
+
+/// A value of a key that asks for something which is not there.
+fn refuse_what_is_not_there(values: &mut Values<'_>) {
+    let roles = values.list("process.roles");
+    let mut sorted = roles.clone();
+    sorted.sort_unstable();
+    if !roles.is_empty() && sorted != ["broker", "controller"] {
+        values.not_there("process.roles", "only a combined node (broker,controller) is there");
+    }
+    for property in values.properties.iter().filter(|property| !property.value.is_empty()) {
+        let (key, value) = (property.key.as_str(), property.value.as_str());
+        let plain_key = match key.strip_prefix("listener.name.") {
+            Some(rest) => rest.split_once('.').map_or(rest, |(_, rest)| rest),
+            None => key,
+        };
+        if let Some(reason) = missing_behind(plain_key, value) {
+            values.not_there(key, reason);
+        }
+    }
+}
+
+fn missing_behind(key: &str, value: &str) -> Option<&'static str> {
+    let is_true = value.eq_ignore_ascii_case("true");
+    match key {
+        _ if key.starts_with("ssl.") || key.contains(".ssl.") => Some("TLS is not there"),
+        _ if key.starts_with("sasl.") || key.contains(".sasl.") => Some("SASL is not there"),
+        "authorizer.class.name" => Some("access control is not there"),
+        "principal.builder.class" | "connections.max.reauth.ms" if value != "0" => Some("authentication is not there"),
+        "delegation.token.secret.key" => Some("delegation tokens are not there"),
+        "alter.config.policy.class.name"
+        | "client.quota.callback.class"
+        | "config.providers"
+        | "create.topic.policy.class.name"
+        | "replica.selector.class"
+        | "security.providers" => Some("Java classes cannot be loaded"),
+        "remote.log.storage.system.enable" if is_true => Some("tiered storage is not there"),
+        "compression.type" if value != "producer" => Some("recompression by the broker is not there"),
+        "cordoned.log.dirs" => Some("cordoned directories are not there"),
+        "max.connections.per.ip.overrides" | "max.connection.creation.rate" if value != "2147483647" => {
+            Some("this limit on connections is not there")
+        }
+        _ if key.starts_with("zookeeper.") => Some("ZooKeeper is not there, as in Kafka 4"),
+        _ => None,
+    }
+}
+
+/// Keys that have an effect, beside those of listeners and quorum.
+const EFFECTIVE: &[&str] = &[
+    "advertised.listeners",
+    "auto.create.topics.enable",
+    "broker.id",
+    "broker.rack",
+    "compression.type",
+    "connections.max.idle.ms",
+    "controller.listener.names",
+    "controller.quorum.bootstrap.servers",
+    "controller.quorum.voters",
+    "default.replication.factor",
+    "delete.topic.enable",
+    "fetch.max.bytes",
+    "inter.broker.listener.name",
+    "listener.security.protocol.map",
+    "listeners",
+    "log.dir",
+    "log.dirs",
+    "log.index.interval.bytes",
+    "log.index.size.max.bytes",
+    "log.message.timestamp.after.max.ms",
+    "log.message.timestamp.before.max.ms",
+    "log.message.timestamp.type",
+    "log.retention.bytes",
+    "log.retention.hours",
+    "log.retention.minutes",
+    "log.retention.ms",
+    "log.roll.hours",
+    "log.roll.jitter.hours",
+    "log.roll.jitter.ms",
+    "log.roll.ms",
+    "log.segment.bytes",
+    "log.segment.delete.delay.ms",
+    "max.connections",
+    "max.connections.per.ip",
+    "message.max.bytes",
+    "metadata.log.dir",
+    "min.insync.replicas",
+    "node.id",
+    "num.partitions",
+    "process.roles",
+    "producer.id.expiration.ms",
+    "security.inter.broker.protocol",
+    "socket.request.max.bytes",
+];
+
+fn notices(properties: &Properties) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let (mut pools, mut inert) = (Vec::new(), Vec::new());
+    for property in properties.iter() {
+        let key = property.key.as_str();
+        if names::NO_THREAD_POOLS.contains(&key) {
+            pools.push(key);
+        } else if !names::is_known(key) {
+            let hint = names::nearest(key).map_or(String::new(), |near| format!(", did you mean {near}?"));
+            notices.push(Notice::Warning(format!("unknown key {key}{hint}")));
+        } else if key == "log.cleanup.policy" && property.value.contains("compact") {
+            notices.push(Notice::Warning(format!("{key}={}: nothing is compacted yet, all is kept", property.value)));
+        } else if !EFFECTIVE.contains(&key) && !names::RINGLOG_KEYS.contains(&key) {
+            inert.push(key);
+        }
+    }
+    if !pools.is_empty() {
+        notices.push(Notice::Info(format!("accepted, no effect (one thread per core): {}", pools.join(", "))));
+    }
+    if !inert.is_empty() {
+        notices.push(Notice::Info(format!("accepted, no effect yet: {}", inert.join(", "))));
+    }
+    notices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ConfigError;
+    use super::*;
+
+    const COMBINED: &[(&str, &str)] = &[
+        ("process.roles", "broker,controller"),
+        ("node.id", "1"),
+        ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("controller.quorum.bootstrap.servers", "127.0.0.1:9093"),
+        ("log.dirs", "/data"),
+    ];
+
+    fn accepted(more: &[(&str, &str)]) -> Result<Accepted, ConfigErrors> {
+        let mut properties = Properties::default();
+        for (key, value) in COMBINED.iter().chain(more) {
+            properties.set(key, value);
+        }
+        Settings::from_properties(properties, true, "machine")
+    }
+
+    fn settings(more: &[(&str, &str)]) -> Settings {
+        accepted(more).unwrap().0
+    }
+
+    #[test]
+    fn a_combined_node_of_kafka_is_accepted_without_a_word() {
+        let (settings, notices) = accepted(&[]).unwrap();
+        assert_eq!((settings.node_id, settings.quorum, settings.format), (1, Quorum::Dynamic, FormatPolicy::Refuse));
+        assert_eq!(settings.log_dir, PathBuf::from("/data"));
+        assert_eq!(settings.listeners.len(), 1);
+        assert_eq!(settings.log.segment_bytes, 1 << 30);
+        assert_eq!(settings.log.retention_ms, 604_800_000);
+        assert_eq!(settings.durability, Durability::Sync);
+        assert_eq!(notices, []);
+    }
+
+    #[test]
+    fn without_arguments_a_first_run_needs_nothing() {
+        let (settings, _) = Settings::from_properties(Properties::default(), false, "machine").unwrap();
+        assert_eq!(settings.log_dir, PathBuf::from("./ringlog-data"));
+        assert_eq!(settings.format, FormatPolicy::IfEmpty);
+        assert_eq!(settings.advertised_listeners[0].to_string(), "PLAINTEXT://127.0.0.1:9092");
+        assert_eq!(settings.controller_listener.to_string(), "CONTROLLER://127.0.0.1:9093");
+        let mut properties = Properties::default();
+        properties.set("log.dir", "/elsewhere");
+        let (settings, _) = Settings::from_properties(properties, false, "machine").unwrap();
+        assert_eq!(settings.log_dir, PathBuf::from("/elsewhere"));
+    }
+
+    #[test]
+    fn what_is_not_there_refuses_and_names_its_key() {
+        for (key, value) in [
+            ("ssl.keystore.location", "/k"),
+            ("sasl.enabled.mechanisms", "PLAIN"),
+            ("listener.name.plaintext.sasl.enabled.mechanisms", "PLAIN"),
+            ("listener.name.plaintext.plain.sasl.jaas.config", "x"),
+            ("authorizer.class.name", "org.example.Authorizer"),
+            ("log.dirs", "/a,/b"),
+            ("metadata.log.dir", "/other"),
+            ("process.roles", "broker"),
+            ("process.roles", "controller"),
+            ("controller.quorum.voters", "1@a:1,2@b:1"),
+            ("controller.quorum.bootstrap.servers", "a:1,b:1"),
+            ("create.topic.policy.class.name", "x"),
+            ("remote.log.storage.system.enable", "true"),
+            ("compression.type", "zstd"),
+            ("zookeeper.connect", "a:2181"),
+        ] {
+            let problems = accepted(&[(key, value)]).unwrap_err().0;
+            let names_it = |problem: &ConfigError| matches!(problem, ConfigError::NotThere { key: k, .. } if k == key);
+            assert!(problems.iter().any(names_it), "{key}={value}: {problems:?}");
+        }
+        assert!(accepted(&[("authorizer.class.name", ""), ("compression.type", "producer")]).is_ok());
+    }
+
+    #[test]
+    fn bounds_are_those_of_kafka() {
+        for (key, value) in [
+            ("num.partitions", "0"),
+            ("log.segment.bytes", "1000"),
+            ("node.id", "-1"),
+            ("log.retention.ms", "-2"),
+            ("auto.create.topics.enable", "maybe"),
+            ("ringlog.durability", "hope"),
+            ("ringlog.memory", "lots"),
+            ("log.message.timestamp.type", "Now"),
+            ("controller.quorum.voters", "me"),
+        ] {
+            let problems = accepted(&[(key, value)]).unwrap_err().0;
+            assert!(problems.iter().any(|problem| problem.key() == Some(key)), "{key}={value}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn the_finer_unit_wins() {
+        assert_eq!(settings(&[("log.retention.hours", "1")]).log.retention_ms, 3_600_000);
+        assert_eq!(settings(&[("log.retention.hours", "1"), ("log.retention.minutes", "1")]).log.retention_ms, 60_000);
+        assert_eq!(settings(&[("log.retention.minutes", "1"), ("log.retention.ms", "5")]).log.retention_ms, 5);
+        assert_eq!(settings(&[("log.retention.hours", "-1")]).log.retention_ms, -1);
+        assert_eq!(settings(&[("log.roll.hours", "1"), ("log.roll.ms", "7")]).log.segment_ms, 7);
+        assert_eq!(settings(&[("ringlog.internal.segment.bytes", "4096")]).log.segment_bytes, 4096);
+    }
+
+    #[test]
+    fn a_static_voter_is_this_node() {
+        assert_eq!(settings(&[("controller.quorum.voters", "1@127.0.0.1:9093")]).quorum, Quorum::Static);
+        assert!(accepted(&[("controller.quorum.voters", "2@127.0.0.1:9093")]).is_err());
+        assert!(accepted(&[("broker.id", "2")]).is_err());
+        assert!(accepted(&[("broker.id", "1")]).is_ok());
+    }
+
+    #[test]
+    fn unknown_keys_warn_and_keys_without_effect_inform() {
+        let more = [
+            ("num.partition", "3"),
+            ("frobnicate", "1"),
+            ("num.io.threads", "8"),
+            ("num.network.threads", "3"),
+            ("offsets.topic.replication.factor", "1"),
+            ("log.cleanup.policy", "compact"),
+        ];
+        let (_, notices) = accepted(&more).unwrap();
+        assert_eq!(notices[0], Notice::Warning("unknown key num.partition, did you mean num.partitions?".to_owned()));
+        assert_eq!(notices[1], Notice::Warning("unknown key frobnicate".to_owned()));
+        assert!(matches!(&notices[2], Notice::Warning(text) if text.starts_with("log.cleanup.policy")));
+        let Notice::Info(pools) = &notices[3] else { panic!("{notices:?}") };
+        assert!(pools.ends_with("num.io.threads, num.network.threads"), "{pools}");
+        let Notice::Info(inert) = &notices[4] else { panic!("{notices:?}") };
+        assert!(inert.ends_with("offsets.topic.replication.factor"), "{inert}");
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let error = accepted(&[("num.partitions", "x"), ("ssl.protocol", "TLS")]).unwrap_err();
+        assert_eq!(error.to_string().lines().count(), 2, "{error}");
+    }
+
+    #[test]
+    fn the_tables_of_keys_agree() {
+        assert!(EFFECTIVE.is_sorted());
+        assert!(EFFECTIVE.iter().all(|key| names::is_known(key)));
+    }
+}
