@@ -268,7 +268,7 @@ fn log_dir(values: &mut Values<'_>) -> PathBuf {
     if log_dir.as_os_str().is_empty() {
         values.invalid::<()>(key, "names no directory");
     }
-    if values.text("metadata.log.dir").is_some_and(|metadata| PathBuf::from(metadata) != log_dir) {
+    if values.text("metadata.log.dir").is_some_and(|metadata| log_dir.as_path() != std::path::Path::new(metadata)) {
         values.not_there("metadata.log.dir", "a directory of its own for the metadata is not there");
     }
     log_dir
