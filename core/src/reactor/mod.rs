@@ -14,6 +14,7 @@ mod executor;
 mod file_ops;
 mod fs_disk;
 mod op;
+pub mod sim;
 mod slots;
 mod socket;
 mod task;
