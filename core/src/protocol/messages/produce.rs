@@ -1,0 +1,66 @@
+//! Produce (API key 0), versions 3..=13.
+//!
+//! v5 log_start_offset   v8 record_errors (KIP-467)   v9 flexible   v10 current_leader (KIP-951)   v12 implicit partitions in transactions (KIP-890)
+//! v13 topic ids (KIP-516)
+
+use ringlog_derive::Message;
+use uuid::Uuid;
+
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::{LeaderIdAndEpoch, NodeEndpoint};
+use crate::wire::{Array, Records};
+
+#[derive(Debug, Clone, PartialEq, Message)]
+#[message(versions = 3..=13, flexible = 9..)]
+pub struct ProduceRequest<'a> {
+    #[field(versions = 3..)] pub transactional_id: Option<&'a str>,
+    #[field(versions = 0..)] pub acks: i16,
+    #[field(versions = 0..)] pub timeout_ms: i32,
+    #[field(versions = 0..)] pub topic_data: Array<'a, TopicProduceData<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Message)]
+pub struct TopicProduceData<'a> {
+    #[field(versions = 0..=12)] pub name: &'a str,
+    #[field(versions = 13..)] pub topic_id: Uuid,
+    #[field(versions = 0..)] pub partition_data: Array<'a, PartitionProduceData<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Message)]
+pub struct PartitionProduceData<'a> {
+    #[field(versions = 0..)] pub index: i32,
+    #[field(versions = 0..)] pub records: Option<Records<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Message)]
+#[message(versions = 3..=13, flexible = 9..)]
+pub struct ProduceResponse<'a> {
+    #[field(versions = 0..)] pub responses: Array<'a, TopicProduceResponse<'a>>,
+    #[field(versions = 1..)] pub throttle_time_ms: i32,
+    #[field(versions = 10.., tag = 0)] pub node_endpoints: Array<'a, NodeEndpoint<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Message)]
+pub struct TopicProduceResponse<'a> {
+    #[field(versions = 0..=12)] pub name: &'a str,
+    #[field(versions = 13..)] pub topic_id: Uuid,
+    #[field(versions = 0..)] pub partition_responses: Array<'a, PartitionProduceResponse<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Message)]
+pub struct PartitionProduceResponse<'a> {
+    #[field(versions = 0..)] pub index: i32,
+    #[field(versions = 0..)] pub error_code: ErrorCode,
+    #[field(versions = 0..)] pub base_offset: i64,
+    #[field(versions = 2.., default = -1)] pub log_append_time_ms: i64,
+    #[field(versions = 5.., default = -1)] pub log_start_offset: i64,
+    #[field(versions = 8..)] pub record_errors: Array<'a, BatchIndexAndErrorMessage<'a>>,
+    #[field(versions = 8..)] pub error_message: Option<&'a str>,
+    #[field(versions = 10.., tag = 0)] pub current_leader: LeaderIdAndEpoch,
+}
+
+#[derive(Debug, Clone, PartialEq, Message)]
+pub struct BatchIndexAndErrorMessage<'a> {
+    #[field(versions = 8..)] pub batch_index: i32,
+    #[field(versions = 8..)] pub batch_index_error_message: Option<&'a str>,
+}
