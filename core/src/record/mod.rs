@@ -8,6 +8,8 @@
 //!   [`patch_base_offset_and_epoch`]; what needs one is [`set_max_timestamp`].
 
 mod batch;
+mod builder;
+pub mod compression;
 mod crc;
 mod records;
 mod validate;
@@ -17,6 +19,7 @@ pub use batch::{
     BATCH_OVERHEAD, BatchHeader, BatchParseError, BatchView, Batches, CRC_FROM, Codec, LENGTH_PREFIX, TimestampType,
     patch_base_offset_and_epoch, set_max_timestamp,
 };
+pub use builder::{BatchBuilder, NewRecord};
 pub use crc::{Crc32c, crc32c};
 pub use records::{Headers, RecordError, RecordView, Records};
 pub use validate::{

@@ -7,8 +7,11 @@
 //!
 //! Invariant: an uncompressed batch is checked in one pass without allocation.
 
+use std::borrow::Cow;
+
 use super::batch::{BatchParseError, BatchView, Codec, TimestampType};
-use super::records::{RecordError, RecordView};
+use super::compression::{DecompressError, decompress};
+use super::records::{RecordError, RecordView, Records};
 
 /// How far a compressed batch is checked. Uncompressed ones always are, to the last record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +79,12 @@ pub struct ProduceRules {
     pub timestamps: TimestampRule,
     /// Zstandard is known from Produce version 7 on.
     pub zstd: bool,
+}
+
+impl ProduceRules {
+    fn opens_compressed(&self) -> bool {
+        self.level == ValidationLevel::Full || self.keyless == KeylessRule::Reject
+    }
 }
 
 impl Default for ProduceRules {
@@ -208,6 +217,9 @@ pub enum BatchError {
         /// How.
         error: RecordError,
     },
+    /// The records cannot be decompressed within the bound. (Kafka answers UNKNOWN_SERVER_ERROR.)
+    #[error(transparent)]
+    Decompress(#[from] DecompressError),
     /// Offset deltas that do not run from 0.
     #[error("record {index} has offset delta {offset_delta}")]
     OffsetDelta {
@@ -267,6 +279,7 @@ impl BatchError {
             | Self::Sequence { .. }
             | Self::TransactionalWithoutProducer
             | Self::Record { .. }
+            | Self::Decompress(_)
             | Self::OffsetDelta { .. }
             | Self::Keyless { .. } => Rejection::InvalidRecord,
         }
@@ -360,12 +373,26 @@ fn validate_records(batch: &BatchView<'_>, codec: Codec, rules: &ProduceRules, n
     if codec == Codec::None {
         return walk_records(batch, batch.payload(), rules, now_ms);
     }
+    if rules.opens_compressed() {
+        return validate_compressed(batch, codec, rules, now_ms);
+    }
     let (low, high) = rules.timestamps.bounds(now_ms);
     let timestamp = batch.max_timestamp();
     if timestamp != NO_TIMESTAMP && !(low..=high).contains(&timestamp) {
         return Err(BatchError::Timestamp { index: 0, timestamp });
     }
     Ok(timestamp)
+}
+
+#[cold]
+fn validate_compressed(
+    batch: &BatchView<'_>,
+    codec: Codec,
+    rules: &ProduceRules,
+    now_ms: i64,
+) -> Result<i64, BatchError> {
+    let payload = decompress(codec, batch.payload(), rules.decompressed_bytes_max)?;
+    walk_records(batch, &payload, rules, now_ms)
 }
 
 const NO_TIMESTAMP: i64 = -1;
@@ -421,9 +448,16 @@ fn rewrite_timestamp(
 /// such an error ([`BatchError::is_per_record`]). At most `max`.
 pub fn record_errors(records: &[u8], rules: &ProduceRules, now_ms: i64, max: usize) -> Vec<(u32, BatchError)> {
     let Ok(batch) = BatchView::parse(records) else { return Vec::new() };
-    if batch.codec() != Ok(Codec::None) {
-        return validate_produce(records, rules, now_ms).err().map(|error| (0, error)).into_iter().collect();
-    }
+    let payload = match batch.codec() {
+        Ok(Codec::None) => Cow::Borrowed(batch.payload()),
+        Ok(codec) if rules.opens_compressed() => {
+            match decompress(codec, batch.payload(), rules.decompressed_bytes_max) {
+                Ok(payload) => Cow::Owned(payload),
+                Err(_) => return Vec::new(),
+            }
+        }
+        _ => return validate_produce(records, rules, now_ms).err().map(|error| (0, error)).into_iter().collect(),
+    };
     let (low, high) = rules.timestamps.bounds(now_ms);
     let fault = |(index, record): (u32, RecordView<'_>)| {
         let timestamp = batch.base_timestamp().wrapping_add(record.timestamp_delta);
@@ -435,7 +469,7 @@ pub fn record_errors(records: &[u8], rules: &ProduceRules, now_ms: i64, max: usi
             None
         }
     };
-    (0..).zip(batch.records().map_while(Result::ok)).filter_map(fault).take(max).collect()
+    (0..).zip(Records::new(&payload, batch.record_count()).map_while(Result::ok)).filter_map(fault).take(max).collect()
 }
 
 #[cfg(test)]

@@ -44,3 +44,50 @@ fn take_unsigned_long(rest: &mut &[u8], bytes_max: usize) -> Option<u64> {
     }
     None
 }
+
+/// Bytes of a zigzag varint of either width.
+#[inline]
+pub(super) fn varlong_len(value: i64) -> usize {
+    let raw = zigzag(value);
+    (64 - (raw | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Appends a zigzag varint of either width.
+#[inline]
+pub(super) fn put_varlong(into: &mut Vec<u8>, value: i64) {
+    let mut raw = zigzag(value);
+    while raw >= 0x80 {
+        into.push(raw as u8 | 0x80);
+        raw >>= 7;
+    }
+    into.push(raw as u8);
+}
+
+/// The encoding of a 32-bit value is that of the same value in 64 bits.
+#[inline]
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_width_goes_round() {
+        for shift in 0..64 {
+            for value in [1i64 << shift, (1i64 << shift).wrapping_sub(1), (-1i64) << shift, i64::MIN, i64::MAX] {
+                let mut bytes = Vec::new();
+                put_varlong(&mut bytes, value);
+                assert_eq!(bytes.len(), varlong_len(value));
+                assert_eq!(take_varlong(&mut &bytes[..]), Some(value));
+                if let Ok(small) = i32::try_from(value) {
+                    assert_eq!(take_varint(&mut &bytes[..]), Some(small));
+                }
+                assert_eq!(take_varlong(&mut &bytes[..bytes.len() - 1]), None);
+            }
+        }
+        assert_eq!(take_varint(&mut &[0xff; 5][..]), None);
+        assert_eq!(take_varlong(&mut &[0xff; 10][..]), None);
+    }
+}
