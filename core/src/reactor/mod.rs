@@ -19,12 +19,14 @@ mod slots;
 mod socket;
 mod task;
 mod timer;
+mod uring;
 
 pub use disk::{DirEntry, Disk, File, Handle, OpenMode, read_file, replace_file};
 pub use executor::{Reactor, Sleep};
 pub use fs_disk::FsDisk;
 pub use op::{Completion, Op, Parts, Token};
 pub use socket::{Listener, Socket, SocketHandle};
+pub use uring::{UringConfig, UringDriver, UringError, UringStats, UringStatsReader};
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,0 +1,443 @@
+//! The reactor on the real driver, over loopback and temporary directories.
+#![expect(clippy::disallowed_methods, reason = "tests play the other threads")]
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{UringConfig, UringDriver, UringStatsReader};
+use crate::buffer::AlignedBuffer;
+use crate::reactor::{File, Listener, OpenMode, Parts, Reactor, Socket};
+
+fn reactor_with(config: UringConfig) -> (Reactor, UringStatsReader) {
+    let driver = UringDriver::new(config).expect("io_uring is allowed where tests run");
+    let stats = driver.stats();
+    (Reactor::new(Box::new(driver)), stats)
+}
+
+fn reactor() -> Reactor {
+    reactor_with(UringConfig::default()).0
+}
+
+fn listen(reactor: &Reactor) -> Listener {
+    reactor.listen("127.0.0.1:0".parse().unwrap()).unwrap()
+}
+
+/// A connection with both ends in the reactor.
+fn pair(reactor: &Reactor) -> (Socket, Socket) {
+    let mut listener = listen(reactor);
+    reactor.block_on(async {
+        let client = reactor.connect(listener.local_address()).await.unwrap();
+        (client, listener.accept().await.unwrap())
+    })
+}
+
+/// A connection whose other end is a plain blocking socket.
+fn plain_pair(reactor: &Reactor) -> (TcpStream, Socket) {
+    let mut listener = listen(reactor);
+    let client = TcpStream::connect(listener.local_address()).unwrap();
+    (client, reactor.block_on(listener.accept()).unwrap())
+}
+
+fn one(bytes: impl Into<Bytes>) -> Parts {
+    Parts::from_iter([bytes.into()])
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 + index / 251) as u8).collect()
+}
+
+/// Turns until `done`, at most for a few seconds.
+fn turn_until(reactor: &Reactor, done: impl Fn() -> bool) {
+    for _ in 0..3_000 {
+        if done() {
+            return;
+        }
+        reactor.block_on(reactor.sleep(Duration::from_millis(1)));
+    }
+    panic!("it did not happen");
+}
+
+async fn echo(socket: Socket) {
+    while let Ok(bytes) = socket.receive().await {
+        if bytes.is_empty() || socket.send_all(one(bytes)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn check_echo(reactor: &Reactor, len: usize) {
+    let (client, server) = pair(reactor);
+    reactor.spawn(echo(server));
+    let sent = Bytes::from(pattern(len));
+    let sender = client.clone();
+    let parts = Parts::from_iter([sent.slice(..len / 2), sent.slice(len / 2..)]);
+    reactor.spawn(async move { sender.send_all(parts).await.unwrap() });
+    let received = reactor.block_on(async {
+        let mut received = Vec::new();
+        while received.len() < len {
+            received.extend_from_slice(&client.receive().await.unwrap());
+        }
+        received
+    });
+    assert!(received == sent, "{len} bytes came back changed");
+}
+
+#[test]
+fn echo_of_one_byte_to_eight_mebibytes() {
+    let reactor = reactor();
+    for len in [1, 2_047, 2_049, 65_536, 1 << 20, 8 << 20] {
+        check_echo(&reactor, len);
+    }
+    turn_until(&reactor, || reactor.operations_count() == 0);
+}
+
+#[test]
+fn a_tiny_pool_runs_out_and_goes_on() {
+    let config = UringConfig { entries: 8, buffers: 2, buffer_size: 4096 };
+    let (reactor, stats) = reactor_with(config);
+    check_echo(&reactor, 1 << 20);
+    assert!(stats.read().buffers_exhausted > 0);
+}
+
+#[test]
+fn a_buffer_dropped_on_another_thread_feeds_a_sleeping_ring() {
+    let config = UringConfig { entries: 8, buffers: 1, buffer_size: 4096 };
+    let (reactor, _) = reactor_with(config);
+    let (mut client, server) = plain_pair(&reactor);
+    client.write_all(&pattern(8192)).unwrap();
+    let first = reactor.block_on(server.receive()).unwrap();
+    assert_eq!(first.len(), 4096);
+    let thread = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(first);
+        });
+        reactor.block_on(server.receive()).unwrap()
+    });
+    assert_eq!(thread.len(), 4096);
+}
+
+#[test]
+fn more_operations_in_one_turn_than_the_queue_has_entries() {
+    let (reactor, _) = reactor_with(UringConfig { entries: 4, buffers: 4, buffer_size: 4096 });
+    let dir = tempfile::tempdir().unwrap();
+    let file = File::open(&reactor.disk(), &dir.path().join("f"), OpenMode::READ_WRITE).unwrap();
+    let writes: Vec<_> =
+        (0..100_u64).map(|index| reactor.write(&file, index * 8, one(index.to_be_bytes().to_vec()), false)).collect();
+    reactor.block_on(async {
+        for write in writes {
+            assert_eq!(write.await.0.unwrap(), 8);
+        }
+    });
+    let mut bytes = [0; 8];
+    file.read_at(99 * 8, &mut bytes).unwrap();
+    assert_eq!(u64::from_be_bytes(bytes), 99);
+}
+
+#[test]
+fn receive_into_takes_what_the_stream_has_and_waits_for_the_rest() {
+    let reactor = reactor();
+    let (client, server) = pair(&reactor);
+    let sent = Bytes::from(pattern(1 << 20));
+    let (sender, parts) = (client.clone(), one(sent.clone()));
+    reactor.spawn(async move { sender.send_all(parts).await.unwrap() });
+    reactor.block_on(async {
+        let head = server.receive().await.unwrap();
+        let mut buffer = vec![0; sent.len() - 10];
+        buffer[..head.len()].copy_from_slice(&head);
+        let (result, buffer) = server.receive_into(buffer, head.len(), true).await;
+        assert_eq!(result.unwrap() as usize, buffer.len() - head.len());
+        assert!(buffer == sent[..buffer.len()]);
+        let mut tail = Vec::new();
+        while tail.len() < 10 {
+            tail.extend_from_slice(&server.receive().await.unwrap());
+        }
+        assert!(tail == sent[sent.len() - 10..]);
+        client.shutdown();
+        assert!(server.receive().await.unwrap().is_empty());
+        assert!(server.receive().await.unwrap().is_empty(), "the end stays the end");
+        assert_eq!(server.receive_into(vec![0; 4], 0, true).await.0.unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_reset_by_the_peer_is_an_error_of_both_directions() {
+    let reactor = reactor();
+    let (client, server) = plain_pair(&reactor);
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    let waiting = server.clone();
+    let seen = Rc::new(RefCell::new(None));
+    let result = Rc::clone(&seen);
+    reactor.spawn(async move { *result.borrow_mut() = Some(waiting.receive().await) });
+    reactor.block_on(reactor.yield_now());
+    drop(client);
+    turn_until(&reactor, || seen.borrow().is_some());
+    assert_eq!(seen.take().unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    let failed = reactor.block_on(server.send_all(one(pattern(10)))).unwrap_err();
+    assert_eq!(failed.kind(), io::ErrorKind::BrokenPipe);
+    let refused = listen(&reactor).local_address();
+    assert!(reactor.block_on(reactor.connect(refused)).is_err());
+}
+
+#[test]
+fn dropped_futures_leave_the_memory_to_the_kernel_until_it_is_done() {
+    let reactor = reactor();
+    let (mut client, server) = plain_pair(&reactor);
+    // A send that the peer does not read.
+    struct Owner(Vec<u8>, std::sync::Arc<std::sync::atomic::AtomicBool>);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            self.1.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+    let freed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let owner = Owner(pattern(32 << 20), std::sync::Arc::clone(&freed));
+    let mut send = Box::pin(server.send(one(Bytes::from_owner(owner)), false));
+    reactor.block_on(async {
+        std::future::poll_fn(|context| {
+            let _ = send.as_mut().poll(context);
+            std::task::Poll::Ready(())
+        })
+        .await;
+        reactor.sleep(Duration::from_millis(20)).await;
+    });
+    drop(send);
+    assert!(!freed.load(std::sync::atomic::Ordering::SeqCst), "cancelled is not yet completed");
+    turn_until(&reactor, || freed.load(std::sync::atomic::Ordering::SeqCst));
+    // A receive into own memory, dropped before anything came; what comes then is for the next one.
+    let receive = Box::pin({
+        let server = server.clone();
+        async move { server.receive_into(vec![0; 100], 0, true).await }
+    });
+    reactor.block_on(async {
+        let mut receive = receive;
+        std::future::poll_fn(|context| {
+            assert!(receive.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        reactor.sleep(Duration::from_millis(5)).await;
+    });
+    turn_until(&reactor, || reactor.operations_count() == 0);
+    client.write_all(b"late").unwrap();
+    assert_eq!(reactor.block_on(server.receive()).unwrap(), "late");
+}
+
+#[test]
+fn close_with_operations_in_flight_ends_them_and_the_connection() {
+    let reactor = reactor();
+    let (mut client, server) = plain_pair(&reactor);
+    let ended = Rc::new(Cell::new(0));
+    let (waiting, count) = (server.clone(), Rc::clone(&ended));
+    reactor.spawn(async move {
+        assert!(waiting.receive().await.unwrap().is_empty());
+        count.set(count.get() + 1);
+    });
+    let (sending, count) = (server.clone(), Rc::clone(&ended));
+    reactor.spawn(async move {
+        assert!(sending.send_all(one(pattern(32 << 20))).await.is_err());
+        count.set(count.get() + 1);
+    });
+    reactor.block_on(reactor.sleep(Duration::from_millis(10)));
+    server.shutdown();
+    drop(server);
+    turn_until(&reactor, || ended.get() == 2 && reactor.operations_count() == 0);
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest);
+    assert!(rest.len() < 32 << 20);
+}
+
+#[test]
+fn the_driver_ends_while_everything_is_in_flight() {
+    let reactor = reactor();
+    let (client, server) = plain_pair(&reactor);
+    let mut listener = listen(&reactor);
+    let address = listener.local_address();
+    reactor.spawn(async move { while listener.accept().await.is_ok() {} });
+    let waiting = server.clone();
+    reactor.spawn(async move { _ = waiting.receive().await });
+    reactor.spawn(async move { _ = server.send_all(one(pattern(32 << 20))).await });
+    reactor.block_on(reactor.sleep(Duration::from_millis(5)));
+    let _unaccepted = TcpStream::connect(address).unwrap();
+    assert_eq!(reactor.tasks_count(), 3);
+    assert_eq!(reactor.stop(1_000).unwrap(), 0);
+    drop((reactor, client));
+    assert!(TcpStream::connect(address).is_err(), "the listener is closed");
+}
+
+#[test]
+fn direct_durable_writes() {
+    let reactor = reactor();
+    // The temporary directory may be memory, which knows no direct I/O.
+    let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let path = dir.path().join("direct");
+    let mode = OpenMode { direct: true, ..OpenMode::READ_WRITE };
+    let file = match File::open(&reactor.disk(), &path, mode) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+        file => file.unwrap(),
+    };
+    let block = |byte: u8, pages: usize| {
+        let mut buffer = AlignedBuffer::zeroed(pages * 4096);
+        buffer.fill(byte);
+        buffer.freeze()
+    };
+    let parts = Parts::from_iter([block(1, 2), block(2, 1)]);
+    let both = reactor.write(&file, 0, parts, true);
+    let third = reactor.write(&file, 3 * 4096, one(block(3, 1)), true);
+    reactor.block_on(async {
+        assert_eq!(both.await.0.unwrap(), 3 * 4096);
+        assert_eq!(third.await.0.unwrap(), 4096);
+        let (result, _) = reactor.write(&file, 1, one(Bytes::from_static(b"x")), true).await;
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::InvalidInput, "not aligned");
+        reactor.sync(&file).await.unwrap();
+        let buffered = File::open(&reactor.disk(), &path, OpenMode::READ).unwrap();
+        reactor.read_ahead(&buffered, 0, 4096).await.unwrap();
+        let (result, bytes) = reactor.read(&buffered, 4096, vec![0; 4 * 4096]).await;
+        assert_eq!(result.unwrap(), 3 * 4096);
+        assert_eq!((bytes[0], bytes[4096], bytes[2 * 4096]), (1, 2, 3));
+    });
+}
+
+#[test]
+fn sendfile_waits_for_a_slow_reader_and_receives_go_on() {
+    let reactor = reactor();
+    let (mut client, server) = plain_pair(&reactor);
+    let dir = tempfile::tempdir().unwrap();
+    let file = File::open(&reactor.disk(), &dir.path().join("f"), OpenMode::READ_WRITE).unwrap();
+    let content = pattern(16 << 20);
+    file.write_all_at(0, &content).unwrap();
+    let got = Rc::new(RefCell::new(Vec::new()));
+    let (receiving, seen) = (server.clone(), Rc::clone(&got));
+    reactor.spawn(async move {
+        let bytes = receiving.receive().await.unwrap();
+        seen.borrow_mut().extend_from_slice(&bytes);
+    });
+    let reader = std::thread::spawn(move || {
+        let mut all = vec![0; 16 << 20];
+        std::thread::sleep(Duration::from_millis(20));
+        client.read_exact(&mut all[..1000]).unwrap();
+        client.write_all(b"meanwhile").unwrap();
+        client.read_exact(&mut all[1000..]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        all
+    });
+    reactor.block_on(server.sendfile_all(&file, 0, 16 << 20)).unwrap();
+    assert!(reader.join().unwrap() == content);
+    turn_until(&reactor, || &*got.borrow() == b"meanwhile");
+    let short = reactor.block_on(server.sendfile_all(&file, 16 << 20, 1)).unwrap_err();
+    assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn asleep_it_makes_no_call_and_any_thread_can_wake_it() {
+    let (reactor, stats) = reactor_with(UringConfig::default());
+    let (_client, server) = plain_pair(&reactor);
+    reactor.spawn(async move { _ = server.receive().await });
+    reactor.block_on(reactor.yield_now());
+    reactor.turn(false).unwrap();
+    let (turns, enters) = (reactor.turns(), stats.read().enters);
+    let waker = reactor.waker();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        waker.wake();
+        waker
+    });
+    reactor.turn(true).unwrap();
+    let waker = thread.join().unwrap();
+    assert_eq!(reactor.turns(), turns + 1);
+    assert_eq!(stats.read().enters, enters + 1, "one call for 300 ms of sleep");
+    assert_eq!(stats.read().wakes, 1);
+    // Woken before it sleeps, and many times at once: one sleep ends.
+    waker.wake();
+    waker.wake();
+    reactor.turn(true).unwrap();
+    assert_eq!(stats.read().wakes, 2);
+    // A turn with nothing to do makes no call at all, once the wake-up is armed again.
+    reactor.turn(false).unwrap();
+    let enters = stats.read().enters;
+    reactor.turn(false).unwrap();
+    assert_eq!(stats.read().enters, enters);
+    drop(reactor);
+    waker.wake();
+}
+
+#[test]
+fn timers_fire_in_order_and_the_end_of_a_turn_comes_after_its_tasks() {
+    let reactor = reactor();
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let note = |what: &'static str| {
+        let order = Rc::clone(&order);
+        move || order.borrow_mut().push(what)
+    };
+    for (millis, what) in [(30, "c"), (10, "a"), (20, "b"), (20, "b2")] {
+        let (sleep, note) = (reactor.sleep(Duration::from_millis(millis)), note(what));
+        reactor.spawn(async move {
+            sleep.await;
+            note();
+        });
+    }
+    reactor.at_turn_end(note("end"));
+    let first = note("task");
+    reactor.spawn(async move { first() });
+    let before = reactor.now();
+    let dropped = reactor.sleep(Duration::from_secs(3600));
+    drop(dropped);
+    reactor.block_on(reactor.sleep(Duration::from_millis(40)));
+    assert_eq!(*order.borrow(), ["task", "end", "a", "b", "b2", "c"]);
+    assert!(reactor.now().0 - before.0 >= 40_000_000);
+    assert!(reactor.turns() < 20, "sleeps, does not spin");
+}
+
+#[test]
+fn a_connection_is_handed_to_the_reactor_of_another_thread() {
+    let reactor = reactor();
+    let (mut client, server) = plain_pair(&reactor);
+    client.write_all(b"hello").unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let other = std::thread::spawn(move || {
+        let reactor = self::reactor();
+        let socket = reactor.adopt(receiver.recv().unwrap());
+        reactor.block_on(async {
+            let bytes = socket.receive().await.unwrap();
+            socket.send_all(one(bytes)).await.unwrap();
+        });
+    });
+    sender.send(server.into_handle()).unwrap();
+    let mut answer = [0; 5];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"hello");
+    other.join().unwrap();
+}
+
+#[test]
+fn a_slow_receiver_pauses_its_stream_and_loses_nothing() {
+    let (reactor, stats) = reactor_with(UringConfig { entries: 64, buffers: 64, buffer_size: 4096 });
+    let (client, server) = pair(&reactor);
+    let sent = Bytes::from(pattern(2 << 20));
+    let (sender, parts) = (client.clone(), one(sent.clone()));
+    reactor.spawn(async move { sender.send_all(parts).await.unwrap() });
+    let mut received = reactor.block_on(server.receive()).unwrap().to_vec();
+    reactor.block_on(reactor.sleep(Duration::from_millis(50)));
+    // The stream has stopped by itself: other connections go on while it stands.
+    let completions = stats.read().completions;
+    check_echo(&reactor, 100_000);
+    assert!(stats.read().completions > completions);
+    reactor.block_on(async {
+        while received.len() < sent.len() {
+            received.extend_from_slice(&server.receive().await.unwrap());
+        }
+    });
+    assert!(received == sent);
+}
