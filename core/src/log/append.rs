@@ -1,0 +1,235 @@
+//! Appending to one log: check, assign offsets, put into the tail; later the one write of what waits there.
+//!
+//! Invariants:
+//! - A batch is in the tail with its offset, its index entries and its producer's state, or nothing of it is anywhere.
+//! - After a failed write the file ends with the last whole batch, and what could not be written is taken back (class
+//!   page-cache) or stays in the tail to be tried again (class sync: the commit log has it).
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+
+use super::descriptors::{Descriptors, FileKind};
+use super::error::AppendError;
+use super::header::{BatchHeader, HEADER_BYTES, patch_log_append_time, patch_offset};
+use super::state::LeaderEpochMark;
+use super::log::Log;
+use super::state::{ProducerUndo, SequenceCheck};
+use super::segment::SegmentMark;
+use super::tail::TailBatch;
+use super::TimestampType;
+
+/// Where a batch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// Offset of the last record.
+    pub last_offset: i64,
+    /// The batch had been appended before: these are the offsets it got then.
+    pub duplicate: bool,
+    /// The broker's timestamp, or -1 where the producer's is kept.
+    pub log_append_time_ms: i64,
+    /// First readable offset of the log.
+    pub log_start_offset: i64,
+}
+
+/// What one append changed besides the tail.
+#[derive(Debug)]
+pub(crate) struct Undo {
+    pub segment: SegmentMark,
+    pub producer: Option<ProducerUndo>,
+    pub leader_epoch: LeaderEpochMark,
+}
+
+/// A batch that was checked and got its offset, to be put into the tail.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub header: BatchHeader,
+    pub head: Bytes,
+    pub body: Bytes,
+    pub log_append_time_ms: i64,
+}
+
+/// What the checks say.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    Duplicate(Appended),
+    Fresh(Staged),
+}
+
+/// Whether an error goes away by itself when space is freed.
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+impl Log {
+    /// Checks a batch and gives it the next offset. Changes nothing of the log but, where the segment is full, the segment.
+    ///
+    /// `batch` is one whole batch whose CRC and records were checked. `heads` provides the memory of the patched header.
+    pub fn stage(
+        &mut self,
+        batch: &Bytes,
+        leader_epoch: i32,
+        now_ms: i64,
+        heads: &mut BytesMut,
+        files: &mut Descriptors,
+    ) -> Result<Stage, AppendError> {
+        if let Some(reason) = &self.stopped {
+            return Err(AppendError::Stopped(reason.clone()));
+        }
+        let mut header = BatchHeader::parse(batch).ok_or(AppendError::InvalidBatch)?;
+        if header.size_bytes as usize != batch.len() {
+            return Err(AppendError::InvalidBatch);
+        }
+        if header.size_bytes > self.config.segment_bytes {
+            let (size_bytes, segment_bytes) = (header.size_bytes, self.config.segment_bytes);
+            return Err(AppendError::TooLarge { size_bytes, segment_bytes });
+        }
+        if let Some(duplicate) = self.stage_check_sequence(&header)? {
+            return Ok(Stage::Duplicate(duplicate));
+        }
+        let log_append_time_ms = match self.config.timestamp_type {
+            TimestampType::CreateTime => -1,
+            TimestampType::LogAppendTime => now_ms,
+        };
+        if log_append_time_ms >= 0 {
+            header.max_timestamp = log_append_time_ms;
+        }
+        header.base_offset = self.log_end_offset;
+        header.leader_epoch = leader_epoch;
+        self.stage_roll(&header, now_ms, files)?;
+
+        let mut head = heads_take(heads, &batch[..HEADER_BYTES]);
+        patch_offset(&mut head, header.base_offset, leader_epoch);
+        if log_append_time_ms >= 0 {
+            patch_log_append_time(&mut head, &batch[HEADER_BYTES..], log_append_time_ms);
+        }
+        Ok(Stage::Fresh(Staged { header, head: head.freeze(), body: batch.slice(HEADER_BYTES..), log_append_time_ms }))
+    }
+
+    fn stage_check_sequence(&self, header: &BatchHeader) -> Result<Option<Appended>, AppendError> {
+        if header.producer_id < 0 {
+            return Ok(None);
+        }
+        match self.producers.check(&header.producer_batch()) {
+            SequenceCheck::Fresh => Ok(None),
+            SequenceCheck::Duplicate { base_offset, last_offset, timestamp } => Ok(Some(Appended {
+                base_offset,
+                last_offset,
+                duplicate: true,
+                log_append_time_ms: match self.config.timestamp_type {
+                    TimestampType::CreateTime => -1,
+                    TimestampType::LogAppendTime => timestamp,
+                },
+                log_start_offset: self.log_start_offset,
+            })),
+            SequenceCheck::OutOfOrder => Err(AppendError::OutOfOrderSequence),
+            SequenceCheck::StaleEpoch => Err(AppendError::InvalidProducerEpoch),
+        }
+    }
+
+    /// Begins a new segment if this batch needs one. What waits for the old one is written first.
+    fn stage_roll(&mut self, header: &BatchHeader, now_ms: i64, files: &mut Descriptors) -> Result<(), AppendError> {
+        let config = self.config.clone();
+        if !self.active().must_roll(&config, header.size_bytes, header.max_timestamp, header.last_offset(), now_ms) {
+            return Ok(());
+        }
+        if let Some(error) = self.write_tail(files).error {
+            return Err(self.append_error(&error));
+        }
+        self.roll(now_ms, files).map_err(|error| self.append_error(&error))
+    }
+
+    fn append_error(&mut self, error: &io::Error) -> AppendError {
+        if is_disk_full(error) {
+            return AppendError::DiskFull;
+        }
+        let reason = format!("{}: {error}", self.dir.display());
+        self.stopped = Some(reason.clone());
+        AppendError::Stopped(reason)
+    }
+
+    /// Puts a staged batch into the tail. `head` and `body` are what the segment will get.
+    pub fn append(&mut self, header: &BatchHeader, head: Bytes, body: Bytes, keep_undo: bool) {
+        assert_eq!(header.base_offset, self.log_end_offset, "offsets are given in order");
+        assert_eq!(head.len() + body.len(), header.size_bytes as usize);
+        let config = self.config.clone();
+        let segment = self.active().mark();
+        let position = self.active().append(header, &config);
+        let leader_epoch = self.leader_epochs.assign(header.leader_epoch, header.base_offset);
+        let producer = (header.producer_id >= 0).then(|| self.producers.update(&header.producer_batch()));
+        if keep_undo {
+            self.undo.push(Undo { segment, producer, leader_epoch });
+        }
+        self.log_end_offset = header.last_offset() + 1;
+        let (base_offset, last_offset) = (header.base_offset, header.last_offset());
+        self.tail.push(TailBatch { base_offset, last_offset, position, head, body });
+    }
+
+    /// Writes the tail to the active segment.
+    pub fn write_tail(&mut self, files: &mut Descriptors) -> TailOutcome {
+        if self.tail.is_empty() {
+            return TailOutcome { error: None };
+        }
+        let error = self.write_tail_batches(files).err();
+        if error.is_none() && self.active().index_is_due() {
+            let (key, dir) = (self.key, self.dir.clone());
+            let result = self.active().write_indexes(key, &dir, files);
+            if let Err(error) = result {
+                tracing::warn!(folder = %self.dir.display(), %error, "index entries are written later");
+            }
+        }
+        TailOutcome { error }
+    }
+
+    fn write_tail_batches(&mut self, files: &mut Descriptors) -> io::Result<()> {
+        self.ready_folder(files)?;
+        let key = self.key;
+        let id = self.active().file_id(key, FileKind::Log);
+        let file = files.file(&self.dir, id, true)?;
+        if self.unsynced.last() != Some(&id.base_offset) {
+            self.unsynced.push(id.base_offset);
+        }
+        let write = self.tail.write_to(&file);
+        self.undo.drain(..write.batches.min(self.undo.len()));
+        let Some(error) = write.error else { return Ok(()) };
+        let end = self.tail.first_position().expect("a failed write leaves a batch");
+        if let Err(error) = file.set_len(end) {
+            self.stopped = Some(format!("{}: {error}", self.dir.display()));
+        }
+        Err(error)
+    }
+
+    /// Takes back what waits in the tail after a failed write: nobody was told of it. Returns the log end.
+    pub fn take_back_tail(&mut self, error: &io::Error) -> AppendError {
+        let end = self.written_end_offset();
+        assert!(self.tail.is_empty() || !self.undo.is_empty(), "only with undo records");
+        while let Some(undo) = self.undo.pop() {
+            if let Some(producer) = undo.producer {
+                self.producers.undo(producer);
+            }
+            self.leader_epochs.restore(undo.leader_epoch);
+            self.active().restore(&undo.segment);
+        }
+        self.tail.clear();
+        self.log_end_offset = end;
+        self.append_error(error)
+    }
+}
+
+/// How [`Log::write_tail`] went; what was written is no longer in the tail.
+#[derive(Debug)]
+pub(crate) struct TailOutcome {
+    pub error: Option<io::Error>,
+}
+
+/// A copy of a header out of a larger piece of memory, so that a batch does not cost an allocation of its own.
+fn heads_take(heads: &mut BytesMut, header: &[u8]) -> BytesMut {
+    const PIECE_BYTES: usize = 64 << 10;
+    if heads.capacity() - heads.len() < header.len() {
+        heads.reserve(PIECE_BYTES);
+    }
+    heads.extend_from_slice(header);
+    heads.split()
+}

@@ -1,0 +1,100 @@
+//! What a log and a store are told from outside: names, durability class, sizes.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// Names a log within its shard's store: dense, never reused while the store lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogKey(pub u32);
+
+/// What an ack promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// Acked means that it survives a power cut (commit log).
+    Sync,
+    /// Acked means handed to the operating system, as Apache Kafka does by default.
+    PageCache,
+}
+
+/// Whose clock a record carries (`message.timestamp.type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TimestampType {
+    /// The producer's.
+    CreateTime,
+    /// The broker's, at append: the batch header is patched and its CRC computed anew.
+    LogAppendTime,
+}
+
+/// Settings of one log, by the names of Kafka's topic configs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a segment never grows beyond this.
+    pub segment_bytes: u32,
+    /// `segment.ms`: longest span between a segment's first batch and a later one, by their timestamps.
+    pub segment_ms: i64,
+    /// `segment.index.bytes`: how large an index may grow before the segment rolls.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`: log bytes between two index entries.
+    pub index_interval_bytes: u32,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            timestamp_type: TimestampType::CreateTime,
+        }
+    }
+}
+
+/// One partition's log as metadata knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSpec {
+    /// Name of the topic; a checked one, it becomes part of a folder's name.
+    pub topic_name: String,
+    /// Id of the topic; tells a topic from an earlier one of the same name.
+    pub topic_id: Uuid,
+    /// Number of the partition.
+    pub partition_index: i32,
+    /// Durability class.
+    pub durability: Durability,
+    /// Sizes and times.
+    pub config: LogConfig,
+}
+
+impl LogSpec {
+    /// Name of the partition's folder in the log directory.
+    pub fn folder(&self) -> String {
+        format!("{}-{}", self.topic_name, self.partition_index)
+    }
+}
+
+/// Bounds of a store.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Most descriptors of segment and index files held open.
+    pub open_files_max: usize,
+    /// A partition's tail is written to its segment from this size on (class sync).
+    pub tail_flush_bytes: usize,
+    /// Most bytes in tails of the whole shard before the oldest are written.
+    pub dirty_bytes_max: usize,
+    /// Longest time a batch stays in a tail before it is written to its segment.
+    pub dirty_age_max: Duration,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            open_files_max: 512,
+            tail_flush_bytes: 64 << 10,
+            dirty_bytes_max: 16 << 20,
+            dirty_age_max: Duration::from_millis(500),
+        }
+    }
+}

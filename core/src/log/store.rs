@@ -1,0 +1,377 @@
+//! All logs of one shard: the door through which the broker appends, reads and learns what was acked.
+//!
+//! Append puts a batch into its log's tail; [`LogStore::end_turn`] makes the turn's batches durable in their class and
+//! acks them in order. It never knows topics' meaning, replicas or other shards.
+//!
+//! Invariants:
+//! - `acked_end_offset <= log_end_offset`; nothing at or behind `acked_end_offset` is ever read out.
+//! - A failed append is reported by [`LogStore::take_failed`] before its offsets are given again.
+//! - A log costs no descriptor, and no look at the disk, before it is used: after a clean stop its end is in a checkpoint.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use ahash::AHashMap;
+use bytes::{Bytes, BytesMut};
+
+use super::append::{Appended, Stage};
+use super::checkpoints::{self, ClosedLog};
+use super::descriptors::Descriptors;
+use super::error::{AppendError, ReadError, StoreError};
+use super::log::Log;
+use super::{Durability, LogKey, LogSpec, StoreConfig};
+use crate::reactor::{Parts, Reactor};
+
+/// A read that waits for the device.
+pub type ColdRead = Pin<Box<dyn Future<Output = Result<Parts, ReadError>>>>;
+
+/// What a read gives.
+pub enum ReadResult {
+    /// Whole batches, in order; empty at the bound.
+    Ready(Parts),
+    /// Not in memory: the future yields the same.
+    Cold(ColdRead),
+}
+
+impl fmt::Debug for ReadResult {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(parts) => formatter.debug_tuple("Ready").field(&parts.len()).finish(),
+            Self::Cold(_) => formatter.write_str("Cold"),
+        }
+    }
+}
+
+/// Appends that were taken and then could not be written: all of this log from `from_offset` on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAppend {
+    /// The log.
+    pub key: LogKey,
+    /// First offset that was given and is taken back.
+    pub from_offset: i64,
+    /// Why.
+    pub error: AppendError,
+}
+
+/// A log that was not used yet, or one that is open.
+#[derive(Debug)]
+enum LogState {
+    Unopened { log_start_offset: i64, log_end_offset: i64 },
+    Open(Box<Log>),
+}
+
+#[derive(Debug)]
+struct StoredLog {
+    spec: LogSpec,
+    state: LogState,
+    acked_end_offset: i64,
+    /// It is in `LogStore::dirty`.
+    dirty: bool,
+}
+
+/// The logs of one shard.
+pub struct LogStore {
+    reactor: Reactor,
+    log_dir: PathBuf,
+    shard_id: u16,
+    files: Descriptors,
+    logs: Vec<Option<StoredLog>>,
+    heads: BytesMut,
+    /// Logs with a tail of this turn.
+    dirty: Vec<LogKey>,
+    acked: Vec<(LogKey, i64)>,
+    failed: Vec<FailedAppend>,
+    on_acked: Option<Rc<dyn Fn()>>,
+    /// Start and end of logs as the last clean stop, or recovery, left them.
+    known: AHashMap<(String, i32), (i64, i64)>,
+}
+
+impl fmt::Debug for LogStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LogStore").field("shard_id", &self.shard_id).field("logs", &self.logs.len()).finish()
+    }
+}
+
+impl LogStore {
+    /// Opens the shard's store on a log directory that was stopped cleanly or recovered.
+    pub fn open(
+        reactor: Reactor,
+        log_dir: PathBuf,
+        shard_id: u16,
+        config: StoreConfig,
+    ) -> Result<Self, StoreError> {
+        let disk = reactor.disk();
+        let known = checkpoints::read_known(&disk, &log_dir)?;
+        let files = Descriptors::new(disk, config.open_files_max);
+        Ok(Self {
+            reactor,
+            log_dir,
+            shard_id,
+            files,
+            logs: Vec::new(),
+            heads: BytesMut::new(),
+            dirty: Vec::new(),
+            acked: Vec::new(),
+            failed: Vec::new(),
+            on_acked: None,
+            known,
+        })
+    }
+
+    /// Takes a log in: what is on disk, or an empty one. Its folder is made with the first write.
+    pub fn create(&mut self, spec: LogSpec) -> Result<LogKey, StoreError> {
+        let key = LogKey(u32::try_from(self.logs.len()).expect("fewer than 2^32 logs"));
+        let known = self.known.remove(&(spec.topic_name.clone(), spec.partition_index));
+        let state = match known {
+            Some((log_start_offset, log_end_offset)) => LogState::Unopened { log_start_offset, log_end_offset },
+            None if !self.files.disk().exists(&self.log_dir.join(spec.folder())) => {
+                LogState::Unopened { log_start_offset: 0, log_end_offset: 0 }
+            }
+            None => {
+                let now_ms = self.reactor.wall_clock_ms();
+                LogState::Open(Box::new(Log::open(key, &spec, &self.log_dir, None, now_ms, &mut self.files)?))
+            }
+        };
+        let mut stored = StoredLog { spec, state, acked_end_offset: 0, dirty: false };
+        stored.acked_end_offset = stored.log_end_offset();
+        self.logs.push(Some(stored));
+        Ok(key)
+    }
+
+    /// Removes a log and its files: the topic was deleted.
+    pub fn remove(&mut self, key: LogKey) -> Result<(), StoreError> {
+        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::take) else { return Ok(()) };
+        if let LogState::Open(log) = &stored.state {
+            for segment in &log.segments {
+                self.files.forget(key, segment.base_offset);
+            }
+        }
+        let dir = self.log_dir.join(stored.spec.folder());
+        let marked = self.log_dir.join(format!("{}.{}-delete", stored.spec.folder(), stored.spec.topic_id.simple()));
+        let disk = self.files.disk();
+        match disk.rename(&dir, &marked).and_then(|()| disk.remove_dir_all(&marked)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Io { path: dir, source: error }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends one batch that was validated: checks its producer's sequence and gives it offsets. Acked later, see
+    /// [`LogStore::take_acked`].
+    pub fn append(&mut self, key: LogKey, batch: Bytes, leader_epoch: i32) -> Result<Appended, AppendError> {
+        let now_ms = self.reactor.wall_clock_ms();
+        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
+            .map_err(|error| AppendError::Stopped(error.to_string()))?
+            .ok_or(AppendError::UnknownLog)?;
+        let staged = match log.stage(&batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)? {
+            Stage::Duplicate(appended) => return Ok(appended),
+            Stage::Fresh(staged) => staged,
+        };
+        let appended = Appended {
+            base_offset: staged.header.base_offset,
+            last_offset: staged.header.last_offset(),
+            duplicate: false,
+            log_append_time_ms: staged.log_append_time_ms,
+            log_start_offset: log.log_start_offset,
+        };
+        log.append(&staged.header, staged.head, staged.body, true);
+        if !*stored.dirty {
+            *stored.dirty = true;
+            self.dirty.push(key);
+        }
+        Ok(appended)
+    }
+
+    /// Ends a loop turn: each log's batches of the turn are written in one go, then acked.
+    pub fn end_turn(&mut self) {
+        for key in std::mem::take(&mut self.dirty) {
+            self.write_and_ack(key);
+        }
+    }
+
+    fn write_and_ack(&mut self, key: LogKey) {
+        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        stored.dirty = false;
+        let LogState::Open(log) = &mut stored.state else { return };
+        let error = match &log.stopped {
+            Some(reason) => Some(io::Error::other(reason.clone())),
+            None => log.write_tail(&mut self.files).error,
+        };
+        let end = log.written_end_offset();
+        if end > stored.acked_end_offset {
+            stored.acked_end_offset = end;
+            self.acked.push((key, end));
+        }
+        if let Some(error) = error {
+            tracing::error!(folder = %log.dir.display(), %error, "append failed");
+            let error = log.take_back_tail(&error);
+            self.failed.push(FailedAppend { key, from_offset: end, error });
+        }
+    }
+
+    /// Appends what was acked since the last call: the log and its new acked end offset, exclusive.
+    pub fn take_acked(&mut self, acked: &mut Vec<(LogKey, i64)>) {
+        acked.append(&mut self.acked);
+    }
+
+    /// Appends what was taken and could not be written. To be asked after each [`LogStore::end_turn`], before the next append.
+    pub fn take_failed(&mut self, failed: &mut Vec<FailedAppend>) {
+        failed.append(&mut self.failed);
+    }
+
+    /// Called once each time [`LogStore::take_acked`] has something new outside of [`LogStore::end_turn`].
+    pub fn set_on_acked(&mut self, call: Rc<dyn Fn()>) {
+        self.on_acked = Some(call);
+    }
+
+    /// First readable offset. 0 for a log that is not there.
+    pub fn log_start_offset(&self, key: LogKey) -> i64 {
+        self.stored(key).map_or(0, |stored| match &stored.state {
+            LogState::Unopened { log_start_offset, .. } => *log_start_offset,
+            LogState::Open(log) => log.log_start_offset,
+        })
+    }
+
+    /// Offset of the next batch. 0 for a log that is not there.
+    pub fn log_end_offset(&self, key: LogKey) -> i64 {
+        self.stored(key).map_or(0, StoredLog::log_end_offset)
+    }
+
+    /// End of what was acked, exclusive. 0 for a log that is not there.
+    pub fn acked_end_offset(&self, key: LogKey) -> i64 {
+        self.stored(key).map_or(0, |stored| stored.acked_end_offset)
+    }
+
+    fn stored(&self, key: LogKey) -> Option<&StoredLog> {
+        self.logs.get(key.0 as usize).and_then(Option::as_ref)
+    }
+
+    /// Whole batches from the one that holds `from` on, up to `bound` (exclusive) and `max_bytes`; with
+    /// `at_least_one_batch`, the first one whatever its size. Empty at the bound.
+    pub fn read(
+        &mut self,
+        key: LogKey,
+        from: i64,
+        bound: i64,
+        max_bytes: usize,
+        at_least_one_batch: bool,
+    ) -> Result<ReadResult, ReadError> {
+        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
+            .map_err(|error| ReadError::Io(io::Error::other(error)))?
+            .ok_or(ReadError::UnknownLog)?;
+        assert!(bound <= *stored.acked_end_offset, "readers never see what is not acked");
+        let plan = log.plan_read(from, bound, max_bytes, at_least_one_batch, &mut self.files)?;
+        match plan.run_cached() {
+            Ok(outcome) => {
+                log.note_read(from, outcome.next);
+                Ok(ReadResult::Ready(outcome.parts))
+            }
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                Ok(ReadResult::Cold(Box::pin(plan.run_cold(self.reactor.clone()))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Offset and timestamp of the first record below `bound` that is at least as late as `timestamp_ms`.
+    pub fn offset_for_timestamp(
+        &mut self,
+        key: LogKey,
+        timestamp_ms: i64,
+        bound: i64,
+    ) -> Result<Option<(i64, i64)>, ReadError> {
+        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
+            .map_err(|error| ReadError::Io(io::Error::other(error)))?
+            .ok_or(ReadError::UnknownLog)?;
+        let bound = bound.min(*stored.acked_end_offset);
+        log.offset_for_timestamp(timestamp_ms, bound, &mut self.files)
+    }
+
+    /// The offset and the value of the log's largest timestamp, of what was acked.
+    pub fn max_timestamp(&mut self, key: LogKey) -> Result<Option<(i64, i64)>, ReadError> {
+        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
+            .map_err(|error| ReadError::Io(io::Error::other(error)))?
+            .ok_or(ReadError::UnknownLog)?;
+        let bound = *stored.acked_end_offset;
+        match log.max_timestamp(&mut self.files)? {
+            Some((timestamp, _)) => log.offset_for_timestamp(timestamp, bound, &mut self.files),
+            None => Ok(None),
+        }
+    }
+
+    /// Stops: everything is written, sealed and synced. What the logs' ends are goes to [`finish_clean_stop`] when all
+    /// shards have stopped.
+    ///
+    /// [`finish_clean_stop`]: super::finish_clean_stop
+    pub fn close(mut self) -> Result<Vec<ClosedLog>, StoreError> {
+        self.end_turn();
+        let mut closed = Vec::with_capacity(self.logs.len());
+        for stored in self.logs.iter_mut().flatten() {
+            if let LogState::Open(log) = &mut stored.state {
+                if let Some(reason) = &log.stopped {
+                    return Err(StoreError::Io { path: log.dir.clone(), source: io::Error::other(reason.clone()) });
+                }
+                log.seal(&mut self.files).map_err(|error| log.io_error(error))?;
+            }
+            closed.push(stored.closed());
+        }
+        let disk = self.files.disk();
+        disk.sync_all(&self.log_dir).map_err(|source| StoreError::Io { path: self.log_dir.clone(), source })?;
+        Ok(closed)
+    }
+}
+
+impl StoredLog {
+    fn log_end_offset(&self) -> i64 {
+        match &self.state {
+            LogState::Unopened { log_end_offset, .. } => *log_end_offset,
+            LogState::Open(log) => log.log_end_offset,
+        }
+    }
+
+    fn closed(&self) -> ClosedLog {
+        let log_start_offset = match &self.state {
+            LogState::Unopened { log_start_offset, .. } => *log_start_offset,
+            LogState::Open(log) => log.log_start_offset,
+        };
+        ClosedLog {
+            topic_name: self.spec.topic_name.clone(),
+            partition_index: self.spec.partition_index,
+            log_start_offset,
+            log_end_offset: self.log_end_offset(),
+        }
+    }
+}
+
+/// What of a stored log may be changed while its log is borrowed.
+struct Beside<'a> {
+    acked_end_offset: &'a mut i64,
+    dirty: &'a mut bool,
+    #[expect(dead_code, reason = "class sync reads it")]
+    durability: Durability,
+}
+
+/// The log, opened when this is its first use. Free of `self` so that the store's other fields stay usable.
+fn open_log<'a>(
+    logs: &'a mut [Option<StoredLog>],
+    files: &mut Descriptors,
+    reactor: &Reactor,
+    log_dir: &std::path::Path,
+    key: LogKey,
+) -> Result<Option<(Beside<'a>, &'a mut Log)>, StoreError> {
+    let Some(stored) = logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return Ok(None) };
+    if let LogState::Unopened { log_start_offset, log_end_offset } = stored.state {
+        let log = Log::open(key, &stored.spec, log_dir, Some(log_start_offset), reactor.wall_clock_ms(), files)?;
+        if log.log_end_offset != log_end_offset {
+            let reason = format!("ends at {}, its checkpoint says {log_end_offset}", log.log_end_offset);
+            return Err(StoreError::Corrupt { path: log.dir, offset: log.log_end_offset.min(log_end_offset), reason });
+        }
+        stored.state = LogState::Open(Box::new(log));
+    }
+    let StoredLog { state, acked_end_offset, dirty, spec } = stored;
+    let LogState::Open(log) = state else { unreachable!("opened above") };
+    Ok(Some((Beside { acked_end_offset, dirty, durability: spec.durability }, log)))
+}
