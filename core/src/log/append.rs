@@ -12,12 +12,12 @@ use bytes::{Bytes, BytesMut};
 use super::descriptors::{Descriptors, FileKind};
 use super::error::AppendError;
 use super::header::{BatchHeader, HEADER_BYTES, patch_log_append_time, patch_offset};
-use super::state::LeaderEpochMark;
 use super::log::Log;
-use super::state::{ProducerUndo, SequenceCheck};
 use super::segment::SegmentMark;
+use super::state::LeaderEpochMark;
+use super::state::{ProducerUndo, SequenceCheck};
 use super::tail::TailBatch;
-use super::TimestampType;
+use crate::record::TimestampType;
 
 /// Where a batch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,9 +28,11 @@ pub struct ClosedLog {
 }
 
 type Offsets = AHashMap<(String, i32), i64>;
+/// Start and end of logs by topic and partition.
+pub(crate) type KnownOffsets = AHashMap<(String, i32), (i64, i64)>;
 
 /// Start and end of each log, as the last clean stop or recovery left them.
-pub(crate) fn read_known(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<AHashMap<(String, i32), (i64, i64)>, StoreError> {
+pub(crate) fn read_known(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<KnownOffsets, StoreError> {
     let ends = read_offsets(disk, &log_dir.join(RECOVERY_POINT_FILE))?;
     let starts = read_offsets(disk, &log_dir.join(LOG_START_FILE))?;
     Ok(ends

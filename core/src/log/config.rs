@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::record::TimestampType;
+
 /// Names a log within its shard's store: dense, never reused while the store lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogKey(pub u32);
@@ -15,15 +17,6 @@ pub enum Durability {
     Sync,
     /// Acked means handed to the operating system, as Apache Kafka does by default.
     PageCache,
-}
-
-/// Whose clock a record carries (`message.timestamp.type`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TimestampType {
-    /// The producer's.
-    CreateTime,
-    /// The broker's, at append: the batch header is patched and its CRC computed anew.
-    LogAppendTime,
 }
 
 /// Settings of one log, by the names of Kafka's topic configs.

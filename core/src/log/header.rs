@@ -86,7 +86,7 @@ impl BatchHeader {
 
 /// Whether the CRC of a whole batch is right.
 pub(crate) fn crc_matches(batch: &[u8]) -> bool {
-    batch.len() >= HEADER_BYTES && i32_at(batch, 17) as u32 == crc32c(&batch[CRC_START..])
+    batch.len() >= HEADER_BYTES && i32_at(batch, 17) as u32 == crate::record::crc32c(&batch[CRC_START..])
 }
 
 /// Sets base offset and leader epoch, which the CRC does not cover.
@@ -103,10 +103,6 @@ pub(crate) fn patch_log_append_time(head: &mut [u8], body: &[u8], now_ms: i64) {
     let mut covered = Vec::with_capacity(HEADER_BYTES - CRC_START + body.len());
     covered.extend_from_slice(&head[CRC_START..HEADER_BYTES]);
     covered.extend_from_slice(body);
-    let crc = crc32c(&covered);
+    let crc = crate::record::crc32c(&covered);
     head[17..21].copy_from_slice(&crc.to_be_bytes());
-}
-
-pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
-    crc_fast::crc32_iscsi(bytes)
 }

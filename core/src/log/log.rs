@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::StoreError;
-use super::state::{self, LeaderEpochCache, ProducerState};
 use super::scan::{BatchScan, ScanEnd};
 use super::segment::{Segment, read_offset_entry};
+use super::state::{self, LeaderEpochCache, ProducerState};
 use super::tail::Tail;
 use super::{LogConfig, LogKey, LogSpec};
 
@@ -331,4 +331,3 @@ pub(crate) fn write_whole(files: &Descriptors, path: &Path, bytes: &[u8]) -> io:
     file.write_all_at(0, bytes)?;
     files.disk().rename(&temporary, path)
 }
-

@@ -21,6 +21,9 @@ mod timestamps;
 
 pub use append::Appended;
 pub use checkpoints::{ClosedLog, write_checkpoints};
-pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig, TimestampType};
+pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use error::{AppendError, ReadError, StoreError};
 pub use store::{ColdRead, FailedAppend, LogStore, ReadResult};
+
+#[cfg(test)]
+mod store_tests;

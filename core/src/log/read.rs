@@ -58,8 +58,7 @@ impl Source for Cold {
     async fn read(&self, file: &File, position: u64, len: usize) -> io::Result<Vec<u8>> {
         let mut buffer = Vec::new();
         while buffer.len() < len {
-            let (result, piece) =
-                self.0.read(file, position + buffer.len() as u64, vec![0; len - buffer.len()]).await;
+            let (result, piece) = self.0.read(file, position + buffer.len() as u64, vec![0; len - buffer.len()]).await;
             match result? {
                 0 => break,
                 count if buffer.is_empty() => {
@@ -261,14 +260,8 @@ impl Log {
             let log_start_offset = self.log_start_offset;
             return Err(ReadError::OutOfRange { offset: from, log_start_offset, bound });
         }
-        let mut plan = ReadPlan {
-            from,
-            bound,
-            max_bytes,
-            at_least_one_batch,
-            targets: SmallVec::new(),
-            tail: SmallVec::new(),
-        };
+        let mut plan =
+            ReadPlan { from, bound, max_bytes, at_least_one_batch, targets: SmallVec::new(), tail: SmallVec::new() };
         if from >= bound || (max_bytes == 0 && !at_least_one_batch) {
             return Ok(plan);
         }
@@ -276,7 +269,10 @@ impl Log {
         let mut reaches_tail = true;
         if from < self.written_end_offset() {
             for index in self.segment_index(from)..self.segments.len() {
-                if plan.targets.len() == TARGETS_MAX || planned >= max_bytes || self.segments[index].base_offset >= bound {
+                if plan.targets.len() == TARGETS_MAX
+                    || planned >= max_bytes
+                    || self.segments[index].base_offset >= bound
+                {
                     reaches_tail = plan.targets.is_empty();
                     break;
                 }
@@ -313,7 +309,9 @@ impl Log {
             segment.floor_position(from, |entry| {
                 let file = match &file {
                     Some(file) => file,
-                    None => file.insert(files.file(&self.dir, segment.file_id(self.key, FileKind::OffsetIndex), false)?),
+                    None => {
+                        file.insert(files.file(&self.dir, segment.file_id(self.key, FileKind::OffsetIndex), false)?)
+                    }
                 };
                 read_offset_entry(file, entry)
             })?
@@ -324,7 +322,7 @@ impl Log {
 
     fn plan_tail(&self, plan: &mut ReadPlan) {
         let mut planned = 0;
-        for batch in self.tail.from_offset(plan.from) {
+        for batch in self.tail.range_from(plan.from) {
             if batch.last_offset >= plan.bound || (planned >= plan.max_bytes && !plan.tail.is_empty()) {
                 break;
             }
@@ -367,7 +365,9 @@ impl Log {
             let floor = segment.floor_offset_of_time(timestamp, |entry| {
                 let file = match &file {
                     Some(file) => file,
-                    None => file.insert(files.file(&self.dir, segment.file_id(self.key, FileKind::TimeIndex), false)?),
+                    None => {
+                        file.insert(files.file(&self.dir, segment.file_id(self.key, FileKind::TimeIndex), false)?)
+                    }
                 };
                 read_time_entry(file, entry)
             })?;
@@ -400,7 +400,8 @@ impl Log {
             while let Some(header) = BatchHeader::parse(rest) {
                 let batch = &rest[..header.size_bytes as usize];
                 if header.max_timestamp >= timestamp
-                    && let Some(found) = super::timestamps::first_record(batch, &header, timestamp, self.log_start_offset)
+                    && let Some(found) =
+                        super::timestamps::first_record(batch, &header, timestamp, self.log_start_offset)
                 {
                     return Ok(Some(found));
                 }

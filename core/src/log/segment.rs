@@ -125,7 +125,8 @@ impl Segment {
             return Ok(());
         }
         let size = files.file(dir, self.file_id(log, FileKind::Log), false)?.len()?;
-        let (written, last) = Self::last_entry(log, dir, files, self.file_id(log, FileKind::OffsetIndex), decode_offset)?;
+        let (written, last) =
+            Self::last_entry(log, dir, files, self.file_id(log, FileKind::OffsetIndex), decode_offset)?;
         self.offsets = SparseIndex { written, pending: Vec::new(), last };
         let (written, last) = Self::last_entry(log, dir, files, self.file_id(log, FileKind::TimeIndex), decode_time)?;
         self.times = SparseIndex { written, pending: Vec::new(), last };
@@ -158,12 +159,20 @@ impl Segment {
     }
 
     /// Forgets both indexes and the size, for a scan that makes them again by [`Segment::append`].
+    #[expect(dead_code, reason = "for recovery")]
     pub fn reset(&mut self, now_ms: i64) {
         *self = Self::new(self.base_offset, now_ms);
     }
 
     /// Whether the next batch belongs into a new segment.
-    pub fn must_roll(&self, config: &LogConfig, batch_bytes: u32, max_timestamp: i64, last_offset: i64, now_ms: i64) -> bool {
+    pub fn must_roll(
+        &self,
+        config: &LogConfig,
+        batch_bytes: u32,
+        max_timestamp: i64,
+        last_offset: i64,
+        now_ms: i64,
+    ) -> bool {
         let size = self.size_bytes.unwrap_or(0);
         let waited_ms = match self.first_timestamp {
             Some(first) if first >= 0 => max_timestamp.saturating_sub(first),
@@ -232,7 +241,8 @@ impl Segment {
 
     /// Takes appends back, to the state of `mark`. Entries of bytes that were not written are never in a file.
     pub fn restore(&mut self, mark: &SegmentMark) {
-        let offset_entries = mark.offset_entries.checked_sub(self.offsets.written).expect("entries went ahead of bytes");
+        let offset_entries =
+            mark.offset_entries.checked_sub(self.offsets.written).expect("entries went ahead of bytes");
         let time_entries = mark.time_entries.checked_sub(self.times.written).expect("entries went ahead of bytes");
         self.offsets.pending.truncate(offset_entries as usize);
         self.offsets.last = mark.last_offset_entry;

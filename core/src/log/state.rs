@@ -124,7 +124,7 @@ impl ProducerState {
             bytes.extend_from_slice(&(-1_i32).to_be_bytes());
             bytes.extend_from_slice(&(-1_i64).to_be_bytes());
         }
-        let crc = super::header::crc32c(&bytes[SNAPSHOT_CRC_START..]);
+        let crc = crate::record::crc32c(&bytes[SNAPSHOT_CRC_START..]);
         bytes[2..6].copy_from_slice(&crc.to_be_bytes());
         bytes
     }
@@ -134,11 +134,12 @@ impl ProducerState {
         if head[..2] != SNAPSHOT_VERSION.to_be_bytes() {
             return Err(InvalidState("unknown version"));
         }
-        if head[2..6] != super::header::crc32c(&bytes[SNAPSHOT_CRC_START..]).to_be_bytes() {
+        if head[2..6] != crate::record::crc32c(&bytes[SNAPSHOT_CRC_START..]).to_be_bytes() {
             return Err(InvalidState("wrong CRC"));
         }
         let count = i32::from_be_bytes(head[6..].try_into().expect("four bytes"));
-        if usize::try_from(count).ok().and_then(|count| count.checked_mul(SNAPSHOT_ENTRY_BYTES)) != Some(entries.len()) {
+        if usize::try_from(count).ok().and_then(|count| count.checked_mul(SNAPSHOT_ENTRY_BYTES)) != Some(entries.len())
+        {
             return Err(InvalidState("wrong length"));
         }
         let mut state = Self::default();
@@ -202,7 +203,8 @@ impl LeaderEpochCache {
         let count = lines.next().and_then(|count| count.parse::<usize>().ok());
         let mut cache = Self::default();
         for line in lines {
-            let entry = line.split_once(' ').and_then(|(epoch, offset)| Some((epoch.parse().ok()?, offset.parse().ok()?)));
+            let entry =
+                line.split_once(' ').and_then(|(epoch, offset)| Some((epoch.parse().ok()?, offset.parse().ok()?)));
             let (epoch, offset) = entry.ok_or(InvalidState("not an epoch and an offset"))?;
             cache.assign(epoch, offset);
         }

@@ -98,12 +98,7 @@ impl fmt::Debug for LogStore {
 
 impl LogStore {
     /// Opens the shard's store on a log directory that was stopped cleanly or recovered.
-    pub fn open(
-        reactor: Reactor,
-        log_dir: PathBuf,
-        shard_id: u16,
-        config: StoreConfig,
-    ) -> Result<Self, StoreError> {
+    pub fn open(reactor: Reactor, log_dir: PathBuf, shard_id: u16, config: StoreConfig) -> Result<Self, StoreError> {
         let disk = reactor.disk();
         let known = checkpoints::read_known(&disk, &log_dir)?;
         let files = Descriptors::new(disk, config.open_files_max);

@@ -1,6 +1,7 @@
 //! The first record of a batch that is late enough.
 
 use super::header::BatchHeader;
+use crate::record::{BatchView, Codec, TimestampType};
 
 /// Parts as one piece.
 pub(crate) fn join(parts: &[bytes::Bytes]) -> Vec<u8> {
@@ -8,7 +9,16 @@ pub(crate) fn join(parts: &[bytes::Bytes]) -> Vec<u8> {
 }
 
 /// Offset and timestamp of the batch's first record that is at least as late as `timestamp` and at or behind `from`.
-pub(crate) fn first_record(_batch: &[u8], header: &BatchHeader, timestamp: i64, from: i64) -> Option<(i64, i64)> {
-    (header.max_timestamp >= timestamp && header.last_offset() >= from)
-        .then_some((header.base_offset, header.max_timestamp))
+///
+/// `None` when there is none, or when the records cannot be read.
+pub(crate) fn first_record(batch: &[u8], header: &BatchHeader, timestamp: i64, from: i64) -> Option<(i64, i64)> {
+    let view = BatchView::parse(batch).ok()?;
+    if view.timestamp_type() == TimestampType::LogAppendTime || view.codec() != Ok(Codec::None) {
+        return (header.last_offset() >= from).then_some((header.base_offset.max(from), header.max_timestamp));
+    }
+    view.records().map_while(Result::ok).find_map(|record| {
+        let offset = header.base_offset + i64::from(record.offset_delta);
+        let at = view.base_timestamp() + record.timestamp_delta;
+        (at >= timestamp && offset >= from).then_some((offset, at))
+    })
 }

@@ -1,0 +1,447 @@
+//! Behaviour of the store on the simulated disk, with segments of a few hundred bytes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::header::{BatchHeader, HEADER_BYTES, crc_matches};
+use super::*;
+use crate::reactor::sim::{Crash, DiskCall, DiskEffect, DiskFault, SimDisk};
+use crate::reactor::{
+    Completion, Disk, Driver, File, Handle, Instant, Op, OpenMode, Parts, Reactor, Token, Wait, Wake,
+};
+use crate::record::TimestampType;
+
+const NOW_MS: i64 = 1_700_000_000_000;
+
+/// A driver with a disk and nothing else; reads complete at the next turn.
+struct DiskDriver {
+    disk: Rc<SimDisk>,
+    done: Vec<Completion>,
+}
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+impl Driver for DiskDriver {
+    fn now(&self) -> Instant {
+        Instant(0)
+    }
+
+    fn wall_clock_ms(&self) -> i64 {
+        NOW_MS
+    }
+
+    fn random_u64(&mut self) -> u64 {
+        4
+    }
+
+    fn disk(&self) -> Rc<dyn Disk> {
+        Rc::clone(&self.disk) as Rc<dyn Disk>
+    }
+
+    fn submit(&mut self, token: Token, mut op: Op) {
+        let result = match &mut op {
+            Op::Read { file, position, buffer } => file.read_at(*position, buffer).map(|count| count as u32),
+            Op::Sync { file } => file.sync().map(|()| 0),
+            other => panic!("not expected here: {other:?}"),
+        };
+        self.done.push(Completion { token, result, bytes: Bytes::new(), more: false, op: Some(op) });
+    }
+
+    fn cancel(&mut self, _token: Token) {}
+
+    fn turn(&mut self, _wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()> {
+        completions.append(&mut self.done);
+        Ok(())
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::new(NoWake)
+    }
+
+    fn listen(&mut self, _address: SocketAddr) -> io::Result<Handle> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn local_address(&self, _socket: Handle) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn socket(&mut self, _peer: SocketAddr) -> io::Result<Handle> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn set_nodelay(&mut self, _socket: Handle) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sendfile(&mut self, _socket: Handle, _file: Handle, _position: u64, _len: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn shutdown(&mut self, _socket: Handle) {}
+
+    fn close_socket(&mut self, _socket: Handle) {}
+}
+
+struct World {
+    disk: Rc<SimDisk>,
+    reactor: Reactor,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let disk = SimDisk::new(seed);
+        disk.create_dir_all(Path::new("/data")).expect("a folder");
+        let reactor = Reactor::new(Box::new(DiskDriver { disk: Rc::clone(&disk), done: Vec::new() }));
+        Self { disk, reactor }
+    }
+
+    fn dyn_disk(&self) -> Rc<dyn Disk> {
+        Rc::clone(&self.disk) as Rc<dyn Disk>
+    }
+
+    fn open(&self) -> LogStore {
+        let config = StoreConfig { open_files_max: 5, ..StoreConfig::default() };
+        LogStore::open(self.reactor.clone(), PathBuf::from("/data"), 0, config).expect("opens")
+    }
+
+    fn close(&self, store: LogStore) {
+        let closed = store.close().expect("closes");
+        write_checkpoints(&self.dyn_disk(), Path::new("/data"), &closed).expect("checkpoints");
+    }
+}
+
+fn spec(partition_index: i32) -> LogSpec {
+    LogSpec {
+        topic_name: "t".to_owned(),
+        topic_id: uuid::Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+        partition_index,
+        durability: Durability::PageCache,
+        config: LogConfig { segment_bytes: 2_000, index_interval_bytes: 200, ..LogConfig::default() },
+    }
+}
+
+fn zigzag(value: i64, out: &mut Vec<u8>) {
+    let mut value = ((value << 1) ^ (value >> 63)) as u64;
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// A batch as a producer sends it: one record per timestamp.
+fn batch_of(producer: Option<(i64, i16, i32)>, timestamps: &[i64], value: &[u8]) -> Bytes {
+    let (producer_id, producer_epoch, base_sequence) = producer.unwrap_or((-1, -1, -1));
+    let mut records = Vec::new();
+    for (index, timestamp) in timestamps.iter().enumerate() {
+        let mut record = vec![0];
+        zigzag(timestamp - timestamps[0], &mut record);
+        zigzag(index as i64, &mut record);
+        zigzag(-1, &mut record);
+        zigzag(value.len() as i64, &mut record);
+        record.extend_from_slice(value);
+        zigzag(0, &mut record);
+        zigzag(record.len() as i64, &mut records);
+        records.extend_from_slice(&record);
+    }
+    let mut bytes = vec![0; HEADER_BYTES];
+    bytes[8..12].copy_from_slice(&((HEADER_BYTES - 12 + records.len()) as i32).to_be_bytes());
+    bytes[16] = 2;
+    bytes[23..27].copy_from_slice(&(timestamps.len() as i32 - 1).to_be_bytes());
+    bytes[27..35].copy_from_slice(&timestamps[0].to_be_bytes());
+    bytes[35..43].copy_from_slice(&timestamps.iter().max().expect("a record").to_be_bytes());
+    bytes[43..51].copy_from_slice(&producer_id.to_be_bytes());
+    bytes[51..53].copy_from_slice(&producer_epoch.to_be_bytes());
+    bytes[53..57].copy_from_slice(&base_sequence.to_be_bytes());
+    bytes[57..61].copy_from_slice(&(timestamps.len() as i32).to_be_bytes());
+    bytes.extend_from_slice(&records);
+    let crc = crate::record::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    Bytes::from(bytes)
+}
+
+fn batch(records: usize, value_bytes: usize, tag: u8) -> Bytes {
+    batch_of(None, &vec![NOW_MS; records], &vec![tag; value_bytes])
+}
+
+fn ready(result: Result<ReadResult, ReadError>) -> Vec<u8> {
+    match result.expect("readable") {
+        ReadResult::Ready(parts) => parts.concat(),
+        ReadResult::Cold(_) => panic!("it is in memory"),
+    }
+}
+
+/// Reads a log from its start to its end, piece by piece, and checks that offsets are dense and CRCs right.
+/// Returns the batches without what the log patches.
+fn read_all(reactor: &Reactor, store: &mut LogStore, key: LogKey, piece_bytes: usize) -> Vec<Vec<u8>> {
+    let (mut from, end) = (store.log_start_offset(key), store.acked_end_offset(key));
+    let mut batches = Vec::new();
+    while from < end {
+        let bytes = match store.read(key, from, end, piece_bytes, true).expect("readable") {
+            ReadResult::Ready(parts) => parts.concat(),
+            ReadResult::Cold(read) => reactor.block_on(read).expect("read").concat(),
+        };
+        assert!(!bytes.is_empty(), "no batch at {from} of {end}");
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let header = BatchHeader::parse(rest).expect("whole batches");
+            let (batch, behind) = rest.split_at(header.size_bytes as usize);
+            assert!(crc_matches(batch));
+            assert_eq!(header.base_offset, from, "dense");
+            from = header.last_offset() + 1;
+            batches.push(batch[16..].to_vec());
+            rest = behind;
+        }
+    }
+    assert_eq!(from, end);
+    batches
+}
+
+/// An independent look at the files: segment after segment, batch after batch.
+fn offsets_in_files(disk: &Rc<dyn Disk>, dir: &Path) -> i64 {
+    let mut next = 0;
+    for entry in disk.list_dir(dir).expect("the folder") {
+        let Some(base) = entry.name.strip_suffix(".log") else { continue };
+        assert_eq!(base.parse::<i64>().expect("digits"), next, "segments follow each other");
+        let bytes = crate::reactor::read_file(disk, &dir.join(&entry.name)).expect("readable");
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let header = BatchHeader::parse(rest).expect("only whole batches");
+            assert_eq!(header.base_offset, next);
+            next = header.last_offset() + 1;
+            rest = &rest[header.size_bytes as usize..];
+        }
+    }
+    next
+}
+
+#[test]
+fn reads_cross_segments_without_a_gap_whatever_the_limit() {
+    let world = World::new(1);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    let mut sent = Vec::new();
+    for turn in 0..40_usize {
+        for step in 0..turn % 4 + 1 {
+            let bytes = batch(step + 1, turn * 7 % 130, turn as u8);
+            sent.push(bytes[16..].to_vec());
+            store.append(key, bytes, 3).expect("appended");
+        }
+        store.end_turn();
+    }
+    let mut acked = Vec::new();
+    store.take_acked(&mut acked);
+    assert_eq!(acked.last(), Some(&(key, store.log_end_offset(key))));
+    for piece_bytes in [1, 300, 5_000, 1 << 20] {
+        assert_eq!(read_all(&world.reactor, &mut store, key, piece_bytes), sent);
+    }
+    assert_eq!(offsets_in_files(&world.dyn_disk(), Path::new("/data/t-0")), store.log_end_offset(key));
+    let end = store.acked_end_offset(key);
+    for from in 0..end {
+        let bytes = ready(store.read(key, from, end, 1, true));
+        let header = BatchHeader::parse(&bytes).expect("one batch");
+        assert!(
+            header.base_offset <= from && from <= header.last_offset() && bytes.len() == header.size_bytes as usize
+        );
+    }
+    assert!(ready(store.read(key, end, end, 1, true)).is_empty());
+    assert!(ready(store.read(key, 0, end, 60, false)).is_empty(), "no batch fits");
+    assert!(matches!(store.read(key, end + 1, end, 1, true), Err(ReadError::OutOfRange { .. })));
+}
+
+#[test]
+fn a_clean_stop_leaves_what_the_next_start_trusts() {
+    let world = World::new(2);
+    let mut sent = Vec::new();
+    for round in 0..5_usize {
+        let mut store = world.open();
+        let key = store.create(spec(0)).expect("created");
+        let unused = store.create(spec(1)).expect("created");
+        assert_eq!(store.log_end_offset(unused), 0);
+        assert_eq!(read_all(&world.reactor, &mut store, key, 1_000), sent);
+        for step in 0..17 {
+            let bytes = batch(2, 60, (round * 17 + step) as u8);
+            sent.push(bytes[16..].to_vec());
+            store.append(key, bytes, round as i32).expect("appended");
+            store.end_turn();
+        }
+        assert_eq!(store.log_end_offset(key), sent.len() as i64 * 2);
+        world.close(store);
+        world.disk.crash(Crash::Power);
+        let names: Vec<String> =
+            world.disk.list_dir(Path::new("/data/t-0")).expect("folder").into_iter().map(|entry| entry.name).collect();
+        assert!(names.contains(&format!("{:020}.snapshot", sent.len() * 2)));
+        assert!(
+            names.iter().any(|name| name == "partition.metadata") && !names.iter().any(|name| name.ends_with("tmp"))
+        );
+    }
+    let epochs = crate::reactor::read_file(&world.dyn_disk(), Path::new("/data/t-0/leader-epoch-checkpoint"));
+    assert_eq!(epochs.expect("there"), b"0\n5\n0 0\n1 34\n2 68\n3 102\n4 136\n");
+    let metadata = crate::reactor::read_file(&world.dyn_disk(), Path::new("/data/t-0/partition.metadata"));
+    assert_eq!(metadata.expect("there"), b"version: 0\ntopic_id: ASNFZ4mrze8BI0VniavN7w");
+}
+
+#[test]
+fn a_full_disk_fails_appends_and_they_resume_by_themselves() {
+    let world = World::new(3);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    store.append(key, batch(1, 10, 0), 0).expect("appended");
+    store.end_turn();
+    let fault = DiskFault::eio(".log", DiskCall::Write).effect(DiskEffect::Errno(libc::ENOSPC)).sticky();
+    world.disk.inject(fault);
+    for tag in 0..3 {
+        let appended = store.append(key, batch(1, 100, tag), 0).expect("taken");
+        assert_eq!(appended.base_offset, 1 + i64::from(tag));
+    }
+    assert_eq!(store.append(key, batch(1, 1_800, 9), 0), Err(AppendError::DiskFull), "the segment cannot be ended");
+    store.end_turn();
+    let mut failed = Vec::new();
+    store.take_failed(&mut failed);
+    assert_eq!(failed, [FailedAppend { key, from_offset: 1, error: AppendError::DiskFull }]);
+    assert_eq!((store.log_end_offset(key), store.acked_end_offset(key)), (1, 1));
+    assert_eq!(read_all(&world.reactor, &mut store, key, 100).len(), 1);
+    world.disk.heal();
+    let producer = |sequence| batch_of(Some((7, 0, sequence)), &[NOW_MS], b"x");
+    assert_eq!(store.append(key, producer(0), 0).expect("resumes").base_offset, 1);
+    store.end_turn();
+    assert_eq!(read_all(&world.reactor, &mut store, key, 100).len(), 2);
+    assert_eq!(offsets_in_files(&world.dyn_disk(), Path::new("/data/t-0")), 2);
+}
+
+#[test]
+fn a_write_error_stops_the_log_and_takes_back_what_was_not_whole() {
+    let world = World::new(4);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    let first = store.append(key, batch_of(Some((7, 0, 0)), &[NOW_MS], b"a"), 0).expect("appended");
+    store.end_turn();
+    world.disk.inject(DiskFault::eio(".log", DiskCall::Write));
+    store.append(key, batch_of(Some((7, 0, 1)), &[NOW_MS], b"b"), 0).expect("taken");
+    store.end_turn();
+    let mut failed = Vec::new();
+    store.take_failed(&mut failed);
+    assert!(matches!(&failed[..], [FailedAppend { from_offset: 1, error: AppendError::Stopped(_), .. }]));
+    assert!(matches!(store.append(key, batch(1, 1, 1), 0), Err(AppendError::Stopped(_))));
+    assert_eq!(read_all(&world.reactor, &mut store, key, 100).len() as i64, first.last_offset + 1);
+}
+
+#[test]
+fn a_repeated_batch_gets_its_first_offsets_and_a_gap_is_refused() {
+    let world = World::new(5);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    let of = |epoch, sequence| batch_of(Some((7, epoch, sequence)), &[NOW_MS, NOW_MS], b"v");
+    for step in 0..7 {
+        assert_eq!(store.append(key, of(0, step * 2), 0).expect("fresh").base_offset, i64::from(step) * 2);
+        store.end_turn();
+    }
+    let repeated = store.append(key, of(0, 4), 0).expect("repeated");
+    assert_eq!((repeated.base_offset, repeated.last_offset, repeated.duplicate), (4, 5, true));
+    assert_eq!(store.append(key, of(0, 18), 0), Err(AppendError::OutOfOrderSequence));
+    assert_eq!(store.append(key, of(1, 2), 0), Err(AppendError::OutOfOrderSequence));
+    assert_eq!(store.append(key, of(1, 0), 0).expect("new epoch").base_offset, 14);
+    assert_eq!(store.append(key, of(0, 14), 0), Err(AppendError::InvalidProducerEpoch));
+    world.close(store);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("opened");
+    assert!(store.append(key, of(1, 0), 0).expect("remembered").duplicate);
+    assert_eq!(store.append(key, of(1, 2), 0).expect("next").base_offset, 16);
+}
+
+#[test]
+fn the_broker_s_time_is_stamped_with_a_right_crc() {
+    let world = World::new(6);
+    let mut store = world.open();
+    let mut stamped = spec(0);
+    stamped.config.timestamp_type = TimestampType::LogAppendTime;
+    let key = store.create(stamped).expect("created");
+    let appended = store.append(key, batch_of(None, &[5, 6], b"v"), 0).expect("appended");
+    store.end_turn();
+    assert_eq!(appended.log_append_time_ms, NOW_MS);
+    let bytes = ready(store.read(key, 0, 2, 1_000, true));
+    assert!(crc_matches(&bytes));
+    assert_eq!(BatchHeader::parse(&bytes).expect("a batch").max_timestamp, NOW_MS);
+}
+
+#[test]
+fn cold_batches_come_through_the_reactor() {
+    let world = World::new(7);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    for tag in 0..30 {
+        store.append(key, batch(1, 100, tag), 0).expect("appended");
+        store.end_turn();
+    }
+    for entry in world.disk.list_dir(Path::new("/data/t-0")).expect("folder") {
+        world.disk.evict(&Path::new("/data/t-0").join(entry.name)).expect("evicted");
+    }
+    let ReadResult::Cold(read) = store.read(key, 5, 30, 1 << 20, true).expect("readable") else {
+        panic!("it was evicted");
+    };
+    let parts: Parts = world.reactor.block_on(read).expect("read");
+    let bytes = parts.concat();
+    assert_eq!(BatchHeader::parse(&bytes).expect("a batch").base_offset, 5);
+    let batch_bytes = batch(1, 100, 0).len();
+    assert_eq!(bytes.len(), 25 * batch_bytes);
+}
+
+#[test]
+fn the_first_record_that_is_late_enough_is_found() {
+    let world = World::new(8);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    for step in 0..50_i64 {
+        let first = NOW_MS + step * 30;
+        store.append(key, batch_of(None, &[first, first + 10, first + 20], &[0; 40]), 0).expect("appended");
+        store.end_turn();
+    }
+    let end = store.acked_end_offset(key);
+    for step in 0..150_i64 {
+        let found = store.offset_for_timestamp(key, NOW_MS + step * 10 - 5, end).expect("found");
+        assert_eq!(found, Some((step, NOW_MS + step * 10)));
+    }
+    assert_eq!(store.offset_for_timestamp(key, NOW_MS + 1_491, end).expect("looked"), None);
+    assert_eq!(store.max_timestamp(key).expect("known"), Some((149, NOW_MS + 1_490)));
+}
+
+#[test]
+fn a_removed_log_leaves_nothing_and_its_name_can_be_used_again() {
+    let world = World::new(9);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    store.append(key, batch(3, 10, 0), 0).expect("appended");
+    store.end_turn();
+    store.remove(key).expect("removed");
+    assert_eq!(store.append(key, batch(3, 10, 0), 0), Err(AppendError::UnknownLog));
+    assert!(world.disk.list_dir(Path::new("/data")).expect("there").is_empty());
+    let again = store.create(spec(0)).expect("created");
+    assert_eq!(store.log_end_offset(again), 0);
+    assert_eq!(store.append(again, batch(3, 10, 0), 0).expect("appended").base_offset, 0);
+}
+
+#[test]
+fn bytes_behind_the_last_batch_are_refused_after_a_clean_stop() {
+    let world = World::new(10);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    store.append(key, batch(3, 10, 0), 0).expect("appended");
+    world.close(store);
+    let path = Path::new("/data/t-0/00000000000000000000.log");
+    let file = File::open(&world.dyn_disk(), path, OpenMode::READ_WRITE).expect("there");
+    let len = file.len().expect("known");
+    file.write_all_at(len, &[0; 100]).expect("written");
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("taken in");
+    assert!(matches!(store.append(key, batch(1, 1, 1), 0), Err(AppendError::Stopped(_))));
+}
