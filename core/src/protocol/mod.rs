@@ -6,6 +6,7 @@ mod api_key;
 mod error_code;
 mod header;
 pub mod messages;
+pub mod metadata;
 
 pub use api_key::ApiKey;
 pub use error_code::ErrorCode;
