@@ -106,12 +106,7 @@ pub enum PartitionError {
     UnknownLeaderEpoch,
     /// The offset lies before the log start or behind the high watermark.
     #[error("offset out of range")]
-    OffsetOutOfRange {
-        /// First readable offset.
-        log_start_offset: i64,
-        /// End of what consumers may read.
-        high_watermark: i64,
-    },
+    OffsetOutOfRange,
     /// The batch was refused.
     #[error("append refused: {0:?}")]
     Append(AppendError),

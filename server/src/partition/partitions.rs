@@ -197,7 +197,7 @@ impl Partitions {
         let mut store = self.0.store.borrow_mut();
         let log_start_offset = store.log_start_offset(key);
         if request.offset < log_start_offset || request.offset > store.log_end_offset(key) {
-            return Err(PartitionError::OffsetOutOfRange { log_start_offset, high_watermark });
+            return Err(PartitionError::OffsetOutOfRange);
         }
         if request.offset >= high_watermark || request.max_bytes == 0 && !request.at_least_one_batch {
             return Ok((ReadResult::Ready(Default::default()), high_watermark, log_start_offset));

@@ -1,0 +1,185 @@
+//! Produce (api key 0), versions 3..=13. Appends one batch per partition and answers when each is acked.
+//!
+//! v7 zstd   v8 record errors   v9 flexible   v10 current leader   v13 topic ids
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_REQUIRED_ACKS, those of batch validation, those of
+//! idempotent producers, KAFKA_STORAGE_ERROR.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use ringlog_core::protocol::ErrorCode;
+use ringlog_core::protocol::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
+    TopicProduceResponse,
+};
+use ringlog_core::record::{ProduceRules, validate_produce};
+use ringlog_core::wire::{DecodeError, Records};
+
+use super::errors::{append_error, batch_error};
+use super::{Body, Context, Request};
+use crate::metadata::Topic;
+use crate::partition::{AppendOutcome, PartitionReply, PartitionRequest, TopicPartition};
+
+/// One partition's result.
+#[derive(Debug, Clone)]
+struct Outcome {
+    error: ErrorCode,
+    message: Option<String>,
+    appended: AppendOutcome,
+}
+
+const NOT_APPENDED: AppendOutcome = AppendOutcome { base_offset: -1, log_append_time_ms: -1, log_start_offset: -1 };
+
+/// A request whose partitions have not all answered.
+struct Pending {
+    request: Cell<Option<Request>>,
+    acks: i16,
+    outcomes: RefCell<Vec<Option<Outcome>>>,
+    missing: Cell<usize>,
+}
+
+/// Stage 1: checks and hands each batch to its partition.
+pub fn handle(context: &Rc<Context>, request: Request) {
+    let (acks, batches) = match plan(context, &request) {
+        Ok(planned) => planned,
+        Err(error) => return request.close(&error),
+    };
+    if batches.is_empty() {
+        return finish(request, acks, Vec::new());
+    }
+    let pending = Rc::new(Pending {
+        request: Cell::new(Some(request)),
+        acks,
+        outcomes: RefCell::new(vec![None; batches.len()]),
+        missing: Cell::new(batches.len()),
+    });
+    for (at, batch) in batches.into_iter().enumerate() {
+        let pending = Rc::clone(&pending);
+        match batch {
+            Err(refused) => pending.put(at, refused),
+            Ok((owner, partition, append)) => {
+                let reply = Box::new(move |reply| {
+                    let PartitionReply::Append(result) = reply else {
+                        unreachable!("an append is answered by an append")
+                    };
+                    pending.put(at, Outcome::from(result));
+                });
+                context.router.request(owner, partition, append, reply);
+            }
+        }
+    }
+}
+
+type Planned = Result<(u16, TopicPartition, PartitionRequest), Outcome>;
+
+fn plan(context: &Context, request: &Request) -> Result<(i16, Vec<Planned>), DecodeError> {
+    let encoded = request.body();
+    let body: ProduceRequest<'_> = encoded.decode()?;
+    let metadata = context.metadata.image();
+    let mut planned = Vec::new();
+    for topic_data in &body.topic_data {
+        let topic_data: TopicProduceData<'_> = topic_data;
+        let topic = if request.api_version >= 13 {
+            metadata.topic_by_id(topic_data.topic_id).ok_or(ErrorCode::UnknownTopicId)
+        } else {
+            metadata.topic_by_name(topic_data.name).ok_or(ErrorCode::UnknownTopicOrPartition)
+        };
+        for data in &topic_data.partition_data {
+            planned.push(match (&topic, body.acks) {
+                (_, i16::MIN..=-2 | 2..) => Err(Outcome::refused(ErrorCode::InvalidRequiredAcks)),
+                (Err(error), _) => Err(Outcome::refused(*error)),
+                (Ok(topic), -1..=1) => plan_partition(context, &encoded, request.api_version, topic, &data),
+            });
+        }
+    }
+    Ok((body.acks, planned))
+}
+
+fn plan_partition(
+    context: &Context,
+    body: &Body,
+    api_version: i16,
+    topic: &Topic,
+    data: &PartitionProduceData<'_>,
+) -> Planned {
+    let owner = context
+        .metadata
+        .owner(topic, data.index)
+        .ok_or_else(|| Outcome::refused(ErrorCode::UnknownTopicOrPartition))?;
+    let bytes = data.records.as_ref().map_or(&[][..], Records::bytes);
+    let rules = ProduceRules { zstd: api_version >= 7, ..topic.produce_rules };
+    validate_produce(bytes, &rules, context.reactor.wall_clock_ms())
+        .map_err(|error| Outcome { message: Some(error.to_string()), ..Outcome::refused(batch_error(&error)) })?;
+    let partition = TopicPartition { topic_id: topic.topic_id, partition_index: data.index };
+    Ok((owner, partition, PartitionRequest::Append(body.share(bytes))))
+}
+
+impl Outcome {
+    fn refused(error: ErrorCode) -> Self {
+        Self { error, message: None, appended: NOT_APPENDED }
+    }
+}
+
+impl From<Result<AppendOutcome, crate::partition::PartitionError>> for Outcome {
+    fn from(result: Result<AppendOutcome, crate::partition::PartitionError>) -> Self {
+        match result {
+            Ok(appended) => Self { error: ErrorCode::None, message: None, appended },
+            Err(error) => Self { message: Some(error.to_string()), ..Self::refused(append_error(&error)) },
+        }
+    }
+}
+
+impl Pending {
+    fn put(&self, at: usize, outcome: Outcome) {
+        let before = self.outcomes.borrow_mut()[at].replace(outcome);
+        assert!(before.is_none(), "a partition answers once");
+        self.missing.set(self.missing.get() - 1);
+        if self.missing.get() == 0 {
+            let request = self.request.take().expect("finished once");
+            finish(request, self.acks, self.outcomes.take().into_iter().flatten().collect());
+        }
+    }
+}
+
+/// Stage 2: one result per partition, in the order of the request.
+fn finish(request: Request, acks: i16, outcomes: Vec<Outcome>) {
+    if acks == 0 {
+        return match outcomes.iter().find(|outcome| outcome.error != ErrorCode::None) {
+            // The client gets no answer to read an error from: the end of the connection makes it look again.
+            Some(failed) => request.close(&format!("{:?} with acks=0", failed.error)),
+            None => request.answer_nothing(),
+        };
+    }
+    let encoded = request.body();
+    let body: ProduceRequest<'_> = match encoded.decode() {
+        Ok(body) => body,
+        Err(error) => return request.close(&error),
+    };
+    let mut outcomes = outcomes.iter();
+    let responses = body
+        .topic_data
+        .iter()
+        .map(|topic| TopicProduceResponse {
+            name: topic.name,
+            topic_id: topic.topic_id,
+            partition_responses: topic
+                .partition_data
+                .iter()
+                .map(|data| partition_response(data.index, outcomes.next().expect("an outcome per partition")))
+                .collect(),
+        })
+        .collect();
+    request.answer(&ProduceResponse { responses, ..Default::default() }, []);
+}
+
+fn partition_response(index: i32, outcome: &Outcome) -> PartitionProduceResponse<'_> {
+    PartitionProduceResponse {
+        index,
+        error_code: outcome.error.code(),
+        base_offset: outcome.appended.base_offset,
+        log_append_time_ms: outcome.appended.log_append_time_ms,
+        log_start_offset: outcome.appended.log_start_offset,
+        error_message: outcome.message.as_deref(),
+        ..Default::default()
+    }
+}
