@@ -10,32 +10,38 @@ use crate::partition::PartitionError;
 /// For a batch refused by validation.
 pub fn batch_error(error: &BatchError) -> ErrorCode {
     match error.rejection() {
-        Rejection::CorruptMessage => ErrorCode::CorruptMessage,
-        Rejection::MessageTooLarge => ErrorCode::MessageTooLarge,
-        Rejection::RecordListTooLarge => ErrorCode::RecordListTooLarge,
-        Rejection::InvalidTimestamp => ErrorCode::InvalidTimestamp,
-        Rejection::UnsupportedCompressionType => ErrorCode::UnsupportedCompressionType,
-        Rejection::InvalidRecord => ErrorCode::InvalidRecord,
+        Rejection::CorruptMessage => ErrorCode::CORRUPT_MESSAGE,
+        Rejection::MessageTooLarge => ErrorCode::MESSAGE_TOO_LARGE,
+        Rejection::RecordListTooLarge => ErrorCode::RECORD_LIST_TOO_LARGE,
+        Rejection::InvalidTimestamp => ErrorCode::INVALID_TIMESTAMP,
+        Rejection::UnsupportedCompressionType => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+        Rejection::InvalidRecord => ErrorCode::INVALID_RECORD,
     }
 }
 
 /// For anything a partition refused; `by_id`: the request named its topic by id.
 pub fn partition_error(error: &PartitionError, by_id: bool) -> ErrorCode {
     match error {
-        PartitionError::Unknown if by_id => ErrorCode::UnknownTopicId,
-        PartitionError::Unknown => ErrorCode::UnknownTopicOrPartition,
-        PartitionError::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
-        PartitionError::UnknownLeaderEpoch => ErrorCode::UnknownLeaderEpoch,
-        PartitionError::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
+        PartitionError::Unknown if by_id => ErrorCode::UNKNOWN_TOPIC_ID,
+        PartitionError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        PartitionError::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
+        PartitionError::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
+        PartitionError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
         PartitionError::Append(error) => append_error(error),
-        PartitionError::Storage => ErrorCode::KafkaStorageError,
+        PartitionError::Storage => ErrorCode::KAFKA_STORAGE_ERROR,
         // Retriable for producers and consumers alike.
-        PartitionError::Busy => ErrorCode::NotLeaderOrFollower,
+        PartitionError::Busy => ErrorCode::NOT_LEADER_OR_FOLLOWER,
     }
 }
 
 fn append_error(error: &AppendError) -> ErrorCode {
     match error {
-        AppendError::Storage => ErrorCode::KafkaStorageError,
+        AppendError::UnknownLog => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        AppendError::InvalidBatch => ErrorCode::CORRUPT_MESSAGE,
+        AppendError::TooLarge { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
+        AppendError::OutOfOrderSequence => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        AppendError::InvalidProducerEpoch => ErrorCode::INVALID_PRODUCER_EPOCH,
+        AppendError::DuplicateSequence => ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
+        AppendError::DiskFull | AppendError::Stopped(_) => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }

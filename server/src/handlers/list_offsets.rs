@@ -56,7 +56,7 @@ fn ask(context: &Context, encoded: &Body, api_version: i16) -> Result<Gather<Fou
             });
             let answer = gather.clone();
             match (place, query(partition.timestamp, api_version)) {
-                (None, _) => answer.put(at, Err(ErrorCode::UnknownTopicOrPartition)),
+                (None, _) => answer.put(at, Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
                 (_, Err(error)) => answer.put(at, Err(error)),
                 (_, Ok(None)) => answer.put(at, Ok(UNKNOWN)),
                 (Some((owner, name)), Ok(Some(query))) => {
@@ -86,7 +86,7 @@ fn query(timestamp: i64, api_version: i16) -> Result<Option<OffsetQuery>, ErrorC
         LATEST_TIERED if api_version >= 9 => Ok(None),
         EARLIEST_PENDING_UPLOAD if api_version >= 11 => Ok(None),
         0.. => Ok(Some(OffsetQuery::AtOrAfter(timestamp))),
-        _ => Err(ErrorCode::UnsupportedVersion),
+        _ => Err(ErrorCode::UNSUPPORTED_VERSION),
     }
 }
 
@@ -118,12 +118,12 @@ fn finish(request: Request, found: &[Found]) {
 
 fn response(partition_index: i32, found: &Found) -> ListOffsetsPartitionResponse {
     let (error, outcome) = match found {
-        Ok(outcome) => (ErrorCode::None, *outcome),
+        Ok(outcome) => (ErrorCode::NONE, *outcome),
         Err(error) => (*error, UNKNOWN),
     };
     ListOffsetsPartitionResponse {
         partition_index,
-        error_code: error.code(),
+        error_code: error,
         timestamp: outcome.timestamp_ms,
         offset: outcome.offset,
         leader_epoch: outcome.leader_epoch,

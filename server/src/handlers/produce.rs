@@ -15,10 +15,10 @@ use ringlog_core::protocol::messages::produce::{
 use ringlog_core::record::{ProduceRules, validate_produce};
 use ringlog_core::wire::{DecodeError, Records};
 
-use super::errors::{append_error, batch_error};
+use super::errors::{batch_error, partition_error};
 use super::{Body, Context, Request};
 use crate::metadata::Topic;
-use crate::partition::{AppendOutcome, PartitionReply, PartitionRequest, TopicPartition};
+use crate::partition::{AppendOutcome, PartitionError, PartitionReply, PartitionRequest, TopicPartition};
 
 /// One partition's result.
 #[derive(Debug, Clone)]
@@ -80,13 +80,13 @@ fn plan(context: &Context, request: &Request) -> Result<(i16, Vec<Planned>), Dec
     for topic_data in &body.topic_data {
         let topic_data: TopicProduceData<'_> = topic_data;
         let topic = if request.api_version >= 13 {
-            metadata.topic_by_id(topic_data.topic_id).ok_or(ErrorCode::UnknownTopicId)
+            metadata.topic_by_id(topic_data.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)
         } else {
-            metadata.topic_by_name(topic_data.name).ok_or(ErrorCode::UnknownTopicOrPartition)
+            metadata.topic_by_name(topic_data.name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
         };
         for data in &topic_data.partition_data {
             planned.push(match (&topic, body.acks) {
-                (_, i16::MIN..=-2 | 2..) => Err(Outcome::refused(ErrorCode::InvalidRequiredAcks)),
+                (_, i16::MIN..=-2 | 2..) => Err(Outcome::refused(ErrorCode::INVALID_REQUIRED_ACKS)),
                 (Err(error), _) => Err(Outcome::refused(*error)),
                 (Ok(topic), -1..=1) => plan_partition(context, &encoded, request.api_version, topic, &data),
             });
@@ -105,7 +105,7 @@ fn plan_partition(
     let owner = context
         .metadata
         .owner(topic, data.index)
-        .ok_or_else(|| Outcome::refused(ErrorCode::UnknownTopicOrPartition))?;
+        .ok_or_else(|| Outcome::refused(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?;
     let bytes = data.records.as_ref().map_or(&[][..], Records::bytes);
     let rules = ProduceRules { zstd: api_version >= 7, ..topic.produce_rules };
     validate_produce(bytes, &rules, context.reactor.wall_clock_ms())
@@ -120,11 +120,11 @@ impl Outcome {
     }
 }
 
-impl From<Result<AppendOutcome, crate::partition::PartitionError>> for Outcome {
-    fn from(result: Result<AppendOutcome, crate::partition::PartitionError>) -> Self {
+impl From<Result<AppendOutcome, PartitionError>> for Outcome {
+    fn from(result: Result<AppendOutcome, PartitionError>) -> Self {
         match result {
-            Ok(appended) => Self { error: ErrorCode::None, message: None, appended },
-            Err(error) => Self { message: Some(error.to_string()), ..Self::refused(append_error(&error)) },
+            Ok(appended) => Self { error: ErrorCode::NONE, message: None, appended },
+            Err(error) => Self { message: Some(error.to_string()), ..Self::refused(partition_error(&error, false)) },
         }
     }
 }
@@ -144,7 +144,7 @@ impl Pending {
 /// Stage 2: one result per partition, in the order of the request.
 fn finish(request: Request, acks: i16, outcomes: Vec<Outcome>) {
     if acks == 0 {
-        return match outcomes.iter().find(|outcome| outcome.error != ErrorCode::None) {
+        return match outcomes.iter().find(|outcome| outcome.error != ErrorCode::NONE) {
             // The client gets no answer to read an error from: the end of the connection makes it look again.
             Some(failed) => request.close(&format!("{:?} with acks=0", failed.error)),
             None => request.answer_nothing(),
@@ -175,7 +175,7 @@ fn finish(request: Request, acks: i16, outcomes: Vec<Outcome>) {
 fn partition_response(index: i32, outcome: &Outcome) -> PartitionProduceResponse<'_> {
     PartitionProduceResponse {
         index,
-        error_code: outcome.error.code(),
+        error_code: outcome.error,
         base_offset: outcome.appended.base_offset,
         log_append_time_ms: outcome.appended.log_append_time_ms,
         log_start_offset: outcome.appended.log_start_offset,

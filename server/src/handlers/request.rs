@@ -1,9 +1,9 @@
 //! One request on its way through a handler: the frame, its header, and the one answer it gets.
 
 use bytes::Bytes;
-use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader};
+use ringlog_core::protocol::{ApiKey, RequestHeader, encode_response};
 use ringlog_core::reactor::Parts;
-use ringlog_core::wire::{DecodeError, Message, Reader, Segment, Writer};
+use ringlog_core::wire::{DecodeError, Message, Reader, Segment};
 
 use crate::net::Responder;
 
@@ -43,8 +43,8 @@ impl Body {
 
 impl Request {
     /// Puts header, body and the means to answer together. The body begins at `position` of the frame.
-    pub fn new(header: &RequestHeader<'_>, api_key: ApiKey, frame: Bytes, position: usize, responder: Responder) -> Self {
-        let (api_version, correlation_id) = (header.api_version, header.correlation_id);
+    pub fn new(header: &RequestHeader<'_>, frame: Bytes, position: usize, responder: Responder) -> Self {
+        let RequestHeader { api_key, api_version, correlation_id, .. } = *header;
         Self { api_key, api_version, correlation_id, body: Body { frame, position, api_version }, responder }
     }
 
@@ -60,42 +60,21 @@ impl Request {
 
     /// Answers. `elsewhere` holds the record data announced by [`ringlog_core::wire::Records::Elsewhere`], in order.
     pub fn answer<'a, M: Message<'a>>(self, message: &M, elsewhere: impl IntoIterator<Item = Parts>) {
-        let header = ResponseHeader { correlation_id: self.correlation_id };
-        let mut writer = Writer::with_buffer(vec![0; size_of::<i32>()]);
-        header.encode(&mut writer, self.api_key.response_header_version(self.api_version));
-        message.encode(&mut writer, self.api_version);
-        self.finish(writer, elsewhere);
+        let version = self.api_version;
+        self.answer_in(version, message, elsewhere);
     }
 
-    /// Answers with an ApiVersions body of version 0, for a client that asked in a version that is not known here.
-    pub fn answer_api_versions_v0<'a, M: Message<'a>>(self, message: &M) {
-        let mut writer = Writer::with_buffer(vec![0; size_of::<i32>()]);
-        writer.put_i32(self.correlation_id);
-        message.encode(&mut writer, 0);
-        self.finish(writer, []);
-    }
-
-    /// No answer, as acks=0 wants it.
-    pub fn answer_nothing(self) {
-        self.responder.none();
-    }
-
-    /// Closes the connection, as Kafka does where no answer is possible.
-    pub fn close(self, why: &dyn std::fmt::Display) {
-        tracing::debug!(api = ?self.api_key, version = self.api_version, %why, "closing the connection");
-        self.responder.close();
-    }
-
-    fn finish(self, mut writer: Writer, elsewhere: impl IntoIterator<Item = Parts>) {
-        let size = writer.size_bytes() - size_of::<i32>();
-        match i32::try_from(size) {
-            Ok(size) => writer.bytes_mut()[..size_of::<i32>()].copy_from_slice(&size.to_be_bytes()),
-            Err(error) => return self.close(&error),
-        }
-        let encoded = match writer.finish() {
+    /// Answers in another version than that of the request: ApiVersions does, for a client newer than this broker.
+    pub fn answer_in<'a, M: Message<'a>>(
+        self,
+        api_version: i16,
+        message: &M,
+        elsewhere: impl IntoIterator<Item = Parts>,
+    ) {
+        let encoded = match encode_response(Vec::new(), self.api_key, api_version, self.correlation_id, message) {
             Ok(encoded) => encoded,
             Err(error) => {
-                tracing::error!(api = ?self.api_key, version = self.api_version, %error, "answer cannot be encoded");
+                tracing::error!(api = ?self.api_key, api_version, %error, "answer cannot be encoded");
                 return self.close(&error);
             }
         };
@@ -112,5 +91,16 @@ impl Request {
             }
         }
         self.responder.send(parts);
+    }
+
+    /// No answer, as acks=0 wants it.
+    pub fn answer_nothing(self) {
+        self.responder.none();
+    }
+
+    /// Closes the connection, as Kafka does where no answer is possible.
+    pub fn close(self, why: &dyn std::fmt::Display) {
+        tracing::debug!(api = ?self.api_key, version = self.api_version, %why, "closing the connection");
+        self.responder.close();
     }
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use ringlog_core::log::{LogKey, LogSpec, LogStore, ReadResult, StoreError};
+use ringlog_core::log::{FailedAppend, LogKey, LogSpec, LogStore, ReadResult, StoreError};
 use ringlog_core::reactor::Reactor;
 
 use super::{
@@ -269,15 +269,33 @@ impl Partitions {
     fn flush(&self) {
         self.0.flush_due.set(false);
         let mut acked = self.0.acked.take();
+        let mut failed = Vec::new();
         {
             let mut store = self.0.store.borrow_mut();
             store.end_turn();
             store.take_acked(&mut acked);
+            store.take_failed(&mut failed);
         }
         for (key, acked_end_offset) in acked.drain(..) {
             self.advance_high_watermark(key, acked_end_offset);
         }
         self.0.acked.replace(acked);
+        for failure in failed {
+            self.fail_appends(failure);
+        }
+    }
+
+    /// Answers the appends that were taken and could not be written.
+    fn fail_appends(&self, failure: FailedAppend) {
+        let refused = {
+            let mut table = self.0.table.borrow_mut();
+            let Some(Some(partition)) = table.partitions.get_mut(failure.key.0 as usize) else { return };
+            let first = partition.appends.partition_point(|wait| wait.end_offset <= failure.from_offset);
+            partition.appends.split_off(first)
+        };
+        for wait in refused {
+            (wait.reply)(PartitionReply::Append(Err(PartitionError::Append(failure.error.clone()))));
+        }
     }
 
     fn advance_high_watermark(&self, key: LogKey, acked_end_offset: i64) {

@@ -33,7 +33,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     let (targets, bounds) = match plan(context, &request.body(), request.api_version) {
         Ok(Ok(planned)) => planned,
         Ok(Err(error)) => {
-            return request.answer(&FetchResponse { error_code: error.code(), ..Default::default() }, []);
+            return request.answer(&FetchResponse { error_code: error, ..Default::default() }, []);
         }
         Err(error) => return request.close(&error),
     };
@@ -50,7 +50,7 @@ type Planned = Result<(Vec<Target>, Bounds), ErrorCode>;
 fn plan(context: &Context, encoded: &Body, api_version: i16) -> Result<Planned, DecodeError> {
     let body: FetchRequest<'_> = encoded.decode()?;
     if body.session_id != 0 && body.session_epoch != FINAL_EPOCH {
-        return Ok(Err(ErrorCode::FetchSessionIdNotFound));
+        return Ok(Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
     }
     let metadata = context.metadata.image();
     let mut targets = Vec::new();
@@ -141,7 +141,7 @@ fn partition_data(
         },
         Err(error) => PartitionData {
             partition_index,
-            error_code: partition_error(error, by_id).code(),
+            error_code: partition_error(error, by_id),
             high_watermark: -1,
             records: Some(Records::Bytes(&[])),
             ..Default::default()

@@ -1,0 +1,93 @@
+//! One file per API, and the table that says which there are. ApiVersions answers from the same table that dispatches,
+//! so what is advertised works and what is not there is not advertised.
+//!
+//! A handler runs on the connection's shard, decodes and checks, sends each partition's part to the partition's owner,
+//! and answers when all have answered. It never waits in place.
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod errors;
+mod fetch;
+mod gather;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod request;
+
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ringlog_core::protocol::{ApiKey, RequestHeader};
+use ringlog_core::reactor::Reactor;
+use ringlog_core::wire::Reader;
+
+pub use self::request::{Body, Request};
+use crate::config::Settings;
+use crate::net::Responder;
+use crate::partition::Router;
+
+/// What handlers may use.
+pub struct Context {
+    /// Time and tasks of this shard.
+    pub reactor: Reactor,
+    /// The way to partitions.
+    pub router: Router,
+    /// Topics, brokers, and the way to the controller.
+    pub metadata: crate::metadata::Metadata,
+    /// The broker's configuration.
+    pub settings: Arc<Settings>,
+}
+
+/// One row of the table.
+struct Api {
+    key: ApiKey,
+    versions: RangeInclusive<i16>,
+    /// Lower than `versions` where clients conclude something else from it.
+    advertised_min: i16,
+    handle: fn(&Rc<Context>, Request),
+}
+
+const fn api(key: ApiKey, versions: RangeInclusive<i16>, handle: fn(&Rc<Context>, Request)) -> Api {
+    let advertised_min = *versions.start();
+    Api { key, versions, advertised_min, handle }
+}
+
+/// All APIs of this broker, in key order.
+static TABLE: [Api; 9] = [
+    // librdkafka before 2.8 compresses only if Produce 0 is advertised (KAFKA-18659).
+    Api { advertised_min: 0, ..api(ApiKey::Produce, 3..=13, produce::handle) },
+    api(ApiKey::Fetch, 4..=18, fetch::handle),
+    api(ApiKey::ListOffsets, 1..=11, list_offsets::handle),
+    api(ApiKey::Metadata, 0..=13, metadata::handle),
+    api(ApiKey::ApiVersions, 0..=4, api_versions::handle),
+    api(ApiKey::CreateTopics, 2..=7, create_topics::handle),
+    api(ApiKey::DeleteTopics, 1..=6, delete_topics::handle),
+    api(ApiKey::InitProducerId, 0..=5, init_producer_id::handle),
+    api(ApiKey::DescribeCluster, 0..=2, describe_cluster::handle),
+];
+
+/// Handles one frame: reads its header and calls the API's handler. What cannot be answered closes the connection, as
+/// Kafka does.
+pub fn dispatch(context: &Rc<Context>, frame: Bytes, responder: Responder) {
+    let mut reader = Reader::new(&frame);
+    let header = match RequestHeader::decode(&mut reader) {
+        Ok(header) => header,
+        Err(error) => {
+            tracing::debug!(%error, "request header cannot be read");
+            return responder.close();
+        }
+    };
+    let position = frame.len() - reader.remaining();
+    let row = TABLE.iter().find(|row| row.key == header.api_key);
+    let request = Request::new(&header, frame.clone(), position, responder);
+    match row {
+        Some(row) if row.versions.contains(&request.api_version) => (row.handle)(context, request),
+        Some(Api { key: ApiKey::ApiVersions, .. }) => api_versions::refuse_version(context, request),
+        _ => request.close(&"no such API or version"),
+    }
+}
