@@ -27,6 +27,8 @@ pub(super) type SharedDriver = Rc<RefCell<Box<dyn Driver>>>;
 type Deferred = Box<dyn FnOnce()>;
 
 /// The executor of one shard. Clones are the same executor.
+///
+/// Tasks hold clones of it, so dropping it is not enough to end it while tasks are there: [`Reactor::stop`] first.
 #[derive(Clone)]
 pub struct Reactor(Rc<Inner>);
 
@@ -42,6 +44,13 @@ struct Inner {
     waker: Arc<dyn Wake>,
     turns: Cell<u64>,
     driver: SharedDriver,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Before the slots let go of the sockets.
+        self.driver.borrow_mut().end();
+    }
 }
 
 impl fmt::Debug for Reactor {

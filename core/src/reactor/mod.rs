@@ -89,4 +89,7 @@ pub trait Driver {
     fn shutdown(&mut self, socket: Handle);
     /// Closes a socket.
     fn close_socket(&mut self, socket: Handle);
+    /// The reactor ends: the last call but for `close_socket`. Nothing may use a descriptor afterwards, so what is
+    /// queued or in flight is cancelled and waited for; its completions are not reported.
+    fn end(&mut self) {}
 }

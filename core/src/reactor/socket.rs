@@ -225,6 +225,7 @@ impl Socket {
 
     /// Receives into `buffer` from `filled` on: some bytes, or with `all` until it is full or the stream ends.
     /// Returns the bytes received by this call (0: the peer has ended its side) and the buffer.
+    /// Dropping the future may lose bytes that had arrived: only for a connection that is given up.
     pub async fn receive_into(&self, mut buffer: Vec<u8>, filled: usize, all: bool) -> (io::Result<u32>, Vec<u8>) {
         let _receiving = self.start_receiving();
         let mut at = filled;

@@ -478,12 +478,17 @@ impl Driver for UringDriver {
         // SAFETY: the reactor calls this once per socket, after the last operation on it.
         drop(unsafe { OwnedFd::from_raw_fd(socket.0) });
     }
+
+    fn end(&mut self) {
+        self.drain();
+    }
 }
 
-impl Drop for UringDriver {
+impl UringDriver {
     /// Cancels everything and waits for it, up to a few seconds.
-    fn drop(&mut self) {
+    fn drain(&mut self) {
         const ROUNDS: u64 = 100;
+        const ROUND_NANOS: u64 = 30_000_000;
         let mut completions = Vec::new();
         for operation in self.in_flight.iter_mut().flatten() {
             operation.cancelled = true;
@@ -491,10 +496,16 @@ impl Drop for UringDriver {
         while let Some(token) = self.starved.pop_front() {
             drop(self.take_op(token));
         }
-        self.push_backlog();
-        let _ = self.enter(Wait::No);
-        let _ = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
         for _ in 0..ROUNDS {
+            self.push_backlog();
+            if self.in_flight_count > 0 {
+                let soon = Instant(self.now().0 + ROUND_NANOS);
+                let submitted = self.enter(Wait::No);
+                let _ = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
+                if submitted.and_then(|()| self.enter(Wait::Until(soon))).is_err() {
+                    return;
+                }
+            }
             self.reap(&mut completions);
             for completion in completions.drain(..) {
                 let running = self.in_flight[completion.token.slot as usize].as_ref().map(|operation| &operation.op);
@@ -503,13 +514,15 @@ impl Drop for UringDriver {
                 }
             }
             if self.in_flight_count == 0 {
-                break;
-            }
-            let soon = Instant(self.now().0 + 30_000_000);
-            if self.enter(Wait::Until(soon)).is_err() {
-                break;
+                return;
             }
         }
+    }
+}
+
+impl Drop for UringDriver {
+    fn drop(&mut self) {
+        self.drain();
         if self.in_flight_count == 0 {
             // SAFETY: each is taken once, here, and not used after. Order: the ring, whose end makes the kernel let go,
             // then the memory it knew. `wake_target` is never freed: its read may have been armed again meanwhile.

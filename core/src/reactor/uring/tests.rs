@@ -202,7 +202,7 @@ fn dropped_futures_leave_the_memory_to_the_kernel_until_it_is_done() {
         }
     }
     let freed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let owner = Owner(pattern(32 << 20), std::sync::Arc::clone(&freed));
+    let owner = Owner(vec![1; 32 << 20], std::sync::Arc::clone(&freed));
     let mut send = Box::pin(server.send(one(Bytes::from_owner(owner)), false));
     reactor.block_on(async {
         std::future::poll_fn(|context| {
@@ -246,7 +246,7 @@ fn close_with_operations_in_flight_ends_them_and_the_connection() {
     });
     let (sending, count) = (server.clone(), Rc::clone(&ended));
     reactor.spawn(async move {
-        assert!(sending.send_all(one(pattern(32 << 20))).await.is_err());
+        assert!(sending.send_all(one(vec![1; 32 << 20])).await.is_err());
         count.set(count.get() + 1);
     });
     reactor.block_on(reactor.sleep(Duration::from_millis(10)));
@@ -268,7 +268,7 @@ fn the_driver_ends_while_everything_is_in_flight() {
     reactor.spawn(async move { while listener.accept().await.is_ok() {} });
     let waiting = server.clone();
     reactor.spawn(async move { _ = waiting.receive().await });
-    reactor.spawn(async move { _ = server.send_all(one(pattern(32 << 20))).await });
+    reactor.spawn(async move { _ = server.send_all(one(vec![1; 32 << 20])).await });
     reactor.block_on(reactor.sleep(Duration::from_millis(5)));
     let _unaccepted = TcpStream::connect(address).unwrap();
     assert_eq!(reactor.tasks_count(), 3);
@@ -440,4 +440,36 @@ fn a_slow_receiver_pauses_its_stream_and_loses_nothing() {
         }
     });
     assert!(received == sent);
+}
+
+#[test]
+fn a_flood_of_connections_overflows_the_completion_queue_and_all_are_accepted() {
+    let (reactor, _) = reactor_with(UringConfig { entries: 4, buffers: 4, buffer_size: 4096 });
+    let mut listener = listen(&reactor);
+    let address = listener.local_address();
+    let clients: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut sockets = Vec::new();
+    for _ in &clients {
+        sockets.push(reactor.block_on(listener.accept()).unwrap());
+    }
+    for (index, mut client) in clients.into_iter().enumerate() {
+        client.write_all(&[index as u8]).unwrap();
+    }
+    for (index, socket) in sockets.iter().enumerate() {
+        assert_eq!(reactor.block_on(socket.receive()).unwrap()[..], [index as u8]);
+    }
+}
+
+#[test]
+fn dropped_without_stop_it_ends_what_is_in_flight_first() {
+    let reactor = reactor();
+    let (mut client, server) = plain_pair(&reactor);
+    let parts = one(vec![1; 32 << 20]);
+    // Started and never submitted to the kernel: it must not meet the descriptor's next owner.
+    drop(server.send(parts, false));
+    drop((server, reactor));
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest);
+    assert!(rest.len() < 32 << 20);
 }
