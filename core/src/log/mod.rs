@@ -27,3 +27,21 @@ pub use store::{ColdRead, FailedAppend, LogStore, ReadResult};
 
 #[cfg(test)]
 mod store_tests;
+
+mod checkpoint;
+mod leader_epoch_cache;
+mod partition_metadata;
+mod producer_state;
+
+pub use checkpoint::{
+    CLEAN_SHUTDOWN_FILE, CLEANER_OFFSET_FILE, CheckpointError, LOG_START_OFFSET_FILE, OffsetCheckpoint,
+    RECOVERY_POINT_FILE, REPLICATION_OFFSET_FILE, decode_clean_shutdown, encode_clean_shutdown,
+};
+pub use leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache, LeaderEpochMark};
+pub use partition_metadata::{
+    PARTITION_METADATA_FILE, PartitionMetadataError, decode_partition_metadata, encode_partition_metadata,
+};
+pub use producer_state::{
+    BATCHES_KEPT, ProducerBatch, ProducerInfo, ProducerState, ProducerUndo, SequenceCheck, SnapshotError,
+    TransactionEnd,
+};

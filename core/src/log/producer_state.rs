@@ -1,0 +1,637 @@
+//! What one partition knows of its idempotent producers (KIP-98), and the `.snapshot` file that keeps it.
+//!
+//! A pure state machine: [`check`](ProducerState::check) before an append, [`update`](ProducerState::update) with the
+//! offsets it got, [`undo`](ProducerState::undo) when the write failed. Replay and replication call `update` alone.
+//! The rules are Kafka's `ProducerAppendInfo`: the next sequence is the last one plus 1, wrapping from `i32::MAX` to 0; a new
+//! epoch starts at 0; an unknown producer starts anywhere; one of the last five batches sent again is answered with
+//! the offsets it got.
+//!
+//! Snapshot, big-endian: version i16 = 1, CRC-32C u32 of all that follows it, entry count i32, entries of 46 bytes:
+//! producer id i64, epoch i16, last sequence i32, last offset i64, offset delta i32, timestamp i64,
+//! coordinator epoch i32, first offset of the open transaction i64 (-1: none). Only the last batch of a producer is kept.
+
+use std::collections::BTreeSet;
+
+use ahash::AHashMap;
+
+use crate::record::{BatchHeader, crc32c};
+
+/// Batches remembered per producer. The Java client keeps as many in flight.
+pub const BATCHES_KEPT: usize = 5;
+
+/// What the state needs of a batch of an idempotent producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerBatch {
+    /// 0 or more.
+    pub producer_id: i64,
+    /// Counts the restarts of the producer.
+    pub producer_epoch: i16,
+    /// Sequence of the first record.
+    pub base_sequence: i32,
+    /// Last offset minus first offset.
+    pub last_offset_delta: i32,
+    /// Offset of the first record; not looked at by [`ProducerState::check`].
+    pub base_offset: i64,
+    /// The batch's max timestamp.
+    pub timestamp: i64,
+    /// Part of a transaction.
+    pub is_transactional: bool,
+}
+
+impl ProducerBatch {
+    /// Of a batch's header; `None` when its producer is not idempotent, or when it is a control batch.
+    pub fn of(header: &BatchHeader<'_>) -> Option<Self> {
+        (header.producer_id() >= 0 && !header.is_control()).then(|| Self {
+            producer_id: header.producer_id(),
+            producer_epoch: header.producer_epoch(),
+            base_sequence: header.base_sequence(),
+            last_offset_delta: header.last_offset_delta(),
+            base_offset: header.base_offset(),
+            timestamp: header.max_timestamp(),
+            is_transactional: header.is_transactional(),
+        })
+    }
+
+    fn kept(&self) -> KeptBatch {
+        KeptBatch {
+            last_sequence: last_sequence(self.base_sequence, self.last_offset_delta),
+            offset_delta: self.last_offset_delta,
+            last_offset: self.base_offset.saturating_add(i64::from(self.last_offset_delta)),
+            timestamp: self.timestamp,
+        }
+    }
+}
+
+/// The sequence `count` steps on; it wraps from `i32::MAX` to 0.
+fn sequence_after(sequence: i32, count: i32) -> i32 {
+    sequence.wrapping_add(count) & i32::MAX
+}
+
+/// A coordinator's batches have a producer and no sequence, -1.
+fn last_sequence(base_sequence: i32, last_offset_delta: i32) -> i32 {
+    if base_sequence < 0 { -1 } else { sequence_after(base_sequence, last_offset_delta) }
+}
+
+/// Whether a batch may be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SequenceCheck {
+    /// It is the next one.
+    Fresh,
+    /// It was appended before: answer with this, append nothing.
+    Duplicate {
+        /// The first offset it got.
+        base_offset: i64,
+        /// The last offset it got.
+        last_offset: i64,
+        /// Its max timestamp.
+        timestamp: i64,
+    },
+    /// A gap, or a repeat that is too old: OUT_OF_ORDER_SEQUENCE_NUMBER (45).
+    OutOfOrder,
+    /// A newer producer has taken over: INVALID_PRODUCER_EPOCH (47).
+    StaleEpoch,
+    /// A batch without the transactional flag while the producer's transaction is open: INVALID_TXN_STATE (48).
+    InvalidTransactionState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct KeptBatch {
+    last_sequence: i32,
+    offset_delta: i32,
+    last_offset: i64,
+    timestamp: i64,
+}
+
+impl KeptBatch {
+    fn base_sequence(&self) -> i32 {
+        if self.last_sequence < 0 { -1 } else { self.last_sequence.wrapping_sub(self.offset_delta) & i32::MAX }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Producer {
+    producer_epoch: i16,
+    coordinator_epoch: i32,
+    last_timestamp: i64,
+    transaction_first_offset: Option<i64>,
+    /// Oldest first; the first `kept_count` are in use.
+    kept: [KeptBatch; BATCHES_KEPT],
+    kept_count: u8,
+}
+
+impl Producer {
+    const UNKNOWN: Self = Self {
+        producer_epoch: -1,
+        coordinator_epoch: -1,
+        last_timestamp: -1,
+        transaction_first_offset: None,
+        kept: [KeptBatch { last_sequence: 0, offset_delta: 0, last_offset: 0, timestamp: 0 }; BATCHES_KEPT],
+        kept_count: 0,
+    };
+
+    fn kept(&self) -> &[KeptBatch] {
+        &self.kept[..usize::from(self.kept_count)]
+    }
+
+    fn push(&mut self, batch: KeptBatch) {
+        let count = usize::from(self.kept_count);
+        if count == BATCHES_KEPT {
+            self.kept.rotate_left(1);
+            self.kept[BATCHES_KEPT - 1] = batch;
+        } else {
+            self.kept[count] = batch;
+            self.kept_count += 1;
+        }
+    }
+
+    fn enter_epoch(&mut self, producer_epoch: i16) {
+        if self.producer_epoch != producer_epoch {
+            self.producer_epoch = producer_epoch;
+            self.kept_count = 0;
+        }
+    }
+}
+
+/// Undoes one update: what was there before it.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "needed when the write fails"]
+pub struct ProducerUndo {
+    producer_id: i64,
+    before: Option<Producer>,
+}
+
+/// The end of a transaction, from the control record that closes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionEnd {
+    /// Whose.
+    pub producer_id: i64,
+    /// The epoch in the marker's batch.
+    pub producer_epoch: i16,
+    /// The epoch in the marker.
+    pub coordinator_epoch: i32,
+    /// The marker's timestamp.
+    pub timestamp: i64,
+}
+
+/// What is known of one producer, for DescribeProducers and for the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerInfo {
+    /// Its id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub producer_epoch: i16,
+    /// -1 when nothing of this epoch is known.
+    pub last_sequence: i32,
+    /// Of the last batch or marker, -1 for none.
+    pub last_timestamp: i64,
+    /// Of the last marker, -1 for none.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction began.
+    pub transaction_first_offset: Option<i64>,
+}
+
+/// A snapshot that cannot be used; the log is replayed from an older one, or from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not version 1.
+    #[error("producer snapshot of version {0}, expected 1")]
+    Version(i16),
+    /// The bytes have changed.
+    #[error("producer snapshot with a wrong CRC")]
+    Crc,
+    /// Cut short, or not as many entries as it says.
+    #[error("producer snapshot of {0} bytes does not hold what it says")]
+    Length(usize),
+    /// A value that no writer of snapshots writes.
+    #[error("producer snapshot with an impossible entry for producer {0}")]
+    Entry(i64),
+}
+
+/// The producers of one partition.
+#[derive(Debug, Clone, Default)]
+pub struct ProducerState {
+    producers: AHashMap<i64, Producer>,
+    /// (first offset, producer id) of each open transaction.
+    open_transactions: BTreeSet<(i64, i64)>,
+}
+
+impl PartialEq for ProducerState {
+    fn eq(&self, other: &Self) -> bool {
+        self.producers == other.producers
+    }
+}
+
+impl ProducerState {
+    /// Whether a client's batch may be appended.
+    pub fn check(&self, batch: &ProducerBatch) -> SequenceCheck {
+        let Some(producer) = self.producers.get(&batch.producer_id) else { return SequenceCheck::Fresh };
+        if let Some(duplicate) = Self::check_duplicate(producer, batch) {
+            return duplicate;
+        }
+        if batch.producer_epoch < producer.producer_epoch {
+            return SequenceCheck::StaleEpoch;
+        }
+        let next = match producer.kept().last() {
+            _ if batch.producer_epoch > producer.producer_epoch => 0,
+            Some(last) => sequence_after(last.last_sequence, 1),
+            None => 0,
+        };
+        if batch.base_sequence != next && producer.producer_epoch >= 0 {
+            return SequenceCheck::OutOfOrder;
+        }
+        if producer.transaction_first_offset.is_some() && !batch.is_transactional {
+            return SequenceCheck::InvalidTransactionState;
+        }
+        SequenceCheck::Fresh
+    }
+
+    fn check_duplicate(producer: &Producer, batch: &ProducerBatch) -> Option<SequenceCheck> {
+        if batch.producer_epoch != producer.producer_epoch {
+            return None;
+        }
+        let last_sequence = last_sequence(batch.base_sequence, batch.last_offset_delta);
+        let kept = producer
+            .kept()
+            .iter()
+            .find(|kept| kept.last_sequence == last_sequence && kept.base_sequence() == batch.base_sequence)?;
+        Some(SequenceCheck::Duplicate {
+            base_offset: kept.last_offset - i64::from(kept.offset_delta),
+            last_offset: kept.last_offset,
+            timestamp: kept.timestamp,
+        })
+    }
+
+    /// Notes a batch that was appended. Nothing is refused here: what is in the log counts.
+    pub fn update(&mut self, batch: &ProducerBatch) -> ProducerUndo {
+        let before = self.producers.get(&batch.producer_id).copied();
+        let producer = self.producers.entry(batch.producer_id).or_insert(Producer::UNKNOWN);
+        producer.enter_epoch(batch.producer_epoch);
+        producer.push(batch.kept());
+        producer.last_timestamp = batch.timestamp;
+        if batch.is_transactional && producer.transaction_first_offset.is_none() {
+            producer.transaction_first_offset = Some(batch.base_offset);
+            self.open_transactions.insert((batch.base_offset, batch.producer_id));
+        }
+        ProducerUndo { producer_id: batch.producer_id, before }
+    }
+
+    /// Takes an update back. Updates are undone in reverse order.
+    pub fn undo(&mut self, undo: ProducerUndo) {
+        let ProducerUndo { producer_id, before } = undo;
+        let after = match before {
+            Some(before) => self.producers.insert(producer_id, before),
+            None => self.producers.remove(&producer_id),
+        };
+        if let Some(first_offset) = after.and_then(|after| after.transaction_first_offset) {
+            self.open_transactions.remove(&(first_offset, producer_id));
+        }
+        if let Some(first_offset) = before.and_then(|before| before.transaction_first_offset) {
+            self.open_transactions.insert((first_offset, producer_id));
+        }
+    }
+
+    /// Notes the marker that ends a transaction. Returns where the transaction began; `None` when it was empty.
+    pub fn end_transaction(&mut self, end: TransactionEnd) -> Option<i64> {
+        let producer = self.producers.entry(end.producer_id).or_insert(Producer::UNKNOWN);
+        producer.enter_epoch(end.producer_epoch);
+        producer.coordinator_epoch = end.coordinator_epoch;
+        producer.last_timestamp = end.timestamp;
+        let first_offset = producer.transaction_first_offset.take()?;
+        self.open_transactions.remove(&(first_offset, end.producer_id));
+        Some(first_offset)
+    }
+
+    /// First offset of the earliest open transaction: the last stable offset does not pass it.
+    pub fn first_open_transaction(&self) -> Option<i64> {
+        self.open_transactions.first().map(|(first_offset, _)| *first_offset)
+    }
+
+    /// Forgets producers that have not written for `expiration_ms` (`producer.id.expiration.ms`) and have no open
+    /// transaction.
+    pub fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.producers.retain(|_, producer| {
+            producer.transaction_first_offset.is_some()
+                || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
+        });
+    }
+
+    /// Producers that are known.
+    pub fn len(&self) -> usize {
+        self.producers.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.producers.is_empty()
+    }
+
+    /// All producers, by id.
+    pub fn producers(&self) -> Vec<ProducerInfo> {
+        let mut all: Vec<_> = self
+            .producers
+            .iter()
+            .map(|(producer_id, producer)| ProducerInfo {
+                producer_id: *producer_id,
+                producer_epoch: producer.producer_epoch,
+                last_sequence: producer.kept().last().map_or(-1, |last| last.last_sequence),
+                last_timestamp: producer.last_timestamp,
+                coordinator_epoch: producer.coordinator_epoch,
+                transaction_first_offset: producer.transaction_first_offset,
+            })
+            .collect();
+        all.sort_unstable_by_key(|info| info.producer_id);
+        all
+    }
+}
+
+const SNAPSHOT_VERSION: i16 = 1;
+const SNAPSHOT_HEAD: usize = 10;
+const SNAPSHOT_CRC_FROM: usize = 6;
+const SNAPSHOT_ENTRY: usize = 46;
+
+impl ProducerState {
+    /// The bytes of a `.snapshot` file, entries sorted by producer id.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SNAPSHOT_HEAD + self.len() * SNAPSHOT_ENTRY);
+        bytes.extend(SNAPSHOT_VERSION.to_be_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend((self.len() as i32).to_be_bytes());
+        let mut sorted: Vec<_> = self.producers.iter().collect();
+        sorted.sort_unstable_by_key(|(producer_id, _)| **producer_id);
+        for (producer_id, producer) in sorted {
+            let last = producer.kept().last().copied();
+            bytes.extend(producer_id.to_be_bytes());
+            bytes.extend(producer.producer_epoch.to_be_bytes());
+            bytes.extend(last.map_or(-1, |last| last.last_sequence).to_be_bytes());
+            bytes.extend(last.map_or(-1, |last| last.last_offset).to_be_bytes());
+            bytes.extend(last.map_or(0, |last| last.offset_delta).to_be_bytes());
+            bytes.extend(producer.last_timestamp.to_be_bytes());
+            bytes.extend(producer.coordinator_epoch.to_be_bytes());
+            bytes.extend(producer.transaction_first_offset.unwrap_or(-1).to_be_bytes());
+        }
+        let crc = crc32c(&bytes[SNAPSHOT_CRC_FROM..]);
+        bytes[2..SNAPSHOT_CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+        bytes
+    }
+
+    /// Reads a `.snapshot` file.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let wrong_length = SnapshotError::Length(bytes.len());
+        let (head, entries) = bytes.split_first_chunk::<SNAPSHOT_HEAD>().ok_or(wrong_length)?;
+        let [v0, v1, crc @ .., c0, c1, c2, c3] = *head;
+        let version = i16::from_be_bytes([v0, v1]);
+        if version != SNAPSHOT_VERSION {
+            return Err(SnapshotError::Version(version));
+        }
+        if u32::from_be_bytes(crc) != crc32c(&bytes[SNAPSHOT_CRC_FROM..]) {
+            return Err(SnapshotError::Crc);
+        }
+        let (entries, rest) = entries.as_chunks::<SNAPSHOT_ENTRY>();
+        if !rest.is_empty() || usize::try_from(i32::from_be_bytes([c0, c1, c2, c3])) != Ok(entries.len()) {
+            return Err(wrong_length);
+        }
+        let mut state = Self::default();
+        for entry in entries {
+            state.decode_entry(entry)?;
+        }
+        Ok(state)
+    }
+
+    fn decode_entry(&mut self, entry: &[u8; SNAPSHOT_ENTRY]) -> Result<(), SnapshotError> {
+        fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+            let (field, left) = rest.split_first_chunk().expect("an entry has all its fields");
+            *rest = left;
+            *field
+        }
+        let rest = &mut &entry[..];
+        let producer_id = i64::from_be_bytes(take(rest));
+        let producer_epoch = i16::from_be_bytes(take(rest));
+        let last_sequence = i32::from_be_bytes(take(rest));
+        let last_offset = i64::from_be_bytes(take(rest));
+        let offset_delta = i32::from_be_bytes(take(rest));
+        let timestamp = i64::from_be_bytes(take(rest));
+        let coordinator_epoch = i32::from_be_bytes(take(rest));
+        let transaction_first_offset = Some(i64::from_be_bytes(take(rest))).filter(|offset| *offset >= 0);
+        let mut producer = Producer {
+            producer_epoch,
+            coordinator_epoch,
+            last_timestamp: timestamp,
+            transaction_first_offset,
+            ..Producer::UNKNOWN
+        };
+        if last_offset >= 0 {
+            let kept = KeptBatch { last_sequence, offset_delta, last_offset, timestamp };
+            // A batch of the group coordinator has no sequence (-1) and still a place here.
+            if offset_delta < 0 || i64::from(offset_delta) > last_offset || last_sequence < -1 {
+                return Err(SnapshotError::Entry(producer_id));
+            }
+            producer.push(kept);
+        }
+        if self.producers.insert(producer_id, producer).is_some() {
+            return Err(SnapshotError::Entry(producer_id));
+        }
+        self.open_transactions.extend(transaction_first_offset.map(|offset| (offset, producer_id)));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn batch(producer_epoch: i16, base_sequence: i32, count: i32, base_offset: i64) -> ProducerBatch {
+        ProducerBatch {
+            producer_id: 1,
+            producer_epoch,
+            base_sequence,
+            last_offset_delta: count - 1,
+            base_offset,
+            timestamp: base_offset * 10,
+            is_transactional: false,
+        }
+    }
+
+    fn append(state: &mut ProducerState, batch: ProducerBatch) {
+        assert_eq!(state.check(&batch), SequenceCheck::Fresh);
+        let _ = state.update(&batch);
+    }
+
+    #[test]
+    fn an_unknown_producer_starts_anywhere_and_a_new_epoch_at_0() {
+        let mut state = ProducerState::default();
+        append(&mut state, batch(0, 42, 3, 100));
+        assert_eq!(state.check(&batch(0, 46, 1, 0)), SequenceCheck::OutOfOrder);
+        assert_eq!(state.check(&batch(1, 45, 1, 0)), SequenceCheck::OutOfOrder);
+        append(&mut state, batch(1, 0, 1, 103));
+        assert_eq!(state.check(&batch(0, 45, 1, 0)), SequenceCheck::StaleEpoch);
+        assert_eq!(state.check(&batch(0, 42, 3, 0)), SequenceCheck::StaleEpoch);
+    }
+
+    #[test]
+    fn sequences_wrap_to_0() {
+        let mut state = ProducerState::default();
+        append(&mut state, batch(0, i32::MAX - 1, 1, 0));
+        append(&mut state, batch(0, i32::MAX, 3, 1));
+        let duplicate = SequenceCheck::Duplicate { base_offset: 1, last_offset: 3, timestamp: 10 };
+        assert_eq!(state.check(&batch(0, i32::MAX, 3, 0)), duplicate);
+        let restored = ProducerState::decode(&state.encode()).unwrap();
+        assert_eq!(restored.check(&batch(0, i32::MAX, 3, 0)), duplicate);
+        append(&mut state, batch(0, 2, 1, 4));
+        let mut exact = ProducerState::default();
+        append(&mut exact, batch(0, i32::MAX, 1, 0));
+        append(&mut exact, batch(0, 0, 1, 1));
+    }
+
+    #[test]
+    fn the_last_five_batches_are_answered_again() {
+        let mut state = ProducerState::default();
+        for i in 0..6 {
+            append(&mut state, batch(0, i * 2, 2, i64::from(i) * 7));
+        }
+        assert_eq!(state.check(&batch(0, 0, 2, 0)), SequenceCheck::OutOfOrder);
+        for i in 1..6 {
+            let (base_offset, timestamp) = (i64::from(i) * 7, i64::from(i) * 70);
+            let duplicate = SequenceCheck::Duplicate { base_offset, last_offset: base_offset + 1, timestamp };
+            assert_eq!(state.check(&batch(0, i * 2, 2, 0)), duplicate);
+        }
+        assert_eq!(state.check(&batch(0, 4, 1, 0)), SequenceCheck::OutOfOrder, "another length is another batch");
+    }
+
+    #[test]
+    fn transactions_open_and_end() {
+        let mut state = ProducerState::default();
+        let first = ProducerBatch { is_transactional: true, ..batch(0, 0, 1, 50) };
+        append(&mut state, first);
+        let undo = state.update(&ProducerBatch { producer_id: 2, base_offset: 51, ..first });
+        assert_eq!(state.first_open_transaction(), Some(50));
+        assert_eq!(state.check(&batch(0, 1, 1, 0)), SequenceCheck::InvalidTransactionState);
+        let restored = ProducerState::decode(&state.encode()).unwrap();
+        assert_eq!(restored, state);
+        assert_eq!(restored.first_open_transaction(), Some(50));
+        state.undo(undo);
+        let end = TransactionEnd { producer_id: 1, producer_epoch: 1, coordinator_epoch: 4, timestamp: 9 };
+        assert_eq!(state.end_transaction(end), Some(50));
+        assert_eq!(state.first_open_transaction(), None);
+        assert_eq!(state.end_transaction(end), None);
+        assert_eq!(state.check(&batch(1, 1, 1, 0)), SequenceCheck::OutOfOrder);
+        append(&mut state, batch(1, 0, 1, 60));
+    }
+
+    #[test]
+    fn expiry_spares_the_recent_and_those_in_a_transaction() {
+        let mut state = ProducerState::default();
+        append(&mut state, batch(0, 0, 1, 10));
+        append(&mut state, ProducerBatch { producer_id: 2, is_transactional: true, ..batch(0, 0, 1, 1) });
+        append(&mut state, ProducerBatch { producer_id: 3, ..batch(0, 0, 1, 50) });
+        state.remove_expired(600, 500);
+        assert_eq!(state.producers().iter().map(|info| info.producer_id).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn a_snapshot_has_kafkas_bytes() {
+        let empty = ProducerState::default().encode();
+        assert_eq!(empty, [0, 1, 0x48, 0x67, 0x4b, 0xc7, 0, 0, 0, 0], "as Kafka writes it for no producer");
+        let mut state = ProducerState::default();
+        append(&mut state, batch(2, 7, 3, 100));
+        let bytes = state.encode();
+        assert_eq!(bytes.len(), 56);
+        assert_eq!(bytes[6..18], [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(bytes[18..24], [0, 2, 0, 0, 0, 9]);
+        assert_eq!(bytes[24..36], [0, 0, 0, 0, 0, 0, 0, 102, 0, 0, 0, 2]);
+        assert_eq!(bytes[36..44], 1000i64.to_be_bytes());
+        assert_eq!(bytes[44..], [0xff; 12]);
+    }
+
+    #[test]
+    fn damaged_snapshots_are_refused() {
+        let mut state = ProducerState::default();
+        append(&mut state, batch(2, 7, 3, 100));
+        append(&mut state, ProducerBatch { producer_id: 9, ..batch(2, 7, 3, 100) });
+        let good = state.encode();
+        for at in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[at / 8] ^= 1 << (at % 8);
+            assert!(ProducerState::decode(&bad).is_err(), "bit {at}");
+        }
+        for len in 0..good.len() {
+            assert!(ProducerState::decode(&good[..len]).is_err());
+        }
+    }
+
+    /// Everything that was ever appended, asked the slow way.
+    #[derive(Default)]
+    struct Model(Vec<ProducerBatch>);
+
+    impl Model {
+        fn check(&self, batch: &ProducerBatch) -> SequenceCheck {
+            let end = |b: &ProducerBatch| (i64::from(b.base_sequence) + i64::from(b.last_offset_delta)) % (1 << 31);
+            let own: Vec<_> = self.0.iter().rev().filter(|b| b.producer_id == batch.producer_id).collect();
+            let Some(last) = own.first() else { return SequenceCheck::Fresh };
+            let of_epoch = own.iter().take_while(|b| b.producer_epoch == last.producer_epoch).take(BATCHES_KEPT);
+            for kept in of_epoch {
+                if (kept.producer_epoch, kept.base_sequence, end(kept))
+                    == (batch.producer_epoch, batch.base_sequence, end(batch))
+                {
+                    return SequenceCheck::Duplicate {
+                        base_offset: kept.base_offset,
+                        last_offset: kept.base_offset + i64::from(kept.last_offset_delta),
+                        timestamp: kept.timestamp,
+                    };
+                }
+            }
+            match batch.producer_epoch.cmp(&last.producer_epoch) {
+                std::cmp::Ordering::Less => SequenceCheck::StaleEpoch,
+                std::cmp::Ordering::Greater if batch.base_sequence == 0 => SequenceCheck::Fresh,
+                std::cmp::Ordering::Equal if i64::from(batch.base_sequence) == (end(last) + 1) % (1 << 31) => {
+                    SequenceCheck::Fresh
+                }
+                _ => SequenceCheck::OutOfOrder,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn agrees_with_a_model_that_forgets_nothing(
+            start in prop_oneof![Just(0), Just(i32::MAX - 12)],
+            steps in proptest::collection::vec((0..3i64, 0..3i16, 0..12i32, 1..4i32, any::<bool>(), any::<bool>()), 1..80),
+        ) {
+            let (mut state, mut model, mut offset) = (ProducerState::default(), Model::default(), 0);
+            for (producer_id, producer_epoch, back, count, follow, undo) in steps {
+                // Mostly the next batch, else one around it: a repeat, a gap, an old one.
+                let last = model.0.iter().rev().find(|b| b.producer_id == producer_id).copied();
+                let next = last.map_or(start, |b| sequence_after(b.base_sequence, b.last_offset_delta + 1));
+                let base_sequence = if follow { next } else { next.wrapping_sub(back) & i32::MAX };
+                let producer_epoch = if follow { last.map_or(0, |b| b.producer_epoch) } else { producer_epoch };
+                let batch = ProducerBatch {
+                    producer_id, producer_epoch, base_sequence, last_offset_delta: count - 1,
+                    base_offset: offset, timestamp: offset + 1000, is_transactional: false,
+                };
+                let check = state.check(&batch);
+                prop_assert_eq!(check, model.check(&batch));
+                if check == SequenceCheck::Fresh {
+                    let before = state.clone();
+                    let undone = state.update(&batch);
+                    if undo {
+                        state.undo(undone);
+                        prop_assert_eq!(&state, &before);
+                    } else {
+                        model.0.push(batch);
+                        offset += i64::from(count);
+                    }
+                }
+            }
+            let restored = ProducerState::decode(&state.encode()).unwrap();
+            prop_assert_eq!(restored.encode(), state.encode());
+            prop_assert_eq!(restored.producers(), state.producers());
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = ProducerState::decode(&bytes);
+        }
+    }
+}
