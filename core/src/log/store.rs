@@ -297,10 +297,8 @@ impl LogStore {
         }
     }
 
-    /// Stops: everything is written, sealed and synced. What the logs' ends are goes to [`finish_clean_stop`] when all
+    /// Stops: everything is written, sealed and synced. What the logs' ends are is written down when all
     /// shards have stopped.
-    ///
-    /// [`finish_clean_stop`]: super::finish_clean_stop
     pub fn close(mut self) -> Result<Vec<ClosedLog>, StoreError> {
         self.end_turn();
         let mut closed = Vec::with_capacity(self.logs.len());
