@@ -8,17 +8,23 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
-use super::executor::{SharedDriver, Stream};
+use super::executor::{Operation, SharedDriver, Stream};
 use super::{Completion, File, Handle, Op, Parts, Reactor};
 
 /// One call of `sendfile(2)` moves at most this much, so that a fast reader cannot hold the shard.
 const SENDFILE_MAX: usize = 1 << 20;
+/// After a piece of at least this size was received into own memory, the next one probably follows in the same way:
+/// its head is received by a single short operation instead of a stream, which would have to be stopped again.
+const BULK_MIN: usize = 64 << 10;
+/// Bytes for such a head.
+const HEAD_SIZE: usize = 4 << 10;
 /// A driver that has no buffer left is asked again after this time.
 const BUFFERS_RETRY: Duration = Duration::from_millis(1);
 
@@ -161,6 +167,10 @@ struct Inner {
 #[derive(Default)]
 struct Incoming {
     stream: Option<Stream>,
+    /// A single receive in place of the stream. It stays here when the future that waits for it is dropped.
+    head: Option<Operation>,
+    /// The last receive was a large one into own memory.
+    bulk: bool,
     /// Received by the stream, and more than the last receive wanted.
     rest: Bytes,
     /// The end of the connection, seen by the stream.
@@ -214,9 +224,14 @@ impl Socket {
                 if let Some(end) = incoming.end_seen() {
                     return end.map(|()| Bytes::new());
                 }
-                if incoming.stream.is_none() {
-                    let op = Op::RecvMany { socket: self.handle() };
-                    incoming.stream = Some(self.0.reactor.submit_stream(op, Rc::clone(&self.0.descriptor))?);
+                if incoming.stream.is_none() && incoming.head.is_none() {
+                    let (socket, keep) = (self.handle(), Rc::clone(&self.0.descriptor));
+                    if std::mem::take(&mut incoming.bulk) {
+                        let op = Op::Recv { socket, buffer: vec![0; HEAD_SIZE], filled: 0, all: false };
+                        incoming.head = Some(self.0.reactor.submit(op, Some(keep)));
+                    } else {
+                        incoming.stream = Some(self.0.reactor.submit_stream(Op::RecvMany { socket }, keep)?);
+                    }
                 }
             }
             self.take_next().await;
@@ -244,13 +259,14 @@ impl Socket {
                     let result = if at > filled { Ok((at - filled) as u32) } else { end.map(|()| 0) };
                     return (result, buffer);
                 }
-                incoming.stream.as_ref().map(Stream::pause).is_some()
+                incoming.stream.as_ref().map(Stream::pause).is_some() || incoming.head.is_some()
             };
             if !in_stream {
                 break;
             }
             self.take_next().await;
         }
+        self.0.incoming.borrow_mut().bulk = buffer.len() - filled >= BULK_MIN;
         let op = Op::Recv { socket: self.handle(), buffer, filled: at, all };
         let done = self.0.reactor.submit(op, Some(Rc::clone(&self.0.descriptor))).await;
         let Some(Op::Recv { buffer, .. }) = done.op else { panic!("not the operation that was submitted") };
@@ -265,11 +281,15 @@ impl Socket {
         }
     }
 
-    /// Waits for one completion of the stream and files it.
+    /// Waits for one completion of the stream, or of the head, and files it.
     async fn take_next(&self) {
-        let next = poll_fn(|context| match &mut self.0.incoming.borrow_mut().stream {
-            Some(stream) => stream.poll_next(context),
-            None => Poll::Ready(None),
+        let next = poll_fn(|context| {
+            let incoming = &mut *self.0.incoming.borrow_mut();
+            match (&mut incoming.head, &mut incoming.stream) {
+                (Some(head), _) => Pin::new(head).poll(context).map(Some),
+                (None, Some(stream)) => stream.poll_next(context),
+                (None, None) => Poll::Ready(None),
+            }
         });
         let completion = next.await;
         if self.0.incoming.borrow_mut().file(completion) {
@@ -358,11 +378,19 @@ impl Incoming {
             return false;
         };
         if !completion.more {
-            self.stream = None;
+            (self.stream, self.head) = (None, None);
         }
         match completion.result {
             Ok(0) => self.end = Some(Ok(())),
-            Ok(_) => self.rest = completion.bytes,
+            Ok(count) => {
+                self.rest = match completion.op {
+                    Some(Op::Recv { mut buffer, .. }) => {
+                        buffer.truncate(count as usize);
+                        Bytes::from(buffer)
+                    }
+                    _ => completion.bytes,
+                }
+            }
             Err(error) if is_cancelled(&error) => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return true,
             Err(error) => self.end = Some(Err(error)),

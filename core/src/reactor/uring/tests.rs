@@ -473,3 +473,46 @@ fn dropped_without_stop_it_ends_what_is_in_flight_first() {
     let _ = client.read_to_end(&mut rest);
     assert!(rest.len() < 32 << 20);
 }
+
+#[test]
+fn large_frames_in_a_row_stop_no_stream_and_small_ones_get_it_back() {
+    let (reactor, stats) = reactor_with(UringConfig::default());
+    let (mut client, server) = plain_pair(&reactor);
+    let frame = pattern(1 << 20);
+    let sent = frame.clone();
+    let writer = std::thread::spawn(move || {
+        for _ in 0..20 {
+            client.write_all(&sent).unwrap();
+        }
+        for _ in 0..20 {
+            client.write_all(b"small").unwrap();
+        }
+    });
+    reactor.block_on(async {
+        for index in 0..20 {
+            if index == 10 {
+                // A receive that is given up loses nothing.
+                let mut receive = std::pin::pin!(server.receive());
+                std::future::poll_fn(|context| {
+                    assert!(receive.as_mut().poll(context).is_pending());
+                    std::task::Poll::Ready(())
+                })
+                .await;
+            }
+            let before = stats.read();
+            let head = server.receive().await.unwrap();
+            let mut buffer = vec![0; frame.len()];
+            buffer[..head.len()].copy_from_slice(&head);
+            let (result, buffer) = server.receive_into(buffer, head.len(), true).await;
+            assert_eq!(result.unwrap() as usize, frame.len() - head.len());
+            assert!(buffer == frame);
+            assert!(index == 0 || stats.read().completions - before.completions <= 4);
+        }
+        let mut small = Vec::new();
+        while small.len() < 100 {
+            small.extend_from_slice(&server.receive().await.unwrap());
+        }
+        assert_eq!(small, b"small".repeat(20));
+    });
+    writer.join().unwrap();
+}
