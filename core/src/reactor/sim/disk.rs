@@ -120,6 +120,12 @@ impl SimDisk {
     /// Ends this process (at a power cut: every process of the host). Handles and locks are gone; files that were open
     /// answer EIO from now on. This object goes on as a new process, so a test can open everything again with it.
     pub fn crash(&self, crash: Crash) {
+        self.kill(crash);
+        self.process.set(self.state.borrow_mut().new_process());
+    }
+
+    /// Ends this process for good.
+    pub(super) fn kill(&self, crash: Crash) {
         self.clock.note("crash", &[u64::from(crash == Crash::Power)]);
         let mut state = self.state.borrow_mut();
         match crash {
@@ -136,7 +142,6 @@ impl SimDisk {
                 state.tree.cut_power(&self.clock);
             }
         }
-        self.process.set(state.new_process());
     }
 
     /// Plans a fault.
