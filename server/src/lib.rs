@@ -7,3 +7,4 @@ pub mod cli;
 pub mod config;
 pub mod metadata;
 pub mod net;
+pub mod partition;

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use ringlog_core::log::{FailedAppend, LogKey, LogSpec, LogStore, ReadResult, StoreError};
+use ringlog_core::log::{ClosedLog, FailedAppend, LogKey, LogSpec, LogStore, ReadResult, StoreError};
 use ringlog_core::reactor::Reactor;
 
 use super::{
@@ -123,8 +123,8 @@ impl Partitions {
         }
     }
 
-    /// Clean stop: everything acked and synced. No request may follow.
-    pub fn close(self) -> Result<(), StoreError> {
+    /// Clean stop: everything acked and synced. No request may follow. Returns where each log ended, for the checkpoints.
+    pub fn close(self) -> Result<Vec<ClosedLog>, StoreError> {
         self.flush();
         let inner = Rc::into_inner(self.0).expect("nothing uses the partitions of a stopped shard");
         inner.store.into_inner().close()
@@ -148,7 +148,11 @@ impl Partitions {
         }
     }
 
-    fn append_to_log(&self, name: TopicPartition, batch: Bytes) -> Result<(LogKey, i64, AppendOutcome), PartitionError> {
+    fn append_to_log(
+        &self,
+        name: TopicPartition,
+        batch: Bytes,
+    ) -> Result<(LogKey, i64, AppendOutcome), PartitionError> {
         let (key, leader_epoch) = {
             let table = self.0.table.borrow();
             let (key, partition) = table.find(name)?;
@@ -243,7 +247,7 @@ impl Partitions {
         let found = match request.query {
             OffsetQuery::Latest => Ok(Some((partition.high_watermark, -1))),
             OffsetQuery::Earliest => Ok(Some((store.log_start_offset(key), -1))),
-            OffsetQuery::MaxTimestamp => store.max_timestamp(key, partition.high_watermark),
+            OffsetQuery::MaxTimestamp => store.max_timestamp(key),
             OffsetQuery::AtOrAfter(timestamp_ms) => {
                 store.offset_for_timestamp(key, timestamp_ms, partition.high_watermark)
             }
