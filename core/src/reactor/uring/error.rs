@@ -107,4 +107,33 @@ mod tests {
         assert!(text(libc::EMFILE).contains("asking"));
         assert!(UringError::DisabledBySysctl { value: 1 }.to_string().contains("io_uring_group"));
     }
+
+    /// As a container's seccomp profile does, for the calling thread only.
+    #[expect(unsafe_code, reason = "a seccomp filter is installed by address")]
+    fn forbid_io_uring() {
+        let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+        let mut filter = [
+            step((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
+            step((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, libc::SYS_io_uring_setup as u32),
+            step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+            step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: prctl reads the program during the call only, and changes nothing but this thread's permissions.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the filter must not stay on the thread of another test")]
+    fn a_seccomp_profile_that_forbids_io_uring_is_named() {
+        let refused = std::thread::spawn(|| {
+            forbid_io_uring();
+            super::super::UringDriver::new(super::super::UringConfig::default()).map(drop)
+        });
+        let error = refused.join().unwrap().unwrap_err();
+        assert!(matches!(error, UringError::Forbidden { .. } | UringError::DisabledBySysctl { .. }), "{error}");
+    }
 }
