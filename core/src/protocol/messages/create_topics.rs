@@ -53,7 +53,7 @@ pub struct CreatableTopicResult<'a> {
     #[field(versions = 5.., tag = 0)] pub topic_config_error_code: ErrorCode,
     #[field(versions = 5.., default = -1)] pub num_partitions: i32,
     #[field(versions = 5.., default = -1)] pub replication_factor: i16,
-    #[field(versions = 5..)] pub configs: Option<Array<'a, CreatableTopicConfigs<'a>>>,
+    #[field(versions = 5.., default = Some(Array::default()))] pub configs: Option<Array<'a, CreatableTopicConfigs<'a>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Message)]
