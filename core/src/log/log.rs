@@ -65,15 +65,21 @@ impl Log {
         now_ms: i64,
         files: &mut Descriptors,
     ) -> Result<Self, StoreError> {
-        let dir = log_dir.join(spec.folder());
-        let mut log = Self {
+        let mut log = Self::empty(key, spec, log_dir, log_start_offset.unwrap_or(0));
+        log.load(now_ms, files)?;
+        Ok(log)
+    }
+
+    /// A log of which nothing was looked at. It has no segment yet.
+    pub fn empty(key: LogKey, spec: &LogSpec, log_dir: &Path, log_start_offset: i64) -> Self {
+        Self {
             key,
-            dir: dir.clone(),
+            dir: log_dir.join(spec.folder()),
             topic_id: spec.topic_id,
             config: spec.config.clone(),
             folder_ready: false,
             segments: Vec::new(),
-            log_start_offset: log_start_offset.unwrap_or(0),
+            log_start_offset,
             log_end_offset: 0,
             producers: ProducerState::default(),
             leader_epochs: LeaderEpochCache::default(),
@@ -83,9 +89,7 @@ impl Log {
             unsynced: Vec::new(),
             read_hints: [None; 4],
             next_hint: 0,
-        };
-        log.load(now_ms, files)?;
-        Ok(log)
+        }
     }
 
     pub fn io_error(&self, source: io::Error) -> StoreError {
@@ -93,7 +97,19 @@ impl Log {
     }
 
     fn load(&mut self, now_ms: i64, files: &mut Descriptors) -> Result<(), StoreError> {
-        let names = match files.disk().list_dir(&self.dir) {
+        let names = self.list_files(files)?;
+        if self.segments.is_empty() {
+            self.segments.push(Segment::new(self.log_start_offset, now_ms));
+        }
+        self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
+        self.load_active(files)?;
+        self.load_leader_epochs(files)?;
+        self.load_producers(&names, files)
+    }
+
+    /// Names in the partition's folder. Takes in the segments among them.
+    pub fn list_files(&mut self, files: &Descriptors) -> Result<Vec<String>, StoreError> {
+        let names: Vec<String> = match files.disk().list_dir(&self.dir) {
             Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(self.io_error(error)),
@@ -102,13 +118,7 @@ impl Log {
         let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
         bases.sort_unstable();
         self.segments = bases.into_iter().map(Segment::unopened).collect();
-        if self.segments.is_empty() {
-            self.segments.push(Segment::new(self.log_start_offset, now_ms));
-        }
-        self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
-        self.load_active(files)?;
-        self.load_leader_epochs(files)?;
-        self.load_producers(&names, files)
+        Ok(names)
     }
 
     /// Finds the log end: a short walk from the active segment's last index entry.
@@ -140,7 +150,7 @@ impl Log {
         Ok(())
     }
 
-    fn load_leader_epochs(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
+    pub fn load_leader_epochs(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
         let path = self.dir.join(state::LEADER_EPOCH_FILE);
         match crate::reactor::read_file(files.disk(), &path) {
             Ok(bytes) => match LeaderEpochCache::decode(&bytes) {
@@ -155,7 +165,7 @@ impl Log {
     }
 
     /// Producer state: the newest snapshot that is readable, and the batches behind it.
-    fn load_producers(&mut self, names: &[String], files: &mut Descriptors) -> Result<(), StoreError> {
+    pub fn load_producers(&mut self, names: &[String], files: &mut Descriptors) -> Result<(), StoreError> {
         let mut snapshots: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".snapshot")).collect();
         snapshots.retain(|offset| *offset <= self.log_end_offset);
         snapshots.sort_unstable();
