@@ -12,10 +12,10 @@ use bytes::{Bytes, BytesMut};
 use super::descriptors::{Descriptors, FileKind};
 use super::error::AppendError;
 use super::header::{BatchHeader, HEADER_BYTES, patch_log_append_time, patch_offset};
+use super::leader_epoch_cache::LeaderEpochMark;
 use super::log::Log;
+use super::producer_state::{ProducerUndo, SequenceCheck};
 use super::segment::SegmentMark;
-use super::state::LeaderEpochMark;
-use super::state::{ProducerUndo, SequenceCheck};
 use super::tail::TailBatch;
 use crate::record::TimestampType;
 
@@ -109,10 +109,8 @@ impl Log {
     }
 
     fn stage_check_sequence(&self, header: &BatchHeader) -> Result<Option<Appended>, AppendError> {
-        if header.producer_id < 0 {
-            return Ok(None);
-        }
-        match self.producers.check(&header.producer_batch()) {
+        let Some(batch) = header.producer_batch() else { return Ok(None) };
+        match self.producers.check(&batch) {
             SequenceCheck::Fresh => Ok(None),
             SequenceCheck::Duplicate { base_offset, last_offset, timestamp } => Ok(Some(Appended {
                 base_offset,
@@ -124,6 +122,7 @@ impl Log {
                 },
                 log_start_offset: self.log_start_offset,
             })),
+            SequenceCheck::InvalidTransactionState => Err(AppendError::InvalidTransactionState),
             SequenceCheck::OutOfOrder => Err(AppendError::OutOfOrderSequence),
             SequenceCheck::StaleEpoch => Err(AppendError::InvalidProducerEpoch),
         }
@@ -158,7 +157,7 @@ impl Log {
         let segment = self.active().mark();
         let position = self.active().append(header, &config);
         let leader_epoch = self.leader_epochs.assign(header.leader_epoch, header.base_offset);
-        let producer = (header.producer_id >= 0).then(|| self.producers.update(&header.producer_batch()));
+        let producer = header.producer_batch().map(|batch| self.producers.update(&batch));
         if keep_undo {
             self.undo.push(Undo { segment, producer, leader_epoch });
         }

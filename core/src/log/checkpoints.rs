@@ -1,18 +1,17 @@
 //! The files at the top of the log directory that say where each log begins and ends: read at the start, written at a
 //! clean stop.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use ahash::AHashMap;
+use uuid::Uuid;
 
+use super::checkpoint::{LOG_START_OFFSET_FILE, OffsetCheckpoint, RECOVERY_POINT_FILE, REPLICATION_OFFSET_FILE};
 use super::error::StoreError;
 use crate::reactor::{Disk, read_file, replace_file};
-
-const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
-const REPLICATION_FILE: &str = "replication-offset-checkpoint";
-const LOG_START_FILE: &str = "log-start-offset-checkpoint";
 
 /// A log as its store left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,18 +26,18 @@ pub struct ClosedLog {
     pub log_end_offset: i64,
 }
 
-type Offsets = AHashMap<(String, i32), i64>;
 /// Start and end of logs by topic and partition.
 pub(crate) type KnownOffsets = AHashMap<(String, i32), (i64, i64)>;
 
 /// Start and end of each log, as the last clean stop or recovery left them.
 pub(crate) fn read_known(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<KnownOffsets, StoreError> {
     let ends = read_offsets(disk, &log_dir.join(RECOVERY_POINT_FILE))?;
-    let starts = read_offsets(disk, &log_dir.join(LOG_START_FILE))?;
+    let starts = read_offsets(disk, &log_dir.join(LOG_START_OFFSET_FILE))?;
     Ok(ends
+        .0
         .into_iter()
         .map(|(name, end)| {
-            let start = starts.get(&name).copied().unwrap_or(0);
+            let start = starts.0.get(&name).copied().unwrap_or(0);
             (name, (start, end))
         })
         .collect())
@@ -46,49 +45,118 @@ pub(crate) fn read_known(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<KnownOff
 
 /// Writes the checkpoints of all shards' logs. The last step before the clean mark.
 pub fn write_checkpoints(disk: &Rc<dyn Disk>, log_dir: &Path, logs: &[ClosedLog]) -> Result<(), StoreError> {
-    let ends = encode(logs.iter().map(|log| (log, log.log_end_offset)));
-    let starts = encode(logs.iter().filter(|log| log.log_start_offset > 0).map(|log| (log, log.log_start_offset)));
-    for (name, text) in [(RECOVERY_POINT_FILE, &ends), (REPLICATION_FILE, &ends), (LOG_START_FILE, &starts)] {
+    let name = |log: &ClosedLog| (log.topic_name.clone(), log.partition_index);
+    let ends = OffsetCheckpoint(logs.iter().map(|log| (name(log), log.log_end_offset)).collect());
+    let moved = logs.iter().filter(|log| log.log_start_offset > 0);
+    let starts = OffsetCheckpoint(moved.map(|log| (name(log), log.log_start_offset)).collect());
+    for (name, offsets) in
+        [(RECOVERY_POINT_FILE, &ends), (REPLICATION_OFFSET_FILE, &ends), (LOG_START_OFFSET_FILE, &starts)]
+    {
         let path = log_dir.join(name);
-        replace_file(disk, &path, text.as_bytes()).map_err(|source| StoreError::Io { path, source })?;
+        replace_file(disk, &path, offsets.encode().as_bytes()).map_err(|source| StoreError::Io { path, source })?;
     }
     Ok(())
 }
 
-fn encode<'a>(offsets: impl Iterator<Item = (&'a ClosedLog, i64)>) -> String {
-    let lines: Vec<String> =
-        offsets.map(|(log, offset)| format!("{} {} {offset}\n", log.topic_name, log.partition_index)).collect();
-    format!("0\n{}\n{}", lines.len(), lines.concat())
-}
-
-fn read_offsets(disk: &Rc<dyn Disk>, path: &Path) -> Result<Offsets, StoreError> {
+fn read_offsets(disk: &Rc<dyn Disk>, path: &Path) -> Result<OffsetCheckpoint, StoreError> {
     let bytes = match read_file(disk, path) {
+        Ok(bytes) if bytes.is_empty() => return Ok(OffsetCheckpoint::default()),
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Offsets::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OffsetCheckpoint::default()),
         Err(source) => return Err(StoreError::Io { path: path.to_owned(), source }),
     };
-    let text = String::from_utf8_lossy(&bytes);
-    decode(&text).ok_or_else(|| StoreError::Corrupt {
+    OffsetCheckpoint::decode(&bytes).map_err(|error| StoreError::Corrupt {
         path: path.to_owned(),
         offset: 0,
-        reason: "not a checkpoint of offsets".to_owned(),
+        reason: error.to_string(),
     })
 }
 
-/// `0`, the number of lines, then `topic partition offset`. An empty file is one that was never written.
-fn decode(text: &str) -> Option<Offsets> {
-    if text.is_empty() {
-        return Some(Offsets::new());
+const SYNCED_FILE_PREFIX: &str = "synced-";
+
+/// Up to where logs are synced while a store runs: one file per shard in the commit log's folder, by topic id.
+///
+/// Each line is `<topic id in 32 hex digits> <partition> <log start offset> <synced end offset>`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SyncedPoints(BTreeMap<(Uuid, i32), (i64, i64)>);
+
+#[expect(dead_code, reason = "for recovery")]
+impl SyncedPoints {
+    /// Start and synced end of a log.
+    pub fn of(&self, topic_id: Uuid, partition_index: i32) -> Option<(i64, i64)> {
+        self.0.get(&(topic_id, partition_index)).copied()
     }
-    let mut lines = text.lines();
-    (lines.next()? == "0").then_some(())?;
-    let count: usize = lines.next()?.parse().ok()?;
-    let mut offsets = Offsets::new();
-    for line in lines {
-        let mut words = line.split(' ');
-        let (topic, partition, offset) = (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        words.next().is_none().then_some(())?;
-        offsets.insert((topic.to_owned(), partition), offset);
+
+    /// Notes how far a log is synced.
+    pub fn set(&mut self, topic_id: Uuid, partition_index: i32, log_start_offset: i64, synced: i64) {
+        self.0.insert((topic_id, partition_index), (log_start_offset, synced));
     }
-    (offsets.len() == count).then_some(offsets)
+
+    /// Forgets a log that was removed.
+    pub fn remove(&mut self, topic_id: Uuid, partition_index: i32) {
+        self.0.remove(&(topic_id, partition_index));
+    }
+
+    /// Name of a shard's file.
+    pub fn file_name(shard_id: u16) -> String {
+        format!("{SYNCED_FILE_PREFIX}{shard_id}")
+    }
+
+    pub fn encode(&self) -> String {
+        let lines = self.0.iter().map(|((topic_id, partition_index), (start, synced))| {
+            format!("{} {partition_index} {start} {synced}\n", topic_id.simple())
+        });
+        lines.collect()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let mut points = Self::default();
+        for line in text.lines() {
+            let mut words = line.split(' ');
+            let topic_id = Uuid::parse_str(words.next()?).ok()?;
+            let partition_index = words.next()?.parse().ok()?;
+            let (start, synced) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            words.next().is_none().then_some(())?;
+            points.set(topic_id, partition_index, start, synced);
+        }
+        Some(points)
+    }
+
+    fn files(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let entries = match disk.list_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let names = entries.into_iter().map(|entry| entry.name).filter(|name| name.starts_with(SYNCED_FILE_PREFIX));
+        Ok(names.map(|name| dir.join(name)).collect())
+    }
+
+    /// All shards' points together; a `.tmp` of a write that was cut short does not count.
+    pub fn read_all(disk: &Rc<dyn Disk>, dir: &Path) -> Result<Self, StoreError> {
+        let io_error = |path: &Path, source| StoreError::Io { path: path.to_owned(), source };
+        let mut all = Self::default();
+        for path in Self::files(disk, dir).map_err(|error| io_error(dir, error))? {
+            if path.extension().is_some_and(|extension| extension == "tmp") {
+                continue;
+            }
+            let bytes = read_file(disk, &path).map_err(|error| io_error(&path, error))?;
+            let points = std::str::from_utf8(&bytes).ok().and_then(Self::decode);
+            let Some(points) = points else {
+                return Err(StoreError::Corrupt { path, offset: 0, reason: "not a list of synced points".to_owned() });
+            };
+            for (log, (start, synced)) in points.0 {
+                let known = all.0.entry(log).or_insert((start, synced));
+                *known = (known.0.max(start), known.1.max(synced));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Removes the files, when the checkpoints of the log directory say at least as much.
+    pub fn remove_all(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<()> {
+        for path in Self::files(disk, dir)? {
+            disk.remove_file(&path)?;
+        }
+        Ok(())
+    }
 }

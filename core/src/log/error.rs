@@ -55,6 +55,12 @@ pub enum AppendError {
     /// The same sequence as a batch that is too old to know its offset.
     #[error("duplicate of a batch that is no longer remembered")]
     DuplicateSequence,
+    /// A batch outside of the transaction that its producer has open.
+    #[error("the producer's transaction is open")]
+    InvalidTransactionState,
+    /// The commit log's bounds are reached: try again when segments were synced.
+    #[error("the commit log is full for now")]
+    Busy,
     /// No space is left. Later appends may succeed.
     #[error("no space left")]
     DiskFull,

@@ -1,6 +1,6 @@
 //! The fixed 61 bytes at the start of a record batch v2, as far as storing it needs.
 
-use super::state::ProducerBatch;
+use super::producer_state::ProducerBatch;
 
 /// Length of the header: the records follow.
 pub(crate) const HEADER_BYTES: usize = 61;
@@ -10,6 +10,7 @@ const LENGTH_END: usize = 12;
 const CRC_START: usize = 21;
 
 const ATTRIBUTE_LOG_APPEND_TIME: i16 = 1 << 3;
+const ATTRIBUTE_TRANSACTIONAL: i16 = 1 << 4;
 const ATTRIBUTE_CONTROL: i16 = 1 << 5;
 
 /// The header's fields.
@@ -67,20 +68,17 @@ impl BatchHeader {
         self.base_offset + i64::from(self.last_offset_delta)
     }
 
-    pub fn is_control(&self) -> bool {
-        self.attributes & ATTRIBUTE_CONTROL != 0
-    }
-
-    /// What the producer state keeps of it.
-    pub fn producer_batch(&self) -> ProducerBatch {
-        ProducerBatch {
+    /// What the producer state keeps of it; `None` when it has no producer that counts, or is a control batch.
+    pub fn producer_batch(&self) -> Option<ProducerBatch> {
+        (self.producer_id >= 0 && self.attributes & ATTRIBUTE_CONTROL == 0).then_some(ProducerBatch {
             producer_id: self.producer_id,
             producer_epoch: self.producer_epoch,
             base_sequence: self.base_sequence,
             last_offset_delta: self.last_offset_delta,
             base_offset: self.base_offset,
             timestamp: self.max_timestamp,
-        }
+            is_transactional: self.attributes & ATTRIBUTE_TRANSACTIONAL != 0,
+        })
     }
 }
 

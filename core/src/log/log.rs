@@ -14,9 +14,11 @@ use uuid::Uuid;
 
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::StoreError;
+use super::leader_epoch_cache::{LEADER_EPOCH_FILE, LeaderEpochCache};
+use super::partition_metadata::{PARTITION_METADATA_FILE, encode_partition_metadata};
+use super::producer_state::ProducerState;
 use super::scan::{BatchScan, ScanEnd};
 use super::segment::{Segment, read_offset_entry};
-use super::state::{self, LeaderEpochCache, ProducerState};
 use super::tail::Tail;
 use super::{LogConfig, LogKey, LogSpec};
 
@@ -114,7 +116,7 @@ impl Log {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(self.io_error(error)),
         };
-        self.folder_ready = names.iter().any(|name| name == state::PARTITION_METADATA_FILE);
+        self.folder_ready = names.iter().any(|name| name == PARTITION_METADATA_FILE);
         let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
         bases.sort_unstable();
         self.segments = bases.into_iter().map(Segment::unopened).collect();
@@ -151,7 +153,7 @@ impl Log {
     }
 
     pub fn load_leader_epochs(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
-        let path = self.dir.join(state::LEADER_EPOCH_FILE);
+        let path = self.dir.join(LEADER_EPOCH_FILE);
         match crate::reactor::read_file(files.disk(), &path) {
             Ok(bytes) => match LeaderEpochCache::decode(&bytes) {
                 Ok(cache) => self.leader_epochs = cache,
@@ -201,8 +203,10 @@ impl Log {
             let file = files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?;
             let mut scan = BatchScan::new(file, start, size);
             while let Some((header, _)) = scan.next_header()? {
-                if header.base_offset >= from && header.producer_id >= 0 && !header.is_control() {
-                    self.producers.update(&header.producer_batch());
+                if header.base_offset >= from
+                    && let Some(batch) = header.producer_batch()
+                {
+                    let _ = self.producers.update(&batch);
                 }
             }
         }
@@ -231,8 +235,8 @@ impl Log {
         files.disk().create_dir_all(&self.dir)?;
         write_whole(
             files,
-            &self.dir.join(state::PARTITION_METADATA_FILE),
-            state::encode_partition_metadata(self.topic_id).as_bytes(),
+            &self.dir.join(PARTITION_METADATA_FILE),
+            encode_partition_metadata(self.topic_id).as_bytes(),
         )?;
         self.folder_ready = true;
         Ok(())
@@ -257,7 +261,7 @@ impl Log {
 
     /// Writes `leader-epoch-checkpoint`.
     pub fn write_leader_epochs(&self, files: &Descriptors) -> io::Result<()> {
-        write_whole(files, &self.dir.join(state::LEADER_EPOCH_FILE), self.leader_epochs.encode().as_bytes())
+        write_whole(files, &self.dir.join(LEADER_EPOCH_FILE), self.leader_epochs.encode().as_bytes())
     }
 
     /// Leaves the folder as Kafka does at a clean stop. Nothing is synced here.

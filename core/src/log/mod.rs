@@ -14,7 +14,6 @@ mod log;
 mod read;
 mod scan;
 mod segment;
-mod state;
 mod store;
 mod tail;
 mod timestamps;
