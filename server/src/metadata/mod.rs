@@ -1,12 +1,25 @@
 //! The cluster's metadata: Kafka's own records in `__cluster_metadata-0`, the image they replay to, and the one writer.
 
 mod codec;
+pub mod controller;
 mod ids;
+mod image;
+mod node;
+mod placement;
 mod records;
+mod topic_config;
 
 pub use codec::RecordDecodeError;
+pub use controller::{
+    CreateTopicError, CreatedTopic, NewTopic, PARTITIONS_PER_REQUEST_MAX, PRODUCER_ID_BLOCK_LEN, ProducerIdBlock,
+    ProducerIdsExhausted, check_topic_name,
+};
 pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
+pub use image::{MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage};
+pub use node::{Identity, NodeConfig, supported_features};
+pub use placement::owner_shard;
 pub use records::{
     BrokerChange, ConfigRecord, EndpointRecord, FeatureRange, PartitionChange, PartitionRecord, Record, RegisterBroker,
     RegisterController, resource_type,
 };
+pub use topic_config::{DURABILITY, check_topic_config};
