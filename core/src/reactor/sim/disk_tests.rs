@@ -82,6 +82,22 @@ fn replace_file_leaves_the_old_or_the_new_content() {
 }
 
 #[test]
+fn a_rename_to_another_directory_never_leaves_both_names() {
+    for seed in 0..50 {
+        let (sim, disk) = disk_with(seed, SimDiskConfig::default());
+        for dir in ["/a", "/b"] {
+            disk.create_dir_all(Path::new(dir)).and_then(|()| disk.sync_dir(Path::new("/"))).expect("a healthy disk");
+        }
+        write_new(&disk, "/a/x", b"abc").and_then(|file| file.sync()).expect("a healthy disk");
+        disk.rename(Path::new("/a/x"), Path::new("/b/y")).expect("it is there");
+        disk.sync_dir(Path::new("/b")).expect("a healthy disk");
+        sim.crash(Crash::Power);
+        assert_eq!(read_file(&disk, Path::new("/b/y")).expect("its directory was synced"), b"abc", "seed {seed}");
+        assert!(!disk.exists(Path::new("/a/x")), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_rename_of_an_unsynced_file_is_a_trap() {
     let seen = outcomes(Crash::Power, DirectoryModel::Journaled, |disk| {
         replace_file(disk, Path::new("/d/a"), b"old")?;

@@ -90,7 +90,7 @@ pub(super) struct ShardState {
     pub(super) files: BTreeMap<Token, FileOperation>,
     pub(super) done: VecDeque<Completion>,
     pub(super) waker: Arc<SimWaker>,
-    /// How its last turn wanted to sleep; nothing before its first turn.
+    /// How its turn in this round wanted to sleep; nothing when it had none.
     pub(super) idle: Option<Wait>,
 }
 
@@ -225,7 +225,8 @@ impl Driver for SimDriver {
 
     fn turn(&mut self, wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()> {
         if self.is_dead() {
-            return Ok(());
+            // Whoever would sleep here would sleep for ever.
+            return if wait == Wait::No { Ok(()) } else { Err(io::Error::other("its host has crashed")) };
         }
         self.inner.clock.advance_to(Instant(self.inner.clock.now().0 + TURN_NS));
         self.inner.pump();

@@ -286,11 +286,22 @@ impl Tree {
     fn commit(&mut self, covers: impl Fn(u64, &Change) -> bool) {
         for (sequence, change) in std::mem::take(&mut self.journal) {
             if covers(sequence, &change) {
+                if let Change::Rename { from, inode, .. } = &change {
+                    self.forget_link(from, *inode);
+                }
                 self.apply(&change);
             } else {
                 self.journal.push((sequence, change));
             }
         }
+    }
+
+    /// A rename became durable before the old name did: the old name must not come later.
+    fn forget_link(&mut self, from: &(InodeId, String), inode: InodeId) {
+        self.journal.retain(|(_, earlier)| match earlier {
+            Change::Link { dir, name, inode: linked } => (*dir, name, *linked) != (from.0, &from.1, inode),
+            Change::Unlink { .. } | Change::Rename { .. } => true,
+        });
     }
 
     fn durable_entries(&mut self, dir: InodeId) -> Option<&mut BTreeMap<String, InodeId>> {

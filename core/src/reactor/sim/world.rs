@@ -259,16 +259,13 @@ impl SimWorld {
         reactor
     }
 
-    /// Attaches a shard with a loop of its own: `step` is one round of it, with one turn of its reactor at most. It
-    /// ends with the next crash of its host.
+    /// Attaches a shard with a loop of its own: `step` is one round of it, with one turn of its reactor. It ends with the
+    /// next crash of its host. A step never attaches or crashes anything itself: do that between two runs.
     pub fn attach(&self, host: u32, step: impl FnMut() -> io::Result<()> + 'static) {
         self.steppers.borrow_mut().push(Stepper { host, driver: None, reactor: None, step: Box::new(step) });
     }
 
-    /// Runs all attached shards until `done`, or until virtual time `deadline`: false then.
-    ///
-    /// # Panics
-    /// When every shard waits for ever: the message has the seed.
+    /// Runs all attached shards until `done`, or until `deadline` of virtual time has passed: false then.
     pub fn run_until(&self, deadline: Duration, mut done: impl FnMut() -> bool) -> bool {
         let end = self.now().0 + deadline.as_nanos() as u64;
         while !done() {
@@ -278,6 +275,27 @@ impl SimWorld {
             self.round(end);
         }
         true
+    }
+
+    /// Runs all attached shards until a future on one of them is done.
+    ///
+    /// # Panics
+    /// When it takes longer than `deadline` of virtual time: the message has the seed.
+    pub fn block_on<T: 'static>(
+        &self,
+        reactor: &Reactor,
+        deadline: Duration,
+        future: impl Future<Output = T> + 'static,
+    ) -> T {
+        let slot = Rc::new(RefCell::new(None));
+        let filled = Rc::clone(&slot);
+        reactor.spawn(async move {
+            let value = future.await;
+            filled.replace(Some(value));
+        });
+        self.run_until(deadline, || slot.borrow().is_some());
+        let value = slot.take();
+        value.unwrap_or_else(|| panic!("not done after {deadline:?} of virtual time (seed {})", self.seed()))
     }
 
     /// Runs all attached shards for a while.
@@ -291,6 +309,8 @@ impl SimWorld {
         for index in (1..steppers.len()).rev() {
             steppers.swap(index, self.inner.clock.below(index as u64 + 1) as usize);
         }
+        // Shards that are not attached do not take part.
+        self.inner.shards.borrow_mut().iter_mut().for_each(|shard| shard.idle = None);
         self.inner.stepping.set(true);
         for stepper in steppers.iter_mut() {
             if let Err(failure) = (stepper.step)() {

@@ -281,6 +281,9 @@ fn timers_run_in_virtual_time_and_a_wake_ends_a_sleep() {
     assert!(world.now().0 >= 3_600_000_000_000);
     world.set_wall_clock_skew_ms(0, -5_000);
     let other = Reactor::new(world.driver(1, 0));
+    other.turn(false).expect("it works");
+    let answer = world.block_on(&sleeper, SECONDS, std::future::ready(42));
+    assert_eq!(answer, 42, "a reactor that is not attached holds nobody up");
     assert_eq!(other.wall_clock_ms() - sleeper.wall_clock_ms(), 5_000);
     let turns = sleeper.turns();
     world.run_for(Duration::from_secs(1));
