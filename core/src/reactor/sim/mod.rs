@@ -8,6 +8,7 @@ mod driver;
 mod endpoint;
 mod fault;
 mod net;
+mod stream;
 mod tree;
 mod world;
 

@@ -13,13 +13,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 
 use super::clock::{Clockwork, fingerprint};
-use super::endpoint::{Endpoint, Lent, Stage, Waiting};
-use crate::reactor::{Completion, Handle, Op, Parts, Token};
+use super::endpoint::{Endpoint, Stage, Waiting};
+use crate::reactor::{Completion, Handle, Op, Token};
 
 const FIRST_SOCKET_HANDLE: i32 = 1 << 20;
 const FIRST_EPHEMERAL_PORT: u16 = 40_000;
@@ -95,15 +95,15 @@ pub(super) enum NetEvent {
 /// The network's state.
 #[derive(Debug)]
 pub(super) struct Net {
-    clock: Rc<Clockwork>,
-    config: SimNetConfig,
-    endpoints: BTreeMap<i32, Endpoint>,
+    pub(super) clock: Rc<Clockwork>,
+    pub(super) config: SimNetConfig,
+    pub(super) endpoints: BTreeMap<i32, Endpoint>,
     listeners: BTreeMap<(u32, u16), i32>,
     operations: BTreeMap<(usize, Token), i32>,
     next_handle: i32,
     next_port: u16,
     /// Receive buffers in use, per driver.
-    lent: Vec<Arc<AtomicUsize>>,
+    pub(super) lent: Vec<Arc<AtomicUsize>>,
     down: BTreeSet<u32>,
     blocked: BTreeSet<(u32, u32)>,
     held: Vec<NetEvent>,
@@ -113,7 +113,7 @@ pub(super) struct Net {
     pub(super) done: Vec<(usize, Completion)>,
 }
 
-fn error(code: i32) -> io::Error {
+pub(super) fn error(code: i32) -> io::Error {
     io::Error::from_raw_os_error(code)
 }
 
@@ -186,7 +186,7 @@ impl Net {
         self.endpoints.get(&socket.0).map(|endpoint| endpoint.local).ok_or_else(|| error(libc::EBADF))
     }
 
-    fn finish(&mut self, waiting: Waiting, result: io::Result<u32>, bytes: Bytes) {
+    pub(super) fn finish(&mut self, waiting: Waiting, result: io::Result<u32>, bytes: Bytes) {
         self.operations.remove(&(waiting.driver, waiting.token));
         self.done.push(waiting.finish(result, bytes));
     }
@@ -282,7 +282,7 @@ impl Net {
     }
 
     /// Takes bytes into the stream, in segments of the seed's choice.
-    fn transmit_data(&mut self, from: i32, bytes: &[u8]) {
+    pub(super) fn transmit_data(&mut self, from: i32, bytes: &[u8]) {
         if let Some(endpoint) = self.endpoints.get_mut(&from) {
             endpoint.unread_by_peer += bytes.len();
         }
@@ -408,154 +408,6 @@ impl Net {
         self.progress(to);
     }
 
-    /// The peer has read: its writer may go on.
-    fn freed(&mut self, writer: i32, count: usize) {
-        if let Some(endpoint) = self.endpoints.get_mut(&writer) {
-            endpoint.unread_by_peer = endpoint.unread_by_peer.saturating_sub(count);
-            self.progress_send(writer);
-        }
-    }
-
-    /// Ends what can end on a socket.
-    fn progress(&mut self, socket: i32) {
-        self.progress_accept(socket);
-        self.progress_connect(socket);
-        self.progress_receive(socket);
-        self.progress_send(socket);
-    }
-
-    fn progress_accept(&mut self, listener: i32) {
-        while let Some(endpoint) = self.endpoints.get_mut(&listener) {
-            if endpoint.accept.is_none() {
-                return;
-            }
-            let Some(accepted) = endpoint.backlog.pop_front() else { return };
-            if self.clock.chance(self.config.rearm_per_mille) {
-                if let Some(waiting) = endpoint.accept.take() {
-                    self.finish(waiting, Ok(accepted as u32), Bytes::new());
-                }
-            } else if let Some(waiting) = &endpoint.accept {
-                self.done.push(waiting.report(accepted as u32, Bytes::new()));
-            }
-        }
-    }
-
-    fn progress_connect(&mut self, socket: i32) {
-        let Some(endpoint) = self.endpoints.get_mut(&socket) else { return };
-        let result = match (endpoint.failure, endpoint.stage) {
-            (Some(code), _) => Err(error(code)),
-            (None, Stage::Open) => Ok(0),
-            _ => return,
-        };
-        if let Some(waiting) = endpoint.connect.take() {
-            endpoint.failure = None;
-            self.finish(waiting, result, Bytes::new());
-        }
-    }
-
-    fn progress_receive(&mut self, socket: i32) {
-        while let Some(endpoint) = self.endpoints.get_mut(&socket) {
-            let Some(mut waiting) = endpoint.receive.take() else { return };
-            let peer = endpoint.peer;
-            if endpoint.inbox.is_empty() && (endpoint.failure.is_some() || endpoint.inbox_ended) {
-                let received = std::mem::take(&mut endpoint.received);
-                let result = match endpoint.failure {
-                    Some(code) if received == 0 => {
-                        endpoint.failure = None;
-                        Err(error(code))
-                    }
-                    _ => Ok(received as u32),
-                };
-                return self.finish(waiting, result, Bytes::new());
-            }
-            let taken = match &mut waiting.op {
-                Op::Recv { buffer, filled, all, .. } => {
-                    let start = *filled + endpoint.received;
-                    let bytes = endpoint.take(buffer.len() - start);
-                    buffer[start..start + bytes.len()].copy_from_slice(&bytes);
-                    endpoint.received += bytes.len();
-                    let full = start + bytes.len() == buffer.len();
-                    if full || (endpoint.received > 0 && !*all) {
-                        let received = std::mem::take(&mut endpoint.received);
-                        self.finish(waiting, Ok(received as u32), Bytes::new());
-                    } else {
-                        endpoint.receive = Some(waiting);
-                    }
-                    bytes.len()
-                }
-                _ if endpoint.inbox.is_empty() => {
-                    endpoint.receive = Some(waiting);
-                    0
-                }
-                _ => self.lend(socket, waiting),
-            };
-            if let Some((peer, _)) = peer {
-                self.freed(peer, taken);
-            }
-            if taken == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Fills one provided buffer, or says that there is none. Returns the bytes taken from the inbox.
-    fn lend(&mut self, socket: i32, waiting: Waiting) -> usize {
-        let in_use = Arc::clone(&self.lent[waiting.driver]);
-        if in_use.load(Ordering::Relaxed) >= self.config.receive_buffers {
-            self.clock.note("enobufs", &[socket as u64]);
-            self.finish(waiting, Err(error(libc::ENOBUFS)), Bytes::new());
-            return 0;
-        }
-        let again = !self.clock.chance(self.config.rearm_per_mille);
-        let Some(endpoint) = self.endpoints.get_mut(&socket) else { return 0 };
-        let bytes = endpoint.take(self.config.receive_buffer_bytes);
-        let count = bytes.len();
-        let bytes = Lent::lend(bytes, &in_use);
-        if again {
-            self.done.push(waiting.report(count as u32, bytes));
-            endpoint.receive = Some(waiting);
-        } else {
-            self.finish(waiting, Ok(count as u32), bytes);
-        }
-        count
-    }
-
-    fn progress_send(&mut self, socket: i32) {
-        let Some(endpoint) = self.endpoints.get_mut(&socket) else { return };
-        let room = self.config.socket_buffer_bytes.saturating_sub(endpoint.unread_by_peer);
-        let broken = endpoint.send_ended.then(|| endpoint.failure.take().unwrap_or(libc::EPIPE));
-        if room == 0 && broken.is_none() {
-            return;
-        }
-        if endpoint.stage == Stage::Open
-            && let Some(waiting) = endpoint.writable.take()
-        {
-            self.finish(waiting, Ok(0), Bytes::new());
-        }
-        let Some(endpoint) = self.endpoints.get_mut(&socket) else { return };
-        let Some(waiting) = endpoint.send.take() else {
-            // Nobody was told: the failure stays for the next operation.
-            endpoint.failure = broken.filter(|&code| code != libc::EPIPE);
-            return;
-        };
-        if let Some(code) = broken {
-            return self.finish(waiting, Err(error(code)), Bytes::new());
-        }
-        let Op::Send { parts, .. } = &waiting.op else { return };
-        let bytes = gather(parts, room);
-        let count = self.shorten(bytes.len());
-        self.finish(waiting, Ok(count as u32), Bytes::new());
-        self.transmit_data(socket, &bytes[..count]);
-    }
-
-    fn shorten(&self, count: usize) -> usize {
-        if count > 1 && self.clock.chance(self.config.short_per_mille) {
-            self.clock.between(1, count as u64 - 1) as usize
-        } else {
-            count
-        }
-    }
-
     /// Bytes that a non-blocking send takes now.
     pub(super) fn room(&mut self, socket: Handle) -> io::Result<usize> {
         let buffer_bytes = self.config.socket_buffer_bytes;
@@ -668,12 +520,4 @@ impl Net {
         let joins = |endpoint: &Endpoint| endpoint.host == from && endpoint.peer.is_some_and(|(_, host)| host == to);
         self.endpoints.iter().filter(|(_, endpoint)| joins(endpoint)).map(|(&socket, _)| socket).collect()
     }
-}
-
-fn gather(parts: &Parts, room: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for part in parts {
-        bytes.extend_from_slice(&part[..part.len().min(room - bytes.len())]);
-    }
-    bytes
 }
