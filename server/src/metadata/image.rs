@@ -229,6 +229,11 @@ impl MetadataImage {
         self.end_offset = end_offset;
     }
 
+    /// The offset behind what a snapshot holds.
+    pub(super) fn set_end_offset(&mut self, end_offset: i64) {
+        self.end_offset = end_offset;
+    }
+
     fn apply(&mut self, offset: i64, record: &Record) -> Result<(), ReplayError> {
         match record {
             Record::RegisterBroker(broker) => _ = self.brokers.insert(broker.broker_id, broker.clone()),

@@ -1,11 +1,15 @@
 //! The cluster's metadata: Kafka's own records in `__cluster_metadata-0`, the image they replay to, and the one writer.
 
 mod codec;
+mod control;
 pub mod controller;
+mod directory;
 mod ids;
 mod image;
+mod log;
 mod node;
 mod placement;
+mod quorum_state;
 mod records;
 mod topic_config;
 
@@ -14,8 +18,10 @@ pub use controller::{
     CreateTopicError, CreatedTopic, NewTopic, PARTITIONS_PER_REQUEST_MAX, PRODUCER_ID_BLOCK_LEN, ProducerIdBlock,
     ProducerIdsExhausted, check_topic_name,
 };
+pub use directory::{DataDirectory, DirectoryError, METADATA_FOLDER};
 pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
 pub use image::{MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage};
+pub use log::{AppendedMetadata, LoadedLog, MetadataLog, MetadataLogError};
 pub use node::{Identity, NodeConfig, supported_features};
 pub use placement::owner_shard;
 pub use records::{
