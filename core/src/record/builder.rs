@@ -3,7 +3,7 @@
 use super::batch::{BATCH_OVERHEAD, CRC_FROM, Codec, LENGTH_PREFIX};
 use super::compression::compress;
 use super::crc::crc32c;
-use super::varint::{put_varlong, varlong_len};
+use crate::wire::{varlong_len, write_varlong};
 
 /// One record to be written. The default is null in every part, at timestamp 0.
 #[derive(Debug, Clone, Copy, Default)]
@@ -123,13 +123,13 @@ impl BatchBuilder {
         let body = 1 + varlong_len(timestamp_delta) + varlong_len(self.count.into()) + body_len(&record);
         let into = &mut self.bytes;
         into.reserve(body + 5);
-        put_varlong(into, body as i64);
+        write_varlong(into, body as i64);
         into.push(0);
-        put_varlong(into, timestamp_delta);
-        put_varlong(into, self.count.into());
+        write_varlong(into, timestamp_delta);
+        write_varlong(into, self.count.into());
         put_nullable(into, record.key);
         put_nullable(into, record.value);
-        put_varlong(into, record.headers.len() as i64);
+        write_varlong(into, record.headers.len() as i64);
         for (key, value) in record.headers {
             put_nullable(into, Some(key));
             put_nullable(into, *value);
@@ -200,10 +200,10 @@ fn nullable_len(bytes: Option<&[u8]>) -> usize {
 fn put_nullable(into: &mut Vec<u8>, bytes: Option<&[u8]>) {
     match bytes {
         Some(bytes) => {
-            put_varlong(into, bytes.len() as i64);
+            write_varlong(into, bytes.len() as i64);
             into.extend_from_slice(bytes);
         }
-        None => put_varlong(into, -1),
+        None => write_varlong(into, -1),
     }
 }
 

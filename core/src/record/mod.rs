@@ -13,7 +13,6 @@ pub mod compression;
 mod crc;
 mod records;
 mod validate;
-mod varint;
 
 pub use batch::{
     BATCH_OVERHEAD, BatchHeader, BatchParseError, BatchView, Batches, CRC_FROM, Codec, LENGTH_PREFIX, TimestampType,

@@ -3,7 +3,7 @@
 //! One record: length varint, attributes i8, timestamp delta varlong, offset delta varint, key (varint length, below 0
 //! for null), value (the same), header count varint, headers (key length and key, value length and value).
 
-use super::varint::{take, take_varint, take_varlong};
+use crate::wire::{DecodeError, Reader, read_varint, read_varlong};
 
 /// How a record's framing is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,34 +46,40 @@ pub struct RecordView<'a> {
 }
 
 impl<'a> RecordView<'a> {
-    /// Takes one record off `rest`, with all its framing checked.
+    /// Takes one record off `reader`, with all its framing checked.
     #[inline]
-    pub fn take(rest: &mut &'a [u8]) -> Result<Self, RecordError> {
-        let length = take_varint(rest).ok_or(RecordError::Truncated)?;
-        let length = usize::try_from(length).map_err(|_| RecordError::Truncated)?;
-        let mut body = take(rest, length).ok_or(RecordError::Truncated)?;
+    pub fn take(reader: &mut Reader<'a>) -> Result<Self, RecordError> {
+        let length = usize::try_from(read_varint(reader)?).map_err(|_| RecordError::Truncated)?;
+        let mut body = Reader::new(reader.read_slice(length)?);
         let record = Self::take_fields(&mut body)?;
-        if body.is_empty() { Ok(record) } else { Err(RecordError::Length) }
+        if body.remaining() == 0 { Ok(record) } else { Err(RecordError::Length) }
     }
 
     #[inline]
-    fn take_fields(body: &mut &'a [u8]) -> Result<Self, RecordError> {
-        let attributes = take(body, 1).ok_or(RecordError::Truncated)?[0] as i8;
-        let timestamp_delta = take_varlong(body).ok_or(RecordError::Truncated)?;
-        let offset_delta = take_varint(body).ok_or(RecordError::Truncated)?;
+    fn take_fields(body: &mut Reader<'a>) -> Result<Self, RecordError> {
+        let attributes = body.read_i8()?;
+        let timestamp_delta = read_varlong(body)?;
+        let offset_delta = read_varint(body)?;
         let key = take_nullable(body)?;
         let value = take_nullable(body)?;
-        let count = take_varint(body).ok_or(RecordError::Truncated)?;
+        let count = read_varint(body)?;
         let headers = Headers::take(body, count)?;
         Ok(Self { attributes, timestamp_delta, offset_delta, key, value, headers })
     }
 }
 
+/// Inside a record there is one way for a field to fail: the record is too short for it. (A varint that does not end
+/// is one, too.)
+impl From<DecodeError> for RecordError {
+    fn from(_: DecodeError) -> Self {
+        Self::Truncated
+    }
+}
+
 #[inline]
-fn take_nullable<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordError> {
-    let length = take_varint(body).ok_or(RecordError::Truncated)?;
-    match usize::try_from(length) {
-        Ok(length) => take(body, length).map(Some).ok_or(RecordError::Truncated),
+fn take_nullable<'a>(body: &mut Reader<'a>) -> Result<Option<&'a [u8]>, RecordError> {
+    match usize::try_from(read_varint(body)?) {
+        Ok(length) => Ok(Some(body.read_slice(length)?)),
         Err(_) => Ok(None),
     }
 }
@@ -87,21 +93,21 @@ pub struct Headers<'a> {
 
 impl<'a> Headers<'a> {
     #[inline]
-    fn take(body: &mut &'a [u8], count: i32) -> Result<Self, RecordError> {
+    fn take(body: &mut Reader<'a>, count: i32) -> Result<Self, RecordError> {
         if count == 0 {
             return Ok(Self::default());
         }
         let count = u32::try_from(count).map_err(|_| RecordError::HeaderCount)?;
         // A header takes two bytes at least.
-        if count as usize > body.len() / 2 {
+        if count as usize > body.remaining() / 2 {
             return Err(RecordError::HeaderCount);
         }
-        let all = *body;
+        let all = body.rest();
         for _ in 0..count {
             take_nullable(body)?.ok_or(RecordError::HeaderKey)?;
             take_nullable(body)?;
         }
-        Ok(Self { count, rest: &all[..all.len() - body.len()] })
+        Ok(Self { count, rest: &all[..all.len() - body.remaining()] })
     }
 
     /// How many are left.
@@ -120,8 +126,10 @@ impl<'a> Iterator for Headers<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.count = self.count.checked_sub(1)?;
-        let key = take_nullable(&mut self.rest).ok()??;
-        let value = take_nullable(&mut self.rest).ok()?;
+        let mut reader = Reader::new(self.rest);
+        let key = take_nullable(&mut reader).ok()??;
+        let value = take_nullable(&mut reader).ok()?;
+        self.rest = reader.rest();
         Some((key, value))
     }
 }
@@ -129,7 +137,7 @@ impl<'a> Iterator for Headers<'a> {
 /// The records of a batch in order. After an error it ends; bytes behind the last record are an error too.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
-    rest: &'a [u8],
+    rest: Reader<'a>,
     left: i32,
     ended: bool,
 }
@@ -137,7 +145,7 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     /// `count` records in `bytes`, which are not compressed.
     pub fn new(bytes: &'a [u8], count: i32) -> Self {
-        Self { rest: bytes, left: count, ended: false }
+        Self { rest: Reader::new(bytes), left: count, ended: false }
     }
 }
 
@@ -151,10 +159,10 @@ impl<'a> Iterator for Records<'a> {
         }
         if self.left <= 0 {
             self.ended = true;
-            return if self.rest.is_empty() { None } else { Some(Err(RecordError::Trailing)) };
+            return if self.rest.remaining() == 0 { None } else { Some(Err(RecordError::Trailing)) };
         }
         self.left -= 1;
-        if self.rest.is_empty() {
+        if self.rest.remaining() == 0 {
             self.ended = true;
             return Some(Err(RecordError::Count));
         }

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use super::batch::{BatchParseError, BatchView, Codec, TimestampType};
 use super::compression::{DecompressError, decompress};
 use super::records::{RecordError, RecordView, Records};
+use crate::wire::Reader;
 
 /// How far a compressed batch is checked. Uncompressed ones always are, to the last record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -403,10 +404,10 @@ fn walk_records(batch: &BatchView<'_>, payload: &[u8], rules: &ProduceRules, now
     let (base_timestamp, keyless) = (batch.base_timestamp(), rules.keyless);
     let is_log_append_time = batch.timestamp_type() == TimestampType::LogAppendTime;
     let mut max_timestamp = NO_TIMESTAMP;
-    let mut rest = payload;
+    let mut rest = Reader::new(payload);
     for index in 0..batch.record_count() as u32 {
         let at = |error| BatchError::Record { index, error };
-        if rest.is_empty() {
+        if rest.remaining() == 0 {
             return Err(at(RecordError::Count));
         }
         let record = RecordView::take(&mut rest).map_err(at)?;
@@ -425,7 +426,7 @@ fn walk_records(batch: &BatchView<'_>, payload: &[u8], rules: &ProduceRules, now
         }
         max_timestamp = max_timestamp.max(timestamp);
     }
-    if !rest.is_empty() {
+    if rest.remaining() != 0 {
         return Err(BatchError::Record { index: batch.record_count() as u32, error: RecordError::Trailing });
     }
     Ok(max_timestamp)
