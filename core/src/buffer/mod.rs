@@ -2,6 +2,7 @@
 
 mod aligned;
 mod pool;
+pub mod staging;
 
 pub use aligned::{ALIGNMENT, AlignedBuffer};
 pub use pool::{BufferPool, PooledBuffer};

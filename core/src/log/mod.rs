@@ -56,3 +56,5 @@ pub use time_index::{
     TIME_ENTRY_BYTES, TimeEntry, check_time_index, look_up_timestamp, look_up_timestamp_in_file, time_entries,
     truncated_time_index_len,
 };
+
+pub mod commit_log;
