@@ -2,13 +2,15 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or a configuration that is refused.
 
+mod format;
 mod version;
 
+pub use format::node_config;
 pub use version::version_line;
 
 use std::process::ExitCode;
 
-use crate::config::{Command, ConfigErrors, Notice};
+use crate::config::{Command, ConfigErrors, FormatOptions, Notice, Settings};
 
 /// Wrong usage, or a configuration that is refused.
 pub const EXIT_USAGE: u8 = 2;
@@ -20,8 +22,25 @@ pub fn run(command: &Command) -> ExitCode {
             println!("{}", version_line());
             ExitCode::SUCCESS
         }
-        Command::Format(_) => fail("format is not yet there"),
+        Command::Format(options) => run_format(options),
         Command::Recover => fail("recover is not yet there; the broker repairs what a crash leaves when it starts"),
+    }
+}
+
+fn run_format(options: &FormatOptions) -> ExitCode {
+    let settings = match Settings::from_format_options(options) {
+        Ok((settings, notices)) => {
+            print_notices(&notices);
+            settings
+        }
+        Err(errors) => return refuse(&errors),
+    };
+    match format::format(options, &settings) {
+        Ok(done) => {
+            println!("{done}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@
 //! - Offsets are dense: each append starts where the last one ended.
 //! - What is on disk behind the last whole batch is cut off at loading, unless batches of a later epoch follow: those
 //!   were written after a sync, so the damage in front of them is corruption and is refused.
-//! - After a failed write nothing is appended any more.
+//! - After a failed write nothing is appended any more; a full disk is not counted as one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -167,7 +167,9 @@ impl MetadataLog {
             return Err(MetadataLogError::Failed);
         }
         if let Err(source) = self.file.write_all_at(self.position, bytes) {
-            self.has_failed = true;
+            // A full disk is no damage: what was written of it goes away, and later appends are welcome.
+            let is_full = source.kind() == io::ErrorKind::StorageFull;
+            self.has_failed = !is_full || self.file.set_len(self.position).is_err();
             return Err(MetadataLogError::Io { path: self.folder.clone(), source });
         }
         self.position += bytes.len() as u64;

@@ -11,6 +11,7 @@ mod node;
 mod placement;
 mod quorum_state;
 mod records;
+mod service;
 mod topic_config;
 
 pub use codec::RecordDecodeError;
@@ -28,4 +29,5 @@ pub use records::{
     BrokerChange, ConfigRecord, EndpointRecord, FeatureRange, PartitionChange, PartitionRecord, Record, RegisterBroker,
     RegisterController, resource_type,
 };
+pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};
 pub use topic_config::{DURABILITY, check_topic_config};

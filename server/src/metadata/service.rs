@@ -1,0 +1,255 @@
+//! The controller at work, on shard 0: decides, appends, syncs, and only then publishes and answers.
+//!
+//! Invariants:
+//! - One writer: decisions are made on the latest image, which may be ahead of what is durable; what is published and
+//!   answered is durable.
+//! - One sync in flight. Whatever was appended while it ran shares the next one. It runs on its own, also when the
+//!   request that began it is gone.
+//! - After a failed sync nothing is appended, published or answered with success any more.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use ahash::AHashSet;
+use ringlog_core::reactor::Reactor;
+use uuid::Uuid;
+
+use super::controller::{self, CreateTopicError, CreatedTopic, NewTopic, ProducerIdBlock, ProducerIdsExhausted};
+use super::directory::DataDirectory;
+use super::image::MetadataImage;
+use super::log::{LoadedLog, MetadataLog, MetadataLogError};
+use super::node::{Identity, NodeConfig};
+use super::records::Record;
+
+/// The metadata log cannot be written: nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the metadata log cannot be written")]
+pub struct MetadataUnavailable;
+
+/// Gets records once they are durable, in the order of their offsets: base offset and records.
+pub type Publish = Rc<dyn Fn(i64, &Arc<[Record]>)>;
+
+/// Cheap to clone; not `Send`.
+#[derive(Clone)]
+pub struct MetadataService(Rc<Inner>);
+
+struct Inner {
+    reactor: Reactor,
+    node: NodeConfig,
+    identity: Identity,
+    log: RefCell<MetadataLog>,
+    latest: RefCell<MetadataImage>,
+    publish: RefCell<Option<Publish>>,
+    /// Appended, not yet durable.
+    pending: RefCell<VecDeque<Pending>>,
+    durable_end_offset: Cell<i64>,
+    is_syncing: Cell<bool>,
+    has_failed: Cell<bool>,
+    waiters: RefCell<Vec<Waker>>,
+}
+
+struct Pending {
+    base_offset: i64,
+    records: Arc<[Record]>,
+}
+
+/// A service that has begun its epoch.
+pub struct StartedMetadata {
+    /// Take its [`latest`](MetadataService::latest) for the image that shards start from: all of it is durable.
+    pub service: MetadataService,
+    /// Bytes of a torn tail that were cut off.
+    pub cut_bytes: u64,
+}
+
+impl MetadataService {
+    /// Loads the log, begins the next epoch, registers this node and takes the lead of its partitions. Blocking.
+    pub fn start(
+        reactor: &Reactor,
+        directory: &DataDirectory,
+        node: NodeConfig,
+        identity: Identity,
+    ) -> Result<StartedMetadata, MetadataLogError> {
+        let LoadedLog { mut log, mut image, cut_bytes } = MetadataLog::load(directory.disk(), directory.path())?;
+        let now_ms = reactor.wall_clock_ms();
+        log.begin_epoch(&node, &identity, now_ms)?;
+        image.skip_to(log.end_offset());
+        let batches = controller::start(&image, &node, &identity, || reactor.random_u64());
+        let appended = log.append(batches.iter().map(Vec::as_slice), now_ms)?;
+        log.sync()?;
+        image.replay_all(appended.base_offset, batches.iter().flatten())?;
+        let inner = Inner {
+            reactor: reactor.clone(),
+            node,
+            identity,
+            log: RefCell::new(log),
+            latest: RefCell::new(image),
+            publish: RefCell::default(),
+            pending: RefCell::default(),
+            durable_end_offset: Cell::new(appended.end_offset),
+            is_syncing: Cell::new(false),
+            has_failed: Cell::new(false),
+            waiters: RefCell::default(),
+        };
+        Ok(StartedMetadata { service: Self(Rc::new(inner)), cut_bytes })
+    }
+
+    /// Who gets the durable records from now on.
+    pub fn set_publish(&self, publish: Publish) {
+        self.0.publish.replace(Some(publish));
+    }
+
+    /// The image with all that was decided, durable or not yet.
+    pub fn latest(&self) -> Ref<'_, MetadataImage> {
+        self.0.latest.borrow()
+    }
+
+    /// The epoch of this broker's registration.
+    pub fn broker_epoch(&self) -> i64 {
+        self.latest().broker(self.0.node.node_id).map_or(-1, |broker| broker.broker_epoch)
+    }
+
+    /// The epoch of the metadata log that this node leads.
+    pub fn leader_epoch(&self) -> i32 {
+        self.0.log.borrow().leader_epoch()
+    }
+
+    /// The end of what is durable and published.
+    pub fn durable_end_offset(&self) -> i64 {
+        self.0.durable_end_offset.get()
+    }
+
+    /// Creates topics; done when they are durable and published.
+    pub async fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        validate_only: bool,
+    ) -> Result<Vec<Result<CreatedTopic, CreateTopicError>>, MetadataUnavailable> {
+        let Inner { reactor, node, identity, latest, .. } = &*self.0;
+        let random = || reactor.random_u64();
+        let (results, records) =
+            controller::create_topics(&latest.borrow(), node, identity, topics, validate_only, random);
+        self.commit(records).await?;
+        Ok(results)
+    }
+
+    /// Deletes topics by id; `false` for one that is not there. Done when it is durable and published.
+    pub async fn delete_topics(&self, topic_ids: &[Uuid]) -> Result<Vec<bool>, MetadataUnavailable> {
+        let (mut records, mut seen) = (Vec::new(), AHashSet::new());
+        let mut delete = |topic_id: &Uuid| {
+            let record = controller::delete_topic(&self.0.latest.borrow(), *topic_id);
+            let is_first = seen.insert(*topic_id);
+            let is_deleted = record.is_some() && is_first;
+            records.extend(record.filter(|_| is_first));
+            is_deleted
+        };
+        let deleted = topic_ids.iter().map(&mut delete).collect();
+        self.commit(records).await?;
+        Ok(deleted)
+    }
+
+    /// A block of producer ids that nobody got before, also after a crash.
+    pub async fn allocate_producer_ids(
+        &self,
+    ) -> Result<Result<ProducerIdBlock, ProducerIdsExhausted>, MetadataUnavailable> {
+        let allocated = controller::allocate_producer_ids(&self.0.latest.borrow(), self.0.node.node_id);
+        match allocated {
+            Ok((block, record)) => self.commit(vec![record]).await.map(|()| Ok(block)),
+            Err(exhausted) => Ok(Err(exhausted)),
+        }
+    }
+
+    /// Writes the records of a clean stop. Blocking; the service takes nothing more.
+    pub fn stop(&self) -> Result<(), MetadataLogError> {
+        let batches = controller::stop(&self.0.latest.borrow(), self.0.node.node_id);
+        let mut log = self.0.log.borrow_mut();
+        log.append(batches.iter().map(Vec::as_slice), self.0.reactor.wall_clock_ms())?;
+        log.sync()?;
+        log.fail();
+        self.0.has_failed.set(true);
+        Ok(())
+    }
+
+    /// Appends one batch and waits until it is durable and published.
+    async fn commit(&self, records: Vec<Record>) -> Result<(), MetadataUnavailable> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let end_offset = self.append(records)?;
+        let inner = Rc::clone(&self.0);
+        std::future::poll_fn(move |context| {
+            if inner.durable_end_offset.get() >= end_offset {
+                Poll::Ready(Ok(()))
+            } else if inner.has_failed.get() {
+                Poll::Ready(Err(MetadataUnavailable))
+            } else {
+                inner.waiters.borrow_mut().push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    fn append(&self, records: Vec<Record>) -> Result<i64, MetadataUnavailable> {
+        let inner = &*self.0;
+        if inner.has_failed.get() {
+            return Err(MetadataUnavailable);
+        }
+        let appended = inner.log.borrow_mut().append([records.as_slice()], inner.reactor.wall_clock_ms());
+        let appended = appended.map_err(|error| {
+            tracing::error!("metadata: {error}");
+            MetadataUnavailable
+        })?;
+        let replayed = inner.latest.borrow_mut().replay_all(appended.base_offset, &records);
+        replayed.expect("the controller decides on the image that it replays to");
+        inner.pending.borrow_mut().push_back(Pending { base_offset: appended.base_offset, records: records.into() });
+        if !inner.is_syncing.replace(true) {
+            inner.reactor.spawn(Rc::clone(&self.0).sync());
+        }
+        Ok(appended.end_offset)
+    }
+}
+
+impl Inner {
+    /// Syncs until nothing is left that was appended.
+    async fn sync(self: Rc<Self>) {
+        while !self.pending.borrow().is_empty() {
+            let (file, end_offset) = {
+                let log = self.log.borrow();
+                (log.file().clone(), log.end_offset())
+            };
+            if let Err(error) = self.reactor.sync(&file).await {
+                tracing::error!("metadata: sync failed, the log takes nothing more: {error}");
+                self.log.borrow_mut().fail();
+                self.has_failed.set(true);
+                self.wake();
+                return;
+            }
+            self.publish_until(end_offset);
+            self.durable_end_offset.set(end_offset);
+            self.wake();
+        }
+        self.is_syncing.set(false);
+    }
+
+    fn publish_until(&self, end_offset: i64) {
+        loop {
+            let next = {
+                let mut pending = self.pending.borrow_mut();
+                let is_durable = pending.front().is_some_and(|next| next.base_offset < end_offset);
+                if is_durable { pending.pop_front() } else { None }
+            };
+            let Some(Pending { base_offset, records }) = next else { return };
+            let publish = self.publish.borrow().clone();
+            if let Some(publish) = publish {
+                publish(base_offset, &records);
+            }
+        }
+    }
+
+    fn wake(&self) {
+        self.waiters.take().into_iter().for_each(Waker::wake);
+    }
+}
