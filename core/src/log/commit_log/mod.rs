@@ -14,6 +14,8 @@
 
 mod format;
 mod handle;
+#[cfg(test)]
+mod reactor_tests;
 mod reader;
 mod recycle;
 #[cfg(test)]
