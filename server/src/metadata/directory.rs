@@ -84,7 +84,7 @@ impl DataDirectory {
     /// Creates the directory if needed and takes its lock, which Kafka takes too.
     pub fn lock(disk: &Rc<dyn Disk>, path: &Path) -> Result<Self, DirectoryError> {
         let io_error = |source| DirectoryError::Io { path: path.to_owned(), source };
-        disk.create_dir_all(path).map_err(io_error)?;
+        create_durably(disk, path).map_err(io_error)?;
         let lock = File::lock(disk, &path.join(".lock")).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => DirectoryError::Locked(path.to_owned()),
             _ => io_error(source),
@@ -185,6 +185,33 @@ impl DataDirectory {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DirectoryError> {
         replace_file(&self.disk, &self.path.join(name), bytes).map_err(self.io_error(name))
+    }
+}
+
+/// Creates a directory with its missing parents so that a power cut does not take it away again. The entry of the
+/// directory itself is synced always: a process that was killed may have created it without syncing.
+fn create_durably(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !is_there(disk, ancestor)).collect();
+    disk.create_dir_all(path)?;
+    for created in missing.iter().skip(1).rev() {
+        disk.sync_dir(parent_of(created))?;
+    }
+    match disk.sync_dir(parent_of(path)) {
+        // It may be another's, with passage only; then it was not created here.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && missing.is_empty() => Ok(()),
+        result => result,
+    }
+}
+
+fn is_there(disk: &Rc<dyn Disk>, path: &Path) -> bool {
+    path.as_os_str().is_empty() || disk.exists(path)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
     }
 }
 

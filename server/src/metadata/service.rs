@@ -253,3 +253,147 @@ impl Inner {
         self.waiters.take().into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use ringlog_core::reactor::Disk;
+    use ringlog_core::reactor::sim::{Crash, DiskCall, DiskFault, SimConfig, SimWorld};
+
+    use super::super::controller::tests::{identity, node};
+    use super::super::placement::owner_shard;
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn start(world: &SimWorld) -> (Reactor, MetadataService) {
+        let reactor = world.reactor(0, 0);
+        let disk: Rc<dyn Disk> = reactor.disk();
+        let directory = DataDirectory::lock(&disk, Path::new("/data")).unwrap();
+        let service = MetadataService::start(&reactor, &directory, node(), identity()).unwrap().service;
+        (reactor, service)
+    }
+
+    fn topic(name: String) -> NewTopic {
+        NewTopic { name, num_partitions: 2, replication_factor: -1, ..NewTopic::default() }
+    }
+
+    /// Starts many creations at once; answered names go to `answered`.
+    fn create_many(reactor: &Reactor, service: &MetadataService, run: u32, answered: &Rc<RefCell<Vec<String>>>) {
+        for index in 0..20 {
+            let (service, answered, reactor2) = (service.clone(), Rc::clone(answered), reactor.clone());
+            reactor.spawn(async move {
+                reactor2.sleep(Duration::from_micros(300 * index)).await;
+                let name = format!("t{run}-{index}");
+                if service.create_topics(&[topic(name.clone())], false).await.is_ok() {
+                    answered.borrow_mut().push(name);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn what_was_answered_survives_a_power_cut() {
+        for seed in 0..40 {
+            let world = SimWorld::new(seed, SimConfig::default());
+            let answered: Rc<RefCell<Vec<String>>> = Rc::default();
+            for run in 0..3 {
+                let (reactor, service) = start(&world);
+                for name in &*answered.borrow() {
+                    assert!(service.latest().topic_by_name(name).is_some(), "{name} is lost (seed {seed})");
+                }
+                create_many(&reactor, &service, run, &answered);
+                world.run_for(Duration::from_micros(1_000 + seed * 150));
+                drop(service);
+                world.crash(0, Crash::Power);
+            }
+            assert!(!answered.borrow().is_empty() || seed < 10, "nothing was ever answered (seed {seed})");
+        }
+    }
+
+    #[test]
+    fn shards_that_replay_what_is_published_have_the_same_image() {
+        let world = SimWorld::new(7, SimConfig::default());
+        let (reactor, service) = start(&world);
+        let shard = Rc::new(RefCell::new(service.latest().clone()));
+        let replaying = Rc::clone(&shard);
+        service.set_publish(Rc::new(move |base_offset, records: &Arc<[Record]>| {
+            replaying.borrow_mut().replay_all(base_offset, records.iter()).unwrap();
+        }));
+        let answered = Rc::default();
+        create_many(&reactor, &service, 0, &answered);
+        assert!(world.run_until(MINUTE, || answered.borrow().len() == 20));
+        let id = service.latest().topic_by_name("t0-3").unwrap().topic_id;
+        let (deleting, seen) = (service.clone(), Rc::clone(&shard));
+        let deleted = world.block_on(&reactor, MINUTE, async move {
+            let deleted = deleting.delete_topics(&[id, id, Uuid::nil()]).await;
+            assert!(seen.borrow().topic(&id).is_none(), "published before it is answered");
+            deleted
+        });
+        assert_eq!(deleted, Ok(vec![true, false, false]));
+        let allocating = service.clone();
+        let blocks = world.block_on(&reactor, MINUTE, async move {
+            [allocating.allocate_producer_ids().await, allocating.allocate_producer_ids().await]
+        });
+        assert_eq!(blocks.map(|block| block.unwrap().unwrap().first), [0, 1_000]);
+        assert_eq!(*shard.borrow(), *service.latest());
+        let owners: AHashSet<u16> = (0..2).map(|partition| owner_shard(id, partition, 2)).collect();
+        assert_eq!(owners.len(), 2);
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_answered_with_success() {
+        let world = SimWorld::new(3, SimConfig::default());
+        let (reactor, service) = start(&world);
+        world.disk(0).inject(DiskFault::eio("__cluster_metadata-0", DiskCall::Sync));
+        for name in ["a", "b"] {
+            let creating = service.clone();
+            let topic = topic(name.to_owned());
+            let result = world.block_on(&reactor, MINUTE, async move { creating.create_topics(&[topic], false).await });
+            assert_eq!(result, Err(MetadataUnavailable));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_passes() {
+        let world = SimWorld::new(4, SimConfig::default());
+        let (reactor, service) = start(&world);
+        // More than what is left of the last page.
+        let topic = |name: String| NewTopic { num_partitions: 200, ..topic(name) };
+        let create = |name: &str| {
+            let (creating, topic) = (service.clone(), topic(name.to_owned()));
+            world.block_on(&reactor, MINUTE, async move { creating.create_topics(&[topic], false).await })
+        };
+        create("before").unwrap()[0].as_ref().unwrap();
+        world.disk(0).set_capacity(Some(0));
+        assert_eq!(create("full"), Err(MetadataUnavailable));
+        world.disk(0).set_capacity(None);
+        create("after").unwrap()[0].as_ref().unwrap();
+        let names: Vec<String> = service.latest().topics().map(|topic| topic.name.to_string()).collect();
+        assert_eq!(names, ["after", "before"]);
+    }
+
+    #[test]
+    fn a_clean_stop_leaves_no_leader_and_takes_nothing_more() {
+        let world = SimWorld::new(5, SimConfig::default());
+        let (reactor, service) = start(&world);
+        let creating = service.clone();
+        world
+            .block_on(&reactor, MINUTE, async move { creating.create_topics(&[topic("t".to_owned())], false).await })
+            .unwrap();
+        service.stop().unwrap();
+        let late = service.clone();
+        let result =
+            world.block_on(&reactor, MINUTE, async move { late.create_topics(&[topic("u".to_owned())], false).await });
+        assert_eq!(result, Err(MetadataUnavailable));
+        drop((service, reactor));
+        world.crash(0, Crash::Power);
+        let (_, service) = start(&world);
+        let image = service.latest();
+        assert_eq!(image.topic_by_name("t").unwrap().partitions[1].leader_epoch, 2);
+        assert!(image.topic_by_name("u").is_none());
+        assert_eq!(service.leader_epoch(), 2);
+    }
+}
