@@ -77,6 +77,7 @@ impl CommitLog {
             return Err(OpenError::NotRemoved(shard_id));
         }
         let mut files = Vec::new();
+        let mut all_direct = true;
         for slot in 0..config.file_count {
             let path = file_path(dir, shard_id, slot);
             let buffered = File::open(&disk, &path, OpenMode::READ_WRITE)?;
@@ -84,13 +85,15 @@ impl CommitLog {
             let direct = OpenMode { read: true, write: true, direct: true, ..OpenMode::default() };
             files.push(match File::open(&disk, &path, direct) {
                 Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                    all_direct = false;
                     buffered
                 }
                 opened => opened?,
             });
         }
         disk.sync_dir(dir)?;
-        let prewrite = Cell::new(config.prewrite);
+        // Through the page cache zeros would cost memory and gain nothing.
+        let prewrite = Cell::new(config.prewrite && all_direct);
         let writer = Writer::new(config, shard_id, reactor.random_u64());
         let shared = Shared {
             reactor,
@@ -232,17 +235,17 @@ impl Shared {
         let Some(slot) = slot else { return };
         let shared = Rc::clone(self);
         self.reactor.spawn(async move {
-            let result = shared.prewrite(slot).await;
+            let mut result = shared.prewrite(slot).await;
+            if result.is_err() {
+                result = shared.make_sparse(slot).and(result);
+            }
             shared.writer.borrow_mut().prepared(slot, result.is_ok());
             match result {
                 _ if shared.closed.get() => {}
                 Ok(()) => shared.start_prewriting(),
+                // The log goes on in sparse files: on a disk this tight zeros would take the room of segments.
                 Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                    // The log writes into the sparse file meanwhile. The next attempt comes with the next write
-                    // after a pause.
                     shared.prewrite.set(false);
-                    shared.reactor.sleep(NO_SPACE_PAUSE * 8).await;
-                    shared.prewrite.set(true);
                 }
                 Err(error) => {
                     shared.writer.borrow_mut().fail(error.kind());
@@ -250,6 +253,14 @@ impl Shared {
                 }
             }
         });
+    }
+
+    /// Gives the room of a dead file back.
+    fn make_sparse(&self, slot: u32) -> io::Result<()> {
+        let file = &self.files[slot as usize];
+        let len = file.len()?;
+        file.set_len(0)?;
+        file.set_len(len)
     }
 
     /// Fills a file with zeros, so that later writes neither allocate nor convert extents.

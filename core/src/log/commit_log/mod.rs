@@ -52,7 +52,7 @@ pub struct CommitLogConfig {
     pub staging_bytes_max: usize,
     /// Staging chunks kept for reuse.
     pub warm_chunks_max: usize,
-    /// Whether files are filled with zeros in the background.
+    /// Whether files are filled with zeros in the background (given up where O_DIRECT is refused or the disk is full).
     pub prewrite: bool,
 }
 

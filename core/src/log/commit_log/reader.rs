@@ -349,7 +349,7 @@ impl Log {
         let mut chain = self.walk_file(first, identity)?;
         while chain.first_lsn > chain.released && first > 0 {
             let before = self.walk_file(first - 1, identity)?;
-            if before.generation + 1 != chain.generation {
+            if before.generation.wrapping_add(1) != chain.generation {
                 break;
             }
             if before.leads_to(&chain, identity) {
