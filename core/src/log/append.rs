@@ -189,6 +189,7 @@ impl Log {
         let file = files.file(&self.dir, id, true)?;
         if self.unsynced.last() != Some(&id.base_offset) {
             self.unsynced.push(id.base_offset);
+            self.new_names |= self.tail.first_position() == Some(0);
         }
         let write = self.tail.write_to(&file);
         self.undo.drain(..write.batches.min(self.undo.len()));

@@ -44,7 +44,7 @@ pub(crate) fn read_known(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<KnownOff
 }
 
 /// Writes the checkpoints of all shards' logs. The last step before the clean mark.
-pub fn write_checkpoints(disk: &Rc<dyn Disk>, log_dir: &Path, logs: &[ClosedLog]) -> Result<(), StoreError> {
+pub(crate) fn write_checkpoints(disk: &Rc<dyn Disk>, log_dir: &Path, logs: &[ClosedLog]) -> Result<(), StoreError> {
     let name = |log: &ClosedLog| (log.topic_name.clone(), log.partition_index);
     let ends = OffsetCheckpoint(logs.iter().map(|log| (name(log), log.log_end_offset)).collect());
     let moved = logs.iter().filter(|log| log.log_start_offset > 0);
@@ -80,8 +80,10 @@ const SYNCED_FILE_PREFIX: &str = "synced-";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SyncedPoints(BTreeMap<(Uuid, i32), (i64, i64)>);
 
-#[expect(dead_code, reason = "for recovery")]
 impl SyncedPoints {
+    /// What was known at the start, of all shards.
+    pub const START_FILE: &str = "synced-start";
+
     /// Start and synced end of a log.
     pub fn of(&self, topic_id: Uuid, partition_index: i32) -> Option<(i64, i64)> {
         self.0.get(&(topic_id, partition_index)).copied()
@@ -150,13 +152,5 @@ impl SyncedPoints {
             }
         }
         Ok(all)
-    }
-
-    /// Removes the files, when the checkpoints of the log directory say at least as much.
-    pub fn remove_all(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<()> {
-        for path in Self::files(disk, dir)? {
-            disk.remove_file(&path)?;
-        }
-        Ok(())
     }
 }

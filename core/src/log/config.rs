@@ -1,9 +1,8 @@
 //! What a log and a store are told from outside: names, durability class, sizes.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
+use super::commit_log::CommitLogConfig;
 use crate::record::TimestampType;
 
 /// Names a log within its shard's store: dense, never reused while the store lives.
@@ -77,8 +76,8 @@ pub struct StoreConfig {
     pub tail_flush_bytes: usize,
     /// Most bytes in tails of the whole shard before the oldest are written.
     pub dirty_bytes_max: usize,
-    /// Longest time a batch stays in a tail before it is written to its segment.
-    pub dirty_age_max: Duration,
+    /// Sizes of the shard's commit log.
+    pub commit_log: CommitLogConfig,
 }
 
 impl Default for StoreConfig {
@@ -87,7 +86,7 @@ impl Default for StoreConfig {
             open_files_max: 512,
             tail_flush_bytes: 64 << 10,
             dirty_bytes_max: 16 << 20,
-            dirty_age_max: Duration::from_millis(500),
+            commit_log: CommitLogConfig::default(),
         }
     }
 }

@@ -42,6 +42,10 @@ pub(crate) struct Log {
     pub undo: Vec<super::append::Undo>,
     /// A write failed for good: nothing is taken until the log was opened anew.
     pub stopped: Option<String>,
+    /// The disk was full when the tail was to be written (class sync).
+    pub blocked: bool,
+    /// A file of the folder, or the folder, was made since the folder was last synced.
+    pub new_names: bool,
     /// Base offsets of segments with bytes that were not synced.
     pub unsynced: Vec<i64>,
     /// Where recent reads ended: the next one goes on there without a look at the index.
@@ -88,6 +92,8 @@ impl Log {
             tail: Tail::default(),
             undo: Vec::new(),
             stopped: None,
+            blocked: false,
+            new_names: false,
             unsynced: Vec::new(),
             read_hints: [None; 4],
             next_hint: 0,
@@ -105,7 +111,7 @@ impl Log {
         }
         self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
         self.load_active(files)?;
-        self.load_leader_epochs(files)?;
+        self.load_leader_epochs(self.log_end_offset, files)?;
         self.load_producers(&names, files)
     }
 
@@ -152,7 +158,8 @@ impl Log {
         Ok(())
     }
 
-    pub fn load_leader_epochs(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
+    /// Reads the epochs that began below `log_end_offset`.
+    pub fn load_leader_epochs(&mut self, log_end_offset: i64, files: &mut Descriptors) -> Result<(), StoreError> {
         let path = self.dir.join(LEADER_EPOCH_FILE);
         match crate::reactor::read_file(files.disk(), &path) {
             Ok(bytes) => match LeaderEpochCache::decode(&bytes) {
@@ -162,7 +169,7 @@ impl Log {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(self.io_error(error)),
         }
-        self.leader_epochs.truncate_from_end(self.log_end_offset);
+        self.leader_epochs.truncate_from_end(log_end_offset);
         Ok(())
     }
 
@@ -233,6 +240,7 @@ impl Log {
             return Ok(());
         }
         files.disk().create_dir_all(&self.dir)?;
+        self.new_names = true;
         write_whole(
             files,
             &self.dir.join(PARTITION_METADATA_FILE),

@@ -4,7 +4,10 @@
 //! `tail` of batches that are not in a segment file yet.
 
 mod append;
+mod checkpointer;
 mod checkpoints;
+mod class_sync;
+pub mod commit_log;
 mod config;
 mod descriptors;
 mod error;
@@ -12,6 +15,7 @@ mod header;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]
 mod log;
 mod read;
+mod recovery;
 mod scan;
 mod segment;
 mod store;
@@ -19,9 +23,10 @@ mod tail;
 mod timestamps;
 
 pub use append::Appended;
-pub use checkpoints::{ClosedLog, write_checkpoints};
+pub use checkpoints::ClosedLog;
 pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use error::{AppendError, ReadError, StoreError};
+pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, start_log_dir};
 pub use store::{ColdRead, FailedAppend, LogStore, ReadResult};
 
 #[cfg(test)]

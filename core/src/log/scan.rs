@@ -50,7 +50,6 @@ impl BatchScan {
     }
 
     /// As `next_header`, and the batch's CRC is right.
-    #[expect(dead_code, reason = "for recovery")]
     pub fn next_checked(&mut self) -> io::Result<Option<(BatchHeader, u64)>> {
         self.next_batch(true)
     }

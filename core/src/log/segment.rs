@@ -159,7 +159,6 @@ impl Segment {
     }
 
     /// Forgets both indexes and the size, for a scan that makes them again by [`Segment::append`].
-    #[expect(dead_code, reason = "for recovery")]
     pub fn reset(&mut self, now_ms: i64) {
         *self = Self::new(self.base_offset, now_ms);
     }

@@ -18,11 +18,14 @@ use std::rc::Rc;
 use ahash::AHashMap;
 use bytes::{Bytes, BytesMut};
 
-use super::append::{Appended, Stage};
-use super::checkpoints::{self, ClosedLog};
-use super::descriptors::Descriptors;
+use super::append::{Appended, Stage, is_disk_full};
+use super::checkpointer::{Checkpointer, Done, Plan, SyncJob};
+use super::checkpoints::{self, ClosedLog, SyncedPoints};
+use super::class_sync::{SyncClass, Waiting};
+use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::{AppendError, ReadError, StoreError};
 use super::log::Log;
+use super::recovery::COMMIT_LOG_FOLDER;
 use super::{Durability, LogKey, LogSpec, StoreConfig};
 use crate::reactor::{Parts, Reactor};
 
@@ -65,12 +68,14 @@ enum LogState {
 }
 
 #[derive(Debug)]
-struct StoredLog {
+pub(crate) struct StoredLog {
     spec: LogSpec,
     state: LogState,
     acked_end_offset: i64,
-    /// It is in `LogStore::dirty`.
+    /// It has a batch of this turn: it is in `LogStore::dirty`, or among the logs of the turn of class sync.
     dirty: bool,
+    /// It is in the queue of tails of class sync.
+    has_tail: bool,
 }
 
 /// The logs of one shard.
@@ -86,6 +91,12 @@ pub struct LogStore {
     acked: Vec<(LogKey, i64)>,
     failed: Vec<FailedAppend>,
     on_acked: Option<Rc<dyn Fn()>>,
+    config: StoreConfig,
+    sync: SyncClass,
+    checkpointer: Checkpointer,
+    synced_points: SyncedPoints,
+    /// A segment of class page-cache was ended since the last checkpoint.
+    rolled: bool,
     /// Start and end of logs as the last clean stop, or recovery, left them.
     known: AHashMap<(String, i32), (i64, i64)>,
 }
@@ -102,6 +113,7 @@ impl LogStore {
         let disk = reactor.disk();
         let known = checkpoints::read_known(&disk, &log_dir)?;
         let files = Descriptors::new(disk, config.open_files_max);
+        let sync = SyncClass::open(&reactor, &log_dir.join(COMMIT_LOG_FOLDER), shard_id, &config)?;
         Ok(Self {
             reactor,
             log_dir,
@@ -113,6 +125,11 @@ impl LogStore {
             acked: Vec::new(),
             failed: Vec::new(),
             on_acked: None,
+            config,
+            sync,
+            checkpointer: Checkpointer::new(),
+            synced_points: SyncedPoints::default(),
+            rolled: false,
             known,
         })
     }
@@ -131,7 +148,7 @@ impl LogStore {
                 LogState::Open(Box::new(Log::open(key, &spec, &self.log_dir, None, now_ms, &mut self.files)?))
             }
         };
-        let mut stored = StoredLog { spec, state, acked_end_offset: 0, dirty: false };
+        let mut stored = StoredLog { spec, state, acked_end_offset: 0, dirty: false, has_tail: false };
         stored.acked_end_offset = stored.log_end_offset();
         self.logs.push(Some(stored));
         Ok(key)
@@ -140,7 +157,9 @@ impl LogStore {
     /// Removes a log and its files: the topic was deleted.
     pub fn remove(&mut self, key: LogKey) -> Result<(), StoreError> {
         let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::take) else { return Ok(()) };
+        self.synced_points.remove(stored.spec.topic_id, stored.spec.partition_index);
         if let LogState::Open(log) = &stored.state {
+            self.sync.tail_bytes -= if stored.has_tail { log.tail.memory_bytes() } else { 0 };
             for segment in &log.segments {
                 self.files.forget(key, segment.base_offset);
             }
@@ -161,6 +180,10 @@ impl LogStore {
         let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
             .map_err(|error| AppendError::Stopped(error.to_string()))?
             .ok_or(AppendError::UnknownLog)?;
+        if log.blocked {
+            return Err(AppendError::DiskFull);
+        }
+        let tail_before = log.tail.memory_bytes();
         let staged = match log.stage(&batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)? {
             Stage::Duplicate(appended) => return Ok(appended),
             Stage::Fresh(staged) => staged,
@@ -172,18 +195,175 @@ impl LogStore {
             log_append_time_ms: staged.log_append_time_ms,
             log_start_offset: log.log_start_offset,
         };
-        log.append(&staged.header, staged.head, staged.body, true);
-        if !*stored.dirty {
-            *stored.dirty = true;
-            self.dirty.push(key);
+        match stored.spec.durability {
+            Durability::PageCache => {
+                self.rolled |= log.unsynced.len() > 1;
+                log.append(&staged.header, staged.head, staged.body, true);
+                if !std::mem::replace(stored.dirty, true) {
+                    self.dirty.push(key);
+                }
+            }
+            Durability::Sync => {
+                // The segment may have rolled, which empties the tail.
+                self.sync.tail_bytes = self.sync.tail_bytes + log.tail.memory_bytes() - tail_before;
+                let bytes = match self.sync.push(key, stored.spec, &staged) {
+                    Ok(bytes) => bytes,
+                    Err(error) => return Err(self.sync.push_error(error)),
+                };
+                let tail_before = log.tail.memory_bytes();
+                log.append(&staged.header, bytes, Bytes::new(), false);
+                self.sync.tail_bytes += log.tail.memory_bytes() - tail_before;
+                if !std::mem::replace(stored.has_tail, true) {
+                    self.sync.tails.push_back(key);
+                }
+                if !std::mem::replace(stored.dirty, true) {
+                    self.sync.of_turn.push(key);
+                }
+            }
         }
         Ok(appended)
     }
 
-    /// Ends a loop turn: each log's batches of the turn are written in one go, then acked.
+    /// Ends a loop turn. Class page-cache: each log's batches of the turn are written in one go, then acked. Class sync:
+    /// the turn's entries are handed to the commit log, and tails that are large or old enough are written.
     pub fn end_turn(&mut self) {
+        self.sync.commit_log.end_turn();
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);
+        }
+        self.end_turn_tails();
+        self.end_turn_checkpoint();
+    }
+
+    fn end_turn_tails(&mut self) {
+        for key in std::mem::take(&mut self.sync.of_turn) {
+            let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { continue };
+            stored.dirty = false;
+            if let LogState::Open(log) = &stored.state
+                && log.tail.size_bytes() >= self.config.tail_flush_bytes
+            {
+                self.write_tail(key);
+            }
+        }
+        let bound = if self.sync.is_full { 0 } else { self.config.dirty_bytes_max };
+        for _ in 0..self.sync.tails.len() {
+            if self.sync.tail_bytes <= bound {
+                break;
+            }
+            self.write_oldest_tail();
+        }
+    }
+
+    fn write_oldest_tail(&mut self) {
+        let Some(key) = self.sync.tails.pop_front() else { return };
+        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        stored.has_tail = false;
+        self.write_tail(key);
+        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        if let LogState::Open(log) = &stored.state
+            && !log.tail.is_empty()
+        {
+            // It could not be written: it goes on being served from memory and is tried again.
+            stored.has_tail = true;
+            self.sync.tails.push_back(key);
+        }
+    }
+
+    /// Writes the tail of a log of class sync to its segment, behind the ack.
+    fn write_tail(&mut self, key: LogKey) {
+        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        let LogState::Open(log) = &mut stored.state else { return };
+        if log.stopped.is_some() || log.tail.is_empty() {
+            return;
+        }
+        let before = log.tail.memory_bytes();
+        let error = log.write_tail(&mut self.files).error;
+        self.sync.tail_bytes -= before - log.tail.memory_bytes();
+        log.blocked = error.as_ref().is_some_and(is_disk_full);
+        if let Some(error) = error {
+            tracing::error!(folder = %log.dir.display(), %error, "a segment cannot be written; the commit log keeps what it lacks");
+            if !log.blocked {
+                log.stopped.get_or_insert_with(|| format!("{}: {error}", log.dir.display()));
+            }
+        }
+    }
+
+    /// Starts to sync segments when the commit log fills, or when segments of class page-cache were ended.
+    fn end_turn_checkpoint(&mut self) {
+        if let Some(done) = self.checkpointer.take_done() {
+            self.finish_checkpoint(done);
+        }
+        let pressure = self.sync.commit_log.pressure();
+        let is_due = self.sync.is_full || pressure.files_free * 2 <= pressure.files_count || self.rolled;
+        if is_due && !self.checkpointer.is_running() && self.sync.commit_log.failure().is_none() {
+            self.start_checkpoint();
+        }
+    }
+
+    fn start_checkpoint(&mut self) {
+        for _ in 0..self.sync.tails.len() {
+            self.write_oldest_tail();
+        }
+        (self.sync.is_full, self.rolled) = (false, false);
+        let mut release = Some(self.sync.commit_log.next_lsn());
+        let (mut jobs, mut folders) = (Vec::new(), Vec::new());
+        let mut points = std::mem::take(&mut self.synced_points);
+        for stored in self.logs.iter_mut().flatten() {
+            let LogState::Open(log) = &mut stored.state else { continue };
+            let is_sync = stored.spec.durability == Durability::Sync;
+            if is_sync && (log.stopped.is_some() || !log.tail.is_empty()) {
+                // What it lacks is in the commit log only.
+                release = None;
+                continue;
+            }
+            if log.unsynced.is_empty() {
+                continue;
+            }
+            let active = log.active().base_offset;
+            let (now, later): (Vec<i64>, Vec<i64>) =
+                std::mem::take(&mut log.unsynced).into_iter().partition(|base| is_sync || *base < active);
+            log.unsynced = later;
+            if now.is_empty() {
+                continue;
+            }
+            let synced = if is_sync { log.log_end_offset } else { active };
+            jobs.extend(
+                now.iter().map(|base| SyncJob { key: log.key, path: segment_path(&log.dir, *base, FileKind::Log) }),
+            );
+            if std::mem::take(&mut log.new_names) {
+                folders.push(log.dir.clone());
+            }
+            points.set(stored.spec.topic_id, stored.spec.partition_index, log.log_start_offset, synced);
+        }
+        if !folders.is_empty() {
+            folders.push(self.log_dir.clone());
+        }
+        let points_path = self.log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::file_name(self.shard_id));
+        let text = points.encode();
+        self.synced_points = points;
+        let plan = Plan { jobs, folders, points_path, points: text, release };
+        self.checkpointer.start(&self.reactor, plan, self.on_acked.clone());
+    }
+
+    fn finish_checkpoint(&mut self, done: Done) {
+        match done.error {
+            None => {
+                if let Some(release) = done.release {
+                    let durable = self.sync.commit_log.durable_lsn();
+                    self.sync.commit_log.release_before(release.min(durable));
+                }
+            }
+            Some((key, error)) => {
+                tracing::error!(%error, "segments cannot be synced");
+                // Which of the others were synced is not known: all that is open stays with its commit log entries.
+                for stored in self.logs.iter_mut().flatten() {
+                    if let LogState::Open(log) = &mut stored.state
+                        && key.is_none_or(|key| key == log.key)
+                    {
+                        log.stopped.get_or_insert_with(|| format!("{}: {error}", log.dir.display()));
+                    }
+                }
+            }
         }
     }
 
@@ -209,16 +389,39 @@ impl LogStore {
 
     /// Appends what was acked since the last call: the log and its new acked end offset, exclusive.
     pub fn take_acked(&mut self, acked: &mut Vec<(LogKey, i64)>) {
+        while let Some(waiting) = self.sync.next_durable() {
+            let Some(stored) = self.logs.get_mut(waiting.key.0 as usize).and_then(Option::as_mut) else { continue };
+            assert!(stored.acked_end_offset < waiting.end_offset && waiting.end_offset <= stored.log_end_offset());
+            stored.acked_end_offset = waiting.end_offset;
+            match self.acked.last_mut() {
+                Some((key, end)) if *key == waiting.key => *end = waiting.end_offset,
+                _ => self.acked.push((waiting.key, waiting.end_offset)),
+            }
+        }
         acked.append(&mut self.acked);
     }
 
     /// Appends what was taken and could not be written. To be asked after each [`LogStore::end_turn`], before the next append.
     pub fn take_failed(&mut self, failed: &mut Vec<FailedAppend>) {
+        if let Some((waiting, error)) = self.sync.take_failed() {
+            for Waiting { key, .. } in waiting {
+                let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { continue };
+                let from_offset = stored.acked_end_offset;
+                let failure = FailedAppend { key, from_offset, error: error.clone() };
+                if let LogState::Open(log) = &mut stored.state
+                    && log.stopped.is_none()
+                {
+                    log.stopped = Some(error.to_string());
+                    self.failed.push(failure);
+                }
+            }
+        }
         failed.append(&mut self.failed);
     }
 
     /// Called once each time [`LogStore::take_acked`] has something new outside of [`LogStore::end_turn`].
     pub fn set_on_acked(&mut self, call: Rc<dyn Fn()>) {
+        self.sync.commit_log.set_on_durable(Rc::clone(&call));
         self.on_acked = Some(call);
     }
 
@@ -300,12 +503,20 @@ impl LogStore {
     /// Stops: everything is written, sealed and synced. What the logs' ends are is written down when all
     /// shards have stopped.
     pub fn close(mut self) -> Result<Vec<ClosedLog>, StoreError> {
-        self.end_turn();
+        for key in std::mem::take(&mut self.dirty) {
+            self.write_and_ack(key);
+        }
+        for _ in 0..self.sync.tails.len() {
+            self.write_oldest_tail();
+        }
         let mut closed = Vec::with_capacity(self.logs.len());
         for stored in self.logs.iter_mut().flatten() {
             if let LogState::Open(log) = &mut stored.state {
                 if let Some(reason) = &log.stopped {
                     return Err(StoreError::Io { path: log.dir.clone(), source: io::Error::other(reason.clone()) });
+                }
+                if !log.tail.is_empty() {
+                    return Err(log.io_error(io::ErrorKind::StorageFull.into()));
                 }
                 log.seal(&mut self.files).map_err(|error| log.io_error(error))?;
             }
@@ -343,8 +554,8 @@ impl StoredLog {
 struct Beside<'a> {
     acked_end_offset: &'a mut i64,
     dirty: &'a mut bool,
-    #[expect(dead_code, reason = "class sync reads it")]
-    durability: Durability,
+    has_tail: &'a mut bool,
+    spec: &'a LogSpec,
 }
 
 /// The log, opened when this is its first use. Free of `self` so that the store's other fields stay usable.
@@ -364,7 +575,7 @@ fn open_log<'a>(
         }
         stored.state = LogState::Open(Box::new(log));
     }
-    let StoredLog { state, acked_end_offset, dirty, spec } = stored;
+    let StoredLog { state, acked_end_offset, dirty, has_tail, spec } = stored;
     let LogState::Open(log) = state else { unreachable!("opened above") };
-    Ok(Some((Beside { acked_end_offset, dirty, durability: spec.durability }, log)))
+    Ok(Some((Beside { acked_end_offset, dirty, has_tail, spec }, log)))
 }

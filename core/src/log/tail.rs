@@ -56,12 +56,10 @@ impl Tail {
     }
 
     /// Bytes that wait to be written.
-    #[expect(dead_code, reason = "for class sync")]
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    #[expect(dead_code, reason = "for class sync")]
     /// Memory held: the bytes and what each batch costs besides.
     pub fn memory_bytes(&self) -> usize {
         self.size_bytes + self.batches.len() * BATCH_OVERHEAD_BYTES

@@ -1,0 +1,101 @@
+//! Class sync: batches are acked from the commit log and reach their segments behind the ack.
+//!
+//! What was pushed waits here for the commit log's prefix to become durable. The bytes stay in each log's tail, shared with
+//! the commit log's memory, until a write of them is worth it.
+//!
+//! Invariants:
+//! - Acks of all logs come in the order of the commit log, never ahead of its durable prefix.
+//! - `tail_bytes` is the memory of all tails of the class; beyond the bound the oldest are written first.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::append::Staged;
+use super::commit_log::{CommitLog, CommitLogError, EntryHeader, EntryKind, Lsn};
+use super::error::{AppendError, StoreError};
+use super::{LogKey, LogSpec, StoreConfig};
+use crate::reactor::Reactor;
+
+/// An append that waits for the commit log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    lsn: Lsn,
+    pub key: LogKey,
+    /// End of its offsets, exclusive.
+    pub end_offset: i64,
+}
+
+/// The commit log and what waits for it.
+pub(crate) struct SyncClass {
+    pub commit_log: CommitLog,
+    waiting: VecDeque<Waiting>,
+    /// Logs with a tail, by the age of its first batch.
+    pub tails: VecDeque<LogKey>,
+    /// Logs that got a batch in this turn.
+    pub of_turn: Vec<LogKey>,
+    /// Memory of all tails.
+    pub tail_bytes: usize,
+    /// A push was refused: segments must be synced now.
+    pub is_full: bool,
+}
+
+impl SyncClass {
+    pub fn open(reactor: &Reactor, dir: &Path, shard_id: u16, config: &StoreConfig) -> Result<Self, StoreError> {
+        let commit_log = CommitLog::open(reactor.clone(), dir, shard_id, config.commit_log.clone())
+            .map_err(|error| StoreError::CommitLog(error.to_string()))?;
+        Ok(Self {
+            commit_log,
+            waiting: VecDeque::new(),
+            tails: VecDeque::new(),
+            of_turn: Vec::new(),
+            tail_bytes: 0,
+            is_full: false,
+        })
+    }
+
+    /// Copies a batch into the commit log. The bytes returned are that copy.
+    pub fn push(&mut self, key: LogKey, spec: &LogSpec, staged: &Staged) -> Result<Bytes, CommitLogError> {
+        let end_offset = staged.header.last_offset() + 1;
+        let entry = EntryHeader {
+            kind: EntryKind::Batch,
+            topic_id: spec.topic_id,
+            partition_index: spec.partition_index,
+            leader_epoch: staged.header.leader_epoch,
+            base_offset: staged.header.base_offset,
+            end_offset,
+        };
+        let (lsn, stored) = self.commit_log.push(&entry, &[&staged.head, &staged.body])?;
+        assert!(self.waiting.back().is_none_or(|last| last.lsn < lsn), "entries are numbered in order");
+        self.waiting.push_back(Waiting { lsn, key, end_offset });
+        Ok(stored)
+    }
+
+    /// The next append that is durable now.
+    pub fn next_durable(&mut self) -> Option<Waiting> {
+        let durable = self.commit_log.durable_lsn();
+        self.waiting.pop_front_if(|waiting| waiting.lsn < durable)
+    }
+
+    /// Appends that will never be acked, once the commit log has failed.
+    pub fn take_failed(&mut self) -> Option<(Vec<Waiting>, AppendError)> {
+        let kind = self.commit_log.failure().filter(|_| !self.waiting.is_empty())?;
+        Some((self.waiting.drain(..).collect(), AppendError::Stopped(format!("commit log: {kind}"))))
+    }
+
+    /// What the appender is told.
+    pub fn push_error(&mut self, error: CommitLogError) -> AppendError {
+        match error {
+            CommitLogError::Full | CommitLogError::Memory => {
+                self.is_full = true;
+                AppendError::Busy
+            }
+            CommitLogError::NoSpace => AppendError::DiskFull,
+            CommitLogError::Failed(_) => AppendError::Stopped(error.to_string()),
+            CommitLogError::TooLarge { len, max } => {
+                AppendError::TooLarge { size_bytes: len as u32, segment_bytes: max as u32 }
+            }
+        }
+    }
+}
