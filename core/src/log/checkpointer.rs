@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -118,7 +118,7 @@ async fn run(reactor: &Reactor, plan: Plan) -> Result<(), (Option<LogKey>, io::E
 }
 
 /// Replaces the list of synced points, durably, without waiting in the loop for the bytes.
-async fn write_points(reactor: &Reactor, disk: &Rc<dyn Disk>, path: &PathBuf, text: String) -> io::Result<()> {
+async fn write_points(reactor: &Reactor, disk: &Rc<dyn Disk>, path: &Path, text: String) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let file = File::open(disk, &temporary, OpenMode::REWRITE)?;
     let mut rest = Bytes::from(text);

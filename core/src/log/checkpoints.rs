@@ -44,7 +44,7 @@ pub(crate) fn read_known(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<KnownOff
 }
 
 /// Writes the checkpoints of all shards' logs. The last step before the clean mark.
-pub(crate) fn write_checkpoints(disk: &Rc<dyn Disk>, log_dir: &Path, logs: &[ClosedLog]) -> Result<(), StoreError> {
+pub fn write_checkpoints(disk: &Rc<dyn Disk>, log_dir: &Path, logs: &[ClosedLog]) -> Result<(), StoreError> {
     let name = |log: &ClosedLog| (log.topic_name.clone(), log.partition_index);
     let ends = OffsetCheckpoint(logs.iter().map(|log| (name(log), log.log_end_offset)).collect());
     let moved = logs.iter().filter(|log| log.log_start_offset > 0);

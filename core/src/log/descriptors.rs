@@ -22,6 +22,8 @@ pub(crate) enum FileKind {
 }
 
 impl FileKind {
+    pub const ALL: [Self; 3] = [Self::Log, Self::OffsetIndex, Self::TimeIndex];
+
     pub fn extension(self) -> &'static str {
         match self {
             Self::Log => "log",
@@ -87,7 +89,7 @@ impl Descriptors {
 
     /// Closes a segment's files, before they are removed.
     pub fn forget(&mut self, log: LogKey, base_offset: i64) {
-        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
+        for kind in FileKind::ALL {
             if let Some((_, age)) = self.open.remove(&FileId { log, base_offset, kind }) {
                 self.by_age.remove(&age);
             }

@@ -2,6 +2,9 @@
 //!
 //! [`LogStore`] is the door: all logs of one shard. Below it: `log` (one log) made of `segment`s, `append`, `read`, and the
 //! `tail` of batches that are not in a segment file yet.
+//!
+//! The life of a log directory: [`start_log_dir`] (recovers after a crash), one [`LogStore`] per shard, their `close`,
+//! [`finish_clean_stop`]. Without the last step the next start is one after a crash.
 
 mod append;
 mod checkpointer;
@@ -23,7 +26,7 @@ mod tail;
 mod timestamps;
 
 pub use append::Appended;
-pub use checkpoints::ClosedLog;
+pub use checkpoints::{ClosedLog, write_checkpoints};
 pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use error::{AppendError, ReadError, StoreError};
 pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, start_log_dir};
@@ -61,5 +64,3 @@ pub use time_index::{
     TIME_ENTRY_BYTES, TimeEntry, check_time_index, look_up_timestamp, look_up_timestamp_in_file, time_entries,
     truncated_time_index_len,
 };
-
-pub mod commit_log;

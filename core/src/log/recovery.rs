@@ -431,7 +431,7 @@ impl Log {
         while self.segments.len() > keep {
             let segment = self.segments.pop().expect("longer than what is kept");
             files.forget(self.key, segment.base_offset);
-            for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
+            for kind in FileKind::ALL {
                 match files.disk().remove_file(&segment_path(&self.dir, segment.base_offset, kind)) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}

@@ -327,9 +327,12 @@ impl LogStore {
                 continue;
             }
             let synced = if is_sync { log.log_end_offset } else { active };
-            jobs.extend(
-                now.iter().map(|base| SyncJob { key: log.key, path: segment_path(&log.dir, *base, FileKind::Log) }),
-            );
+            for base in now {
+                // The indexes of the active segment are made again by recovery.
+                let kinds: &[FileKind] = if base < active { &FileKind::ALL } else { &[FileKind::Log] };
+                let path = |kind: &FileKind| segment_path(&log.dir, base, *kind);
+                jobs.extend(kinds.iter().map(|kind| SyncJob { key: log.key, path: path(kind) }));
+            }
             if std::mem::take(&mut log.new_names) {
                 folders.push(log.dir.clone());
             }

@@ -110,8 +110,19 @@ impl World {
     fn new(seed: u64) -> Self {
         let disk = SimDisk::new(seed);
         disk.create_dir_all(Path::new("/data")).expect("a folder");
-        let reactor = Reactor::new(Box::new(DiskDriver { disk: Rc::clone(&disk), done: Vec::new() }));
+        let reactor = Self::reactor(&disk);
         Self { disk, reactor }
+    }
+
+    fn reactor(disk: &Rc<SimDisk>) -> Reactor {
+        Reactor::new(Box::new(DiskDriver { disk: Rc::clone(disk), done: Vec::new() }))
+    }
+
+    /// Ends the process: its tasks end with it.
+    fn crash(&mut self, store: Option<LogStore>, crash: Crash) {
+        self.disk.crash(crash);
+        drop(store);
+        self.reactor = Self::reactor(&self.disk);
     }
 
     fn dyn_disk(&self) -> Rc<dyn Disk> {
@@ -521,7 +532,7 @@ fn class_sync_acks_from_the_commit_log_and_serves_the_tail() {
 /// A random history with crashes: what was acked in its class is there afterwards, in order, and nothing else but what
 /// was sent behind it.
 fn crash_history(seed: u64) {
-    let world = World::new(seed);
+    let mut world = World::new(seed);
     let clock = Rc::clone(world.disk.clock());
     let specs = [sync_spec(0), sync_spec(1), spec(2)];
     let mut sent: [Vec<(i64, Vec<u8>)>; 3] = Default::default();
@@ -565,20 +576,15 @@ fn crash_history(seed: u64) {
                 for (index, sent) in sent.iter().enumerate() {
                     acked_ends[index] = sent.last().map_or(0, |(last_offset, _)| last_offset + 1);
                 }
-                world.disk.crash(Crash::Power);
+                world.crash(None, Crash::Power);
             }
-            1 => {
-                world.disk.crash(Crash::Process);
-                drop(store);
-            }
+            1 => world.crash(Some(store), Crash::Process),
             _ => {
-                world.disk.crash(Crash::Power);
-                drop(store);
+                world.crash(Some(store), Crash::Power);
                 // The class promises nothing here; what is left is a prefix.
                 acked_ends[2] = 0;
             }
         }
-        world.turns(20);
     }
 }
 
