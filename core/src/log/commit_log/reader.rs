@@ -24,7 +24,7 @@ const REPLAYED_LIST: &str = "commit-replayed";
 pub enum RecoverMode {
     /// Answer [`RecoverError::Damaged`] and hand out nothing of any log.
     Refuse,
-    /// Hand out what lies before the damage, and report it. For repair by hand.
+    /// Hand out what each verified chain holds (it may begin or end at the damage), and report it. For repair by hand.
     SkipDamage,
 }
 
