@@ -45,14 +45,7 @@ impl Default for Recorder {
         let histogram = || {
             Histogram::new_with_bounds(1, LATENCY_MAX.as_nanos() as u64, DIGITS).expect("bounds and digits are valid")
         };
-        Self {
-            latency: histogram(),
-            service: histogram(),
-            lateness: histogram(),
-            clipped: 0,
-            requests: 0,
-            bytes: 0,
-        }
+        Self { latency: histogram(), service: histogram(), lateness: histogram(), clipped: 0, requests: 0, bytes: 0 }
     }
 }
 

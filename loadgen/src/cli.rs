@@ -1,0 +1,209 @@
+//! The command line, as typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::client::TopicSpec;
+use crate::plan::{Arrival, Rate};
+use crate::run::Load;
+use crate::threshold::Threshold;
+use crate::units::{parse_bytes, parse_duration};
+use crate::workload::ProduceSpec;
+
+/// Drives any Kafka-compatible broker over its wire protocol, measures it and checks what it answers.
+///
+/// Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 the broker's answers are wrong, 99 a threshold is not met.
+#[derive(Debug, Parser)]
+#[command(name = "ringlog-loadgen", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One kind of load.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sends record batches.
+    Produce(Produce),
+}
+
+/// Flags of every kind of load.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Any broker
+    #[arg(long, value_name = "HOST:PORT")]
+    pub bootstrap: String,
+    /// The topic
+    #[arg(long)]
+    pub topic: String,
+    /// Use so many partitions; a topic that is missing is created with them
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: Option<i32>,
+    /// Topic configuration `ringlog.durability` when the topic is created
+    #[arg(long, value_enum)]
+    pub durability: Option<Durability>,
+    /// Connections
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    /// Requests without an answer per connection
+    #[arg(long, default_value_t = 5)]
+    pub inflight: usize,
+    /// Requests per second of all connections, or `max` for a closed loop
+    #[arg(long, default_value = "max")]
+    pub rate: Rate,
+    /// How the requests of an open loop are spread
+    #[arg(long, value_enum, default_value = "constant")]
+    pub arrival: Arrival,
+    /// The measured time
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// The same load before it, not measured
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    pub warmup: Duration,
+    /// Threads, each with its own io_uring
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Pin the first thread to this core, the others to those behind it
+    #[arg(long)]
+    pub core: Option<usize>,
+    /// Measure the CPU time of this process
+    #[arg(long, value_name = "PID")]
+    pub broker_pid: Option<u32>,
+    /// Of plans and payloads
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// A limit such as `p99<5ms`, `requests/s>1000` or `mb/s>100`; may be repeated
+    #[arg(long)]
+    pub threshold: Vec<Threshold>,
+    /// Write the result as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// No table on stdout
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Ringlog's classes of durability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// Acknowledged means that it survives a power cut.
+    Sync,
+    /// Acknowledged means that the operating system has it.
+    PageCache,
+}
+
+/// Who acknowledges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Acks {
+    /// All in-sync replicas.
+    All,
+    /// The leader.
+    #[value(name = "1")]
+    Leader,
+    /// Nobody: requests are not answered.
+    #[value(name = "0")]
+    None,
+}
+
+/// Flags of `produce`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringlog-loadgen produce --bootstrap 127.0.0.1:9092 --topic t --partitions 100 \
+                        --connections 4 --batch-bytes 16k --rate 5k/s --duration 10s")]
+pub struct Produce {
+    #[command(flatten)]
+    /// Flags of every kind of load.
+    pub common: Common,
+    /// Bytes of one batch, about; decides the number of records
+    #[arg(long, default_value = "16k", value_parser = parse_bytes, conflicts_with = "records_per_batch")]
+    pub batch_bytes: usize,
+    /// Records of one batch
+    #[arg(long)]
+    pub records_per_batch: Option<usize>,
+    /// Bytes of one record's value
+    #[arg(long, default_value = "100", value_parser = parse_bytes)]
+    pub record_bytes: usize,
+    /// Batches of one request, each for another partition
+    #[arg(long, default_value_t = 1)]
+    pub partitions_per_request: usize,
+    /// Who acknowledges
+    #[arg(long, value_enum, default_value = "all")]
+    pub acks: Acks,
+}
+
+impl Common {
+    /// As meant.
+    pub fn load(&self) -> Load {
+        Load {
+            bootstrap: self.bootstrap.clone(),
+            threads: self.threads,
+            core: self.core,
+            connections: self.connections.max(1),
+            in_flight: self.inflight,
+            rate: self.rate,
+            arrival: self.arrival,
+            warmup: self.warmup,
+            duration: self.duration,
+            broker_pid: self.broker_pid,
+            seed: self.seed,
+        }
+    }
+
+    /// The topic as it should be.
+    pub fn topic_spec(&self, with_offsets: bool) -> TopicSpec {
+        let durability = self.durability.map(|class| match class {
+            Durability::Sync => "sync",
+            Durability::PageCache => "page-cache",
+        });
+        let configs = durability.map(|class| ("ringlog.durability".to_owned(), class.to_owned()));
+        TopicSpec {
+            name: self.topic.clone(),
+            partitions: self.partitions,
+            configs: configs.into_iter().collect(),
+            with_offsets,
+        }
+    }
+}
+
+impl Produce {
+    /// As meant.
+    pub fn spec(&self) -> ProduceSpec {
+        ProduceSpec {
+            records_per_batch: self
+                .records_per_batch
+                .unwrap_or_else(|| records_in(self.batch_bytes, self.record_bytes)),
+            record_bytes: self.record_bytes,
+            partitions_per_request: self.partitions_per_request,
+            acks: match self.acks {
+                Acks::All => -1,
+                Acks::Leader => 1,
+                Acks::None => 0,
+            },
+            seed: self.common.seed,
+        }
+    }
+}
+
+/// How many records of this size fill a batch without going above its size: about 8 bytes each besides the value.
+fn records_in(batch_bytes: usize, record_bytes: usize) -> usize {
+    let overhead = if record_bytes < 8_192 { 9 } else { 12 };
+    (batch_bytes.saturating_sub(ringlog_core::record::BATCH_OVERHEAD) / (record_bytes + overhead)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        let typed = "ringlog-loadgen produce --bootstrap h:1 --topic t --acks 1 --rate 5k/s --threshold p99<5ms";
+        let cli = Cli::try_parse_from(typed.split(' ')).expect("well formed");
+        let Command::Produce(produce) = cli.command;
+        assert_eq!((produce.spec().acks, produce.spec().records_per_batch), (1, 149));
+        assert_eq!(produce.common.load().rate, Rate::PerSecond(5_000.0));
+    }
+}

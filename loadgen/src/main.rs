@@ -1,0 +1,65 @@
+//! The program `ringlog-loadgen`.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use ringlog_loadgen::cli::{Cli, Command, Common, Produce};
+use ringlog_loadgen::plan::Rate;
+use ringlog_loadgen::report::Report;
+use ringlog_loadgen::run::{self, run};
+use ringlog_loadgen::workload;
+use serde_json::json;
+
+const NOT_VERIFIED: u8 = 3;
+const THRESHOLD_BROKEN: u8 = 99;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Produce(flags) => produce(&flags).and_then(|report| finish(&flags.common, &report)),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("ringlog-loadgen: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn produce(flags: &Produce) -> anyhow::Result<Report> {
+    let (load, spec) = (flags.common.load(), flags.spec());
+    let target = run::target(&load.bootstrap, &flags.common.topic_spec(false))?;
+    let make = |reactor: &ringlog_core::reactor::Reactor, connection: &run::Connection<'_>| {
+        let wall_clock_ms = reactor.wall_clock_ms();
+        let requests = workload::Requests::build(&target, connection.partitions, &spec, wall_clock_ms)?;
+        Ok(workload::Produce::new(&requests, connection.index, connection.count))
+    };
+    let collect = |produce: &mut workload::Produce, coverage: &mut HashMap<_, _>| {
+        *coverage = std::mem::take(&mut produce.coverage);
+    };
+    run(&load, &target, make, collect)
+}
+
+fn finish(flags: &Common, report: &Report) -> anyhow::Result<ExitCode> {
+    let loop_kind = if flags.rate == Rate::Max { "closed" } else { "open" };
+    if !flags.quiet {
+        println!("{loop_kind} loop, {} connections x {} in flight", flags.connections, flags.inflight);
+        print!("{report}");
+    }
+    if let Some(path) = &flags.json {
+        let command: Vec<String> = std::env::args().collect();
+        let settings = json!({
+            "command": command, "loop": loop_kind, "connections": flags.connections, "inflight": flags.inflight,
+        });
+        std::fs::write(path, format!("{:#}\n", report.to_json(settings)))
+            .with_context(|| format!("write {}", path.display()))?;
+    }
+    let broken: Vec<String> = flags.threshold.iter().filter_map(|threshold| threshold.broken_by(report)).collect();
+    broken.iter().for_each(|text| eprintln!("threshold not met: {text}"));
+    Ok(match (report.findings.is_clean(), broken.is_empty()) {
+        (false, _) => ExitCode::from(NOT_VERIFIED),
+        (true, false) => ExitCode::from(THRESHOLD_BROKEN),
+        (true, true) => ExitCode::SUCCESS,
+    })
+}
