@@ -27,6 +27,7 @@ cmp "$work/large" "$work/large.out"
 echo "ok kcat large"
 
 # A consumer that waits at the end gets what is produced later.
+echo first | kc -P -t kcat-tail-$$
 kc -C -q -c 1 -t kcat-tail-$$ -o end > "$work/tail" 2> /dev/null & consumer=$!
 for _ in $(seq 1 30); do echo tail-record | kc -P -t kcat-tail-$$; kill -0 $consumer 2> /dev/null || break; sleep 0.2; done
 wait $consumer

@@ -3,8 +3,10 @@
 //! Who may import whom is a table in `docs/ARCHITECTURE.md`; a module uses only those above it there.
 #![forbid(unsafe_code)]
 
+pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod handlers;
 pub mod metadata;
 pub mod net;
 pub mod partition;

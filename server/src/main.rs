@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ringlog_server::cli;
 use ringlog_server::config::{Options, Settings};
+use ringlog_server::{broker, cli};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -13,9 +13,16 @@ fn main() -> ExitCode {
         return cli::run(command);
     }
     match Settings::from_options(&options.broker) {
-        Ok((_settings, notices)) => {
+        Ok((settings, notices)) => {
+            cli::init_logging();
             cli::print_notices(&notices);
-            ExitCode::SUCCESS
+            match broker::run(settings) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("ringlog: {error}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Err(errors) => cli::refuse(&errors),
     }

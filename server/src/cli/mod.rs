@@ -66,3 +66,9 @@ fn fail(reason: &str) -> ExitCode {
     eprintln!("ringlog: {reason}");
     ExitCode::FAILURE
 }
+
+/// Logs go to standard error; `RUST_LOG` says which (`info` if it is not set).
+pub fn init_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use ringlog_core::protocol::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 
 use super::{Context, Request, TABLE};
 

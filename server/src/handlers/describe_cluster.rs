@@ -6,9 +6,7 @@
 use std::rc::Rc;
 
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::protocol::messages::describe_cluster::{
-    DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
-};
+use ringlog_core::protocol::messages::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
 
 use super::{Context, Request};
 
@@ -21,15 +19,15 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Ok(body) => body,
         Err(error) => return request.close(&error),
     };
-    let node = context.node(&request);
+    let endpoint = context.endpoint(&request);
     let response = match body.endpoint_type {
         BROKERS => DescribeClusterResponse {
             cluster_id: &context.cluster_id,
             controller_id: context.settings.node_id,
             brokers: vec![DescribeClusterBroker {
                 broker_id: context.settings.node_id,
-                host: &node.host,
-                port: i32::from(node.port),
+                host: &endpoint.host,
+                port: i32::from(endpoint.port),
                 rack: context.settings.rack.as_deref(),
                 is_fenced: false,
             }]

@@ -5,6 +5,7 @@ use ringlog_core::log::AppendError;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::record::{BatchError, Rejection};
 
+use crate::metadata::CreateTopicError;
 use crate::partition::PartitionError;
 
 /// For a batch refused by validation.
@@ -29,8 +30,8 @@ pub fn partition_error(error: &PartitionError, by_id: bool) -> ErrorCode {
         PartitionError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
         PartitionError::Append(error) => append_error(error),
         PartitionError::Storage => ErrorCode::KAFKA_STORAGE_ERROR,
-        // Retriable for producers and consumers alike.
-        PartitionError::Busy => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        // Clients try again after a while.
+        PartitionError::Busy => ErrorCode::REQUEST_TIMED_OUT,
     }
 }
 
@@ -42,6 +43,22 @@ fn append_error(error: &AppendError) -> ErrorCode {
         AppendError::OutOfOrderSequence => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         AppendError::InvalidProducerEpoch => ErrorCode::INVALID_PRODUCER_EPOCH,
         AppendError::DuplicateSequence => ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
+        AppendError::InvalidTransactionState => ErrorCode::INVALID_TXN_STATE,
         AppendError::DiskFull | AppendError::Stopped(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        AppendError::Busy => ErrorCode::REQUEST_TIMED_OUT,
+    }
+}
+
+/// For a topic that is not created.
+pub fn create_topic_error(error: &CreateTopicError) -> ErrorCode {
+    match error {
+        CreateTopicError::InvalidName(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+        CreateTopicError::AlreadyExists(_) => ErrorCode::TOPIC_ALREADY_EXISTS,
+        CreateTopicError::DuplicateInRequest | CreateTopicError::AssignmentAndNumbers(_) => ErrorCode::INVALID_REQUEST,
+        CreateTopicError::InvalidPartitions => ErrorCode::INVALID_PARTITIONS,
+        CreateTopicError::TooManyPartitions => ErrorCode::POLICY_VIOLATION,
+        CreateTopicError::InvalidReplicationFactor(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
+        CreateTopicError::InvalidAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        CreateTopicError::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
     }
 }

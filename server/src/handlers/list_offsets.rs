@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::protocol::messages::list_offsets::{
+use ringlog_core::protocol::messages::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
 };
@@ -15,9 +15,7 @@ use ringlog_core::wire::DecodeError;
 use super::errors::partition_error;
 use super::gather::Gather;
 use super::{Body, Context, Request};
-use crate::partition::{
-    OffsetOutcome, OffsetQuery, OffsetRequest, PartitionReply, PartitionRequest, TopicPartition,
-};
+use crate::partition::{OffsetOutcome, OffsetQuery, OffsetRequest, PartitionReply, PartitionRequest, TopicPartition};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -35,7 +33,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Ok(found) => found,
         Err(error) => return request.close(&error),
     };
-    context.run(async move {
+    context.reactor.spawn(async move {
         let found = found.all().await;
         finish(request, &found);
     });

@@ -26,21 +26,38 @@ use ringlog_core::protocol::{ApiKey, RequestHeader};
 use ringlog_core::reactor::Reactor;
 use ringlog_core::wire::Reader;
 
+pub use self::init_producer_id::ProducerIds;
 pub use self::request::{Body, Request};
-use crate::config::Settings;
+use crate::config::{Endpoint, Settings};
+use crate::metadata::{ControllerLink, MetadataView};
 use crate::net::Responder;
 use crate::partition::Router;
 
-/// What handlers may use.
+/// What handlers may use, on one shard.
 pub struct Context {
     /// Time and tasks of this shard.
     pub reactor: Reactor,
     /// The way to partitions.
     pub router: Router,
-    /// Topics, brokers, and the way to the controller.
-    pub metadata: crate::metadata::Metadata,
+    /// Topics and where their partitions are.
+    pub metadata: Rc<MetadataView>,
+    /// The way to the controller.
+    pub controller: Box<dyn ControllerLink>,
     /// The broker's configuration.
     pub settings: Arc<Settings>,
+    /// Of `meta.properties`.
+    pub cluster_id: String,
+    /// What clients of each listener are told, with the real ports.
+    pub endpoints: Vec<Endpoint>,
+    /// Ids for idempotent producers.
+    pub producer_ids: ProducerIds,
+}
+
+impl Context {
+    /// The endpoint of the listener that a request came in by.
+    fn endpoint(&self, request: &Request) -> &Endpoint {
+        &self.endpoints[request.listener]
+    }
 }
 
 /// One row of the table.
@@ -73,7 +90,7 @@ static TABLE: [Api; 9] = [
 
 /// Handles one frame: reads its header and calls the API's handler. What cannot be answered closes the connection, as
 /// Kafka does.
-pub fn dispatch(context: &Rc<Context>, frame: Bytes, responder: Responder) {
+pub fn dispatch(context: &Rc<Context>, listener: usize, frame: Bytes, responder: Responder) {
     let mut reader = Reader::new(&frame);
     let header = match RequestHeader::decode(&mut reader) {
         Ok(header) => header,
@@ -84,7 +101,7 @@ pub fn dispatch(context: &Rc<Context>, frame: Bytes, responder: Responder) {
     };
     let position = frame.len() - reader.remaining();
     let row = TABLE.iter().find(|row| row.key == header.api_key);
-    let request = Request::new(&header, frame.clone(), position, responder);
+    let request = Request::new(&header, listener, frame.clone(), position, responder);
     match row {
         Some(row) if row.versions.contains(&request.api_version) => (row.handle)(context, request),
         Some(Api { key: ApiKey::ApiVersions, .. }) => api_versions::refuse_version(context, request),

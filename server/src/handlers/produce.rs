@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::protocol::messages::produce::{
+use ringlog_core::protocol::messages::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
     TopicProduceResponse,
 };
@@ -17,7 +17,7 @@ use ringlog_core::wire::{DecodeError, Records};
 
 use super::errors::{batch_error, partition_error};
 use super::{Body, Context, Request};
-use crate::metadata::Topic;
+use crate::metadata::TopicImage;
 use crate::partition::{AppendOutcome, PartitionError, PartitionReply, PartitionRequest, TopicPartition};
 
 /// One partition's result.
@@ -80,7 +80,7 @@ fn plan(context: &Context, request: &Request) -> Result<(i16, Vec<Planned>), Dec
     for topic_data in &body.topic_data {
         let topic_data: TopicProduceData<'_> = topic_data;
         let topic = if request.api_version >= 13 {
-            metadata.topic_by_id(topic_data.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)
+            metadata.topic(&topic_data.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)
         } else {
             metadata.topic_by_name(topic_data.name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
         };
@@ -99,7 +99,7 @@ fn plan_partition(
     context: &Context,
     body: &Body,
     api_version: i16,
-    topic: &Topic,
+    topic: &TopicImage,
     data: &PartitionProduceData<'_>,
 ) -> Planned {
     let owner = context
@@ -107,7 +107,7 @@ fn plan_partition(
         .owner(topic, data.index)
         .ok_or_else(|| Outcome::refused(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?;
     let bytes = data.records.as_ref().map_or(&[][..], Records::bytes);
-    let rules = ProduceRules { zstd: api_version >= 7, ..topic.produce_rules };
+    let rules = ProduceRules { zstd: api_version >= 7, ..context.metadata.produce_rules(topic) };
     validate_produce(bytes, &rules, context.reactor.wall_clock_ms())
         .map_err(|error| Outcome { message: Some(error.to_string()), ..Outcome::refused(batch_error(&error)) })?;
     let partition = TopicPartition { topic_id: topic.topic_id, partition_index: data.index };

@@ -15,6 +15,8 @@ pub struct Request {
     pub api_version: i16,
     /// Echoed in the answer.
     pub correlation_id: i32,
+    /// Index of the listener that it came in by.
+    pub listener: usize,
     body: Body,
     responder: Responder,
 }
@@ -38,14 +40,19 @@ impl Body {
     pub fn share(&self, bytes: &[u8]) -> Bytes {
         self.frame.slice_ref(bytes)
     }
-
 }
 
 impl Request {
     /// Puts header, body and the means to answer together. The body begins at `position` of the frame.
-    pub fn new(header: &RequestHeader<'_>, frame: Bytes, position: usize, responder: Responder) -> Self {
+    pub fn new(
+        header: &RequestHeader<'_>,
+        listener: usize,
+        frame: Bytes,
+        position: usize,
+        responder: Responder,
+    ) -> Self {
         let RequestHeader { api_key, api_version, correlation_id, .. } = *header;
-        Self { api_key, api_version, correlation_id, body: Body { frame, position, api_version }, responder }
+        Self { api_key, api_version, correlation_id, listener, body: Body { frame, position, api_version }, responder }
     }
 
     /// The body, to be decoded.

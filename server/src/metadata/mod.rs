@@ -6,6 +6,7 @@ pub mod controller;
 mod directory;
 mod ids;
 mod image;
+mod link;
 mod log;
 mod node;
 mod placement;
@@ -13,6 +14,7 @@ mod quorum_state;
 mod records;
 mod service;
 mod topic_config;
+mod view;
 
 pub use codec::RecordDecodeError;
 pub use controller::{
@@ -22,6 +24,7 @@ pub use controller::{
 pub use directory::{DataDirectory, DirectoryError, METADATA_FOLDER};
 pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
 pub use image::{MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage};
+pub use link::{ControlReply, ControlRequest, ControllerLink, DeleteTopicError, ReplyTo};
 pub use log::{AppendedMetadata, LoadedLog, MetadataLog, MetadataLogError};
 pub use node::{Identity, NodeConfig, supported_features};
 pub use placement::owner_shard;
@@ -31,3 +34,4 @@ pub use records::{
 };
 pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};
 pub use topic_config::{DURABILITY, check_topic_config};
+pub use view::{Changes, MetadataView, TopicDefaults};

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::protocol::messages::fetch::{
+use ringlog_core::protocol::messages::{
     FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use ringlog_core::reactor::{Instant, Parts};
@@ -38,7 +38,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Err(error) => return request.close(&error),
     };
     let context_of_task = Rc::clone(context);
-    context.run(async move {
+    context.reactor.spawn(async move {
         let Context { reactor, router, .. } = &*context_of_task;
         let outcomes = wait::fetch(reactor, router, &targets, bounds, request.responder()).await;
         finish(request, &targets, outcomes);
@@ -55,11 +55,8 @@ fn plan(context: &Context, encoded: &Body, api_version: i16) -> Result<Planned, 
     let metadata = context.metadata.image();
     let mut targets = Vec::new();
     for topic in &body.topics {
-        let found = if api_version >= 13 {
-            metadata.topic_by_id(topic.topic_id)
-        } else {
-            metadata.topic_by_name(topic.topic)
-        };
+        let found =
+            if api_version >= 13 { metadata.topic(&topic.topic_id) } else { metadata.topic_by_name(topic.topic) };
         for partition in &topic.partitions {
             let place = found.and_then(|topic| {
                 let owner = context.metadata.owner(topic, partition.partition)?;

@@ -1,0 +1,64 @@
+//! What shards send each other.
+
+use std::sync::Arc;
+
+use ringlog_core::log::ClosedLog;
+use ringlog_core::reactor::SocketHandle;
+
+use crate::config::Endpoint;
+use crate::metadata::{ControlReply, ControlRequest, MetadataImage, Record};
+use crate::partition::PartitionMessage;
+
+/// A message on the mesh.
+#[derive(Debug)]
+pub enum ShardMessage {
+    /// From shard 0: the cluster is open, begin to serve.
+    Start(Box<Cluster>),
+    /// About a partition.
+    Partition(PartitionMessage),
+    /// From shard 0: a connection for the receiver, and the listener it came in by.
+    Connection {
+        /// The connection.
+        socket: SocketHandle,
+        /// Index of its listener.
+        listener: usize,
+    },
+    /// To shard 0: a request for the controller.
+    Control {
+        /// Echoed in the reply.
+        call: u32,
+        /// What is asked.
+        request: ControlRequest,
+    },
+    /// From shard 0: the controller's answer.
+    ControlReply {
+        /// As in the request.
+        call: u32,
+        /// The answer.
+        reply: ControlReply,
+    },
+    /// From shard 0: metadata records that are durable.
+    Replay {
+        /// Offset of the first.
+        base_offset: i64,
+        /// In order.
+        records: Arc<[Record]>,
+    },
+    /// To shard 0: everything up to here is replayed and served.
+    Replayed,
+    /// From shard 0: stop.
+    Stop,
+    /// To shard 0: the sender has stopped; where its logs ended, or why that is not known.
+    Stopped(Result<Vec<ClosedLog>, String>),
+}
+
+/// The cluster as it is when the shards begin to serve.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Of `meta.properties`.
+    pub cluster_id: String,
+    /// What clients of each listener are told, with the real ports.
+    pub endpoints: Vec<Endpoint>,
+    /// The replayed metadata.
+    pub image: MetadataImage,
+}

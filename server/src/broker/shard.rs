@@ -1,0 +1,285 @@
+//! One shard of the broker: joins connections, handlers, partitions and the mesh.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use ringlog_core::log::{ClosedLog, LogStore, StoreConfig};
+use ringlog_core::reactor::{Reactor, Socket};
+
+use super::control::{Controller, RemoteController};
+use super::messages::{Cluster, ShardMessage};
+use super::outbox::Outbox;
+use super::{RunError, startup};
+use crate::config::Settings;
+use crate::handlers::{Context, ProducerIds, dispatch};
+use crate::metadata::{Changes, ControlReply, ControlRequest, ControllerLink, MetadataView, Record, ReplyTo};
+use crate::net::{Connection, ConnectionLimits, FrameHandler, FramePool, Responder};
+use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
+
+/// Requests and answers that one connection may hold on a shard.
+const CONNECTION_INFLIGHT_BYTES_MAX: usize = 64 << 20;
+
+/// What all shards share: counters only.
+pub struct Shared {
+    /// The broker's configuration.
+    pub settings: Arc<Settings>,
+    /// Open connections of each shard.
+    pub connections: Vec<AtomicUsize>,
+}
+
+/// A shard. What serves is set when the cluster is open.
+pub struct Shard {
+    shard_id: u16,
+    reactor: Reactor,
+    outbox: Outbox,
+    shared: Arc<Shared>,
+    view: Rc<MetadataView>,
+    serving: RefCell<Option<Serving>>,
+    /// On shard 0.
+    controller: OnceCell<Controller>,
+    /// On the others.
+    remote: OnceCell<RemoteController>,
+    pool: FramePool,
+    stopped: RefCell<Vec<Result<Vec<ClosedLog>, String>>>,
+    stopping: Cell<bool>,
+}
+
+struct Serving {
+    partitions: Partitions,
+    router: Router,
+    context: Rc<Context>,
+    /// Open connections; dead ones are dropped when many have come.
+    connections: Vec<Connection>,
+}
+
+impl Shard {
+    /// A shard that does not serve yet.
+    pub fn new(shard_id: u16, reactor: Reactor, outbox: Outbox, shared: Arc<Shared>) -> Rc<Self> {
+        let shards_count = u16::try_from(shared.connections.len()).expect("shards are few");
+        let view = Rc::new(MetadataView::new(shards_count, startup::topic_defaults(&shared.settings)));
+        Rc::new(Self {
+            shard_id,
+            reactor,
+            outbox,
+            shared,
+            view,
+            serving: RefCell::default(),
+            controller: OnceCell::new(),
+            remote: OnceCell::new(),
+            pool: FramePool::default(),
+            stopped: RefCell::default(),
+            stopping: Cell::new(false),
+        })
+    }
+
+    /// The mesh.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// What this shard knows of the cluster.
+    pub fn view(&self) -> &Rc<MetadataView> {
+        &self.view
+    }
+
+    /// All shards but this one.
+    pub fn others(&self) -> impl Iterator<Item = u16> + use<> {
+        let (this, count) = (self.shard_id, self.shared.connections.len());
+        (0..count as u16).filter(move |other| *other != this)
+    }
+
+    /// Makes this shard 0 with the controller.
+    pub fn set_controller(&self, controller: Controller) {
+        assert!(self.controller.set(controller).is_ok(), "one controller");
+    }
+
+    /// Opens the partitions of this shard and begins to serve.
+    pub fn start(self: &Rc<Self>, cluster: Cluster) -> Result<(), RunError> {
+        let settings = &self.shared.settings;
+        let reactor = self.reactor.clone();
+        let store = LogStore::open(reactor.clone(), settings.log_dir.clone(), self.shard_id, StoreConfig::default())?;
+        let partitions = Partitions::new(reactor.clone(), store);
+        let outbox = self.outbox.clone();
+        let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
+        let router = Router::new(self.shard_id, partitions.clone(), Box::new(send));
+        let controller: Box<dyn ControllerLink> = match self.controller.get() {
+            Some(controller) => {
+                Box::new(LocalController { controller: controller.clone(), shard: Rc::downgrade(self) })
+            }
+            None => Box::new(self.remote.get_or_init(|| RemoteController::new(self.outbox.clone())).clone()),
+        };
+        let context = Rc::new(Context {
+            reactor,
+            router: router.clone(),
+            metadata: Rc::clone(&self.view),
+            controller,
+            settings: Arc::clone(settings),
+            cluster_id: cluster.cluster_id,
+            endpoints: cluster.endpoints,
+            producer_ids: ProducerIds::default(),
+        });
+        self.serving.replace(Some(Serving { partitions, router, context, connections: Vec::new() }));
+        let changes = self.view.set_image(cluster.image);
+        self.apply(changes);
+        Ok(())
+    }
+
+    /// Replays durable metadata records and creates and removes partitions accordingly.
+    pub fn replay(&self, base_offset: i64, records: &[Record]) {
+        let changes = self.view.replay(base_offset, records).expect("the controller's records fit its own image");
+        self.apply(changes);
+    }
+
+    /// Serves a connection that was dealt to this shard.
+    pub fn serve(self: &Rc<Self>, socket: Socket, listener: usize) {
+        let mut serving = self.serving.borrow_mut();
+        let Some(serving) = &mut *serving else { return };
+        let limits = ConnectionLimits {
+            frame_bytes_max: self.shared.settings.socket_request_max_bytes as usize,
+            inflight_bytes_max: CONNECTION_INFLIGHT_BYTES_MAX,
+        };
+        let counted = Counted { shared: Arc::clone(&self.shared), shard_id: self.shard_id };
+        let handler = Rc::new(Frames { context: Rc::clone(&serving.context), listener, _counted: counted });
+        let connection = Connection::start(&self.reactor, socket, limits, self.pool.clone(), handler);
+        if serving.connections.len() == serving.connections.capacity() {
+            serving.connections.retain(|connection| !connection.is_closed());
+        }
+        serving.connections.push(connection);
+    }
+
+    /// Deals a connection to the shard that has fewest.
+    pub fn deal(self: &Rc<Self>, socket: Socket, listener: usize) {
+        let counts = self.shared.connections.iter().map(|count| count.load(Ordering::Relaxed));
+        let (fewest, _) = counts.enumerate().min_by_key(|(_, count)| *count).expect("there is a shard");
+        self.shared.connections[fewest].fetch_add(1, Ordering::Relaxed);
+        match fewest as u16 {
+            shard if shard == self.shard_id => self.serve(socket, listener),
+            shard => self.outbox.send(shard, ShardMessage::Connection { socket: socket.into_handle(), listener }),
+        }
+    }
+
+    /// Takes a message of another shard.
+    pub fn receive(self: &Rc<Self>, from: u16, message: ShardMessage) -> Result<(), RunError> {
+        match message {
+            ShardMessage::Start(cluster) => {
+                self.start(*cluster)?;
+                self.outbox.send(0, ShardMessage::Replayed);
+            }
+            ShardMessage::Partition(message) => {
+                let router = self.serving.borrow().as_ref().map(|serving| serving.router.clone());
+                if let Some(router) = router {
+                    router.receive(from, message);
+                }
+            }
+            ShardMessage::Connection { socket, listener } => self.serve(self.reactor.adopt(socket), listener),
+            ShardMessage::Control { call, request } => {
+                let outbox = self.outbox.clone();
+                let reply = Box::new(move |reply| outbox.send(from, ShardMessage::ControlReply { call, reply }));
+                self.controller.get().expect("requests go to shard 0").request(self, request, reply);
+            }
+            ShardMessage::ControlReply { call, reply } => {
+                self.remote.get().expect("asked from here").receive(call, reply);
+            }
+            ShardMessage::Replay { base_offset, records } => {
+                self.replay(base_offset, &records);
+                self.outbox.send(0, ShardMessage::Replayed);
+            }
+            ShardMessage::Replayed => self.controller.get().expect("sent to shard 0").replayed(),
+            ShardMessage::Stop => self.stopping.set(true),
+            ShardMessage::Stopped(closed) => self.stopped.borrow_mut().push(closed),
+        }
+        Ok(())
+    }
+
+    /// Whether shard 0 has told this shard to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// The other shards that have stopped, as they told.
+    pub fn stopped_count(&self) -> usize {
+        self.stopped.borrow().len()
+    }
+
+    /// Takes what the other shards told when they stopped.
+    pub fn take_stopped(&self) -> Vec<Result<Vec<ClosedLog>, String>> {
+        self.stopped.take()
+    }
+
+    /// Stops serving: connections end, what was appended is synced. Returns where each log ended.
+    pub fn stop(&self) -> Result<Vec<ClosedLog>, RunError> {
+        let Some(serving) = self.serving.take() else { return Ok(Vec::new()) };
+        for connection in &serving.connections {
+            connection.close();
+        }
+        let partitions = serving.partitions.clone();
+        drop(serving);
+        Ok(partitions.close()?)
+    }
+
+    fn apply(&self, changes: Changes) {
+        let serving = self.serving.borrow();
+        let Some(Serving { partitions, .. }) = serving.as_ref() else { return };
+        for (topic_id, partition_index) in changes.removed {
+            if self.view.owner_of(topic_id, partition_index) == self.shard_id
+                && let Err(error) = partitions.remove(TopicPartition { topic_id, partition_index })
+            {
+                tracing::error!(%error, "a deleted partition's files cannot be removed");
+            }
+        }
+        let image = self.view.image();
+        for (topic_id, partition_index, leader_epoch) in changes.created {
+            if self.view.owner_of(topic_id, partition_index) != self.shard_id {
+                continue;
+            }
+            let Some(topic) = image.topic(&topic_id) else { continue };
+            let spec = self.view.log_spec(topic, partition_index);
+            if let Err(error) = partitions.create(TopicPartition { topic_id, partition_index }, leader_epoch, spec) {
+                tracing::error!(topic = %topic.name, partition_index, %error, "a partition cannot be opened");
+            }
+        }
+    }
+}
+
+/// The controller on its own shard.
+struct LocalController {
+    controller: Controller,
+    shard: std::rc::Weak<Shard>,
+}
+
+impl ControllerLink for LocalController {
+    fn request(&self, request: ControlRequest, reply: ReplyTo) {
+        match self.shard.upgrade() {
+            Some(shard) => self.controller.request(&shard, request, reply),
+            None => reply(ControlReply::Storage),
+        }
+    }
+}
+
+/// Joins a connection's frames to the handlers.
+struct Frames {
+    context: Rc<Context>,
+    listener: usize,
+    _counted: Counted,
+}
+
+impl FrameHandler for Frames {
+    fn handle(&self, frame: Bytes, responder: Responder) {
+        dispatch(&self.context, self.listener, frame, responder);
+    }
+}
+
+/// A connection in the shard's count, until it is dropped.
+struct Counted {
+    shared: Arc<Shared>,
+    shard_id: u16,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.shared.connections[usize::from(self.shard_id)].fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,128 @@
+//! Opens the cluster on shard 0, before anything is served: directory, identity, metadata, election. Blocking.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use ringlog_core::log::{Durability, LogConfig};
+use ringlog_core::reactor::{Listener, Reactor};
+use ringlog_core::record::{ProduceRules, TimestampRule, TimestampType};
+
+use super::RunError;
+use crate::config::{self, Endpoint, FormatPolicy, Quorum, Settings};
+use crate::metadata::{
+    DataDirectory, DirectoryError, EndpointRecord, Identity, MetadataImage, MetadataLog, NodeConfig, TopicDefaults,
+    controller,
+};
+
+/// What shard 0 holds while the broker runs.
+pub struct OpenedCluster {
+    /// Locked.
+    pub directory: DataDirectory,
+    /// Of `meta.properties`.
+    pub identity: Identity,
+    /// Of the settings, with the real ports.
+    pub node: NodeConfig,
+    /// Led by this node.
+    pub log: MetadataLog,
+    /// As of now.
+    pub image: MetadataImage,
+    /// Bound, not yet accepting.
+    pub listeners: Vec<Listener>,
+    /// What clients of each listener are told.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Locks the directory, formats it if that is allowed, loads the metadata and takes the election.
+pub fn open_cluster(reactor: &Reactor, settings: &Settings) -> Result<OpenedCluster, RunError> {
+    let disk = reactor.disk();
+    let directory = DataDirectory::lock(&disk, &settings.log_dir)?;
+    let (listeners, endpoints) = bind(reactor, settings)?;
+    let node = node_config(settings, &endpoints);
+    let now_ms = reactor.wall_clock_ms();
+    let identity = match directory.identity(settings.node_id) {
+        Err(DirectoryError::NotFormatted(_)) if settings.format == FormatPolicy::IfEmpty => {
+            directory.format(&node, None, now_ms, || reactor.random_u64())?
+        }
+        identity => identity?,
+    };
+    let loaded = MetadataLog::load(&disk, directory.path())?;
+    let (mut log, mut image) = (loaded.log, loaded.image);
+    directory.take_clean_mark()?;
+    log.begin_epoch(&node, &identity, now_ms)?;
+    image.skip_to(log.end_offset());
+    let batches = controller::start(&image, &node, &identity, || reactor.random_u64());
+    let appended = log.append(batches.iter().map(Vec::as_slice), now_ms)?;
+    log.sync()?;
+    image.replay_all(appended.base_offset, batches.iter().flatten())?;
+    Ok(OpenedCluster { directory, identity, node, log, image, listeners, endpoints })
+}
+
+/// The settings that topics fall back on.
+pub fn topic_defaults(settings: &Settings) -> TopicDefaults {
+    let log = &settings.log;
+    let timestamp_type = if log.log_append_time { TimestampType::LogAppendTime } else { TimestampType::CreateTime };
+    TopicDefaults {
+        durability: match settings.durability {
+            config::Durability::Sync => Durability::Sync,
+            config::Durability::PageCache => Durability::PageCache,
+        },
+        log: LogConfig {
+            segment_bytes: log.segment_bytes,
+            segment_ms: log.segment_ms,
+            segment_index_bytes: log.segment_index_bytes,
+            index_interval_bytes: log.index_interval_bytes,
+            timestamp_type,
+        },
+        produce: ProduceRules {
+            batch_bytes_max: log.max_message_bytes as usize,
+            timestamps: TimestampRule::CreateTime {
+                before_max_ms: log.timestamp_before_max_ms,
+                after_max_ms: log.timestamp_after_max_ms,
+            },
+            ..ProduceRules::default()
+        },
+    }
+}
+
+/// Listens everywhere; port 0 becomes a real one in what clients are told.
+fn bind(reactor: &Reactor, settings: &Settings) -> Result<(Vec<Listener>, Vec<Endpoint>), RunError> {
+    let mut listeners = Vec::new();
+    let mut endpoints = Vec::new();
+    for (listener, advertised) in settings.listeners.iter().zip(&settings.advertised_listeners) {
+        let address = resolve(listener)?;
+        let bound = reactor.listen(address).map_err(|source| RunError::Listen { address, source })?;
+        let port = if advertised.port == 0 { bound.local_address().port() } else { advertised.port };
+        endpoints.push(Endpoint { port, ..advertised.clone() });
+        listeners.push(bound);
+    }
+    Ok((listeners, endpoints))
+}
+
+fn resolve(listener: &config::Listener) -> Result<SocketAddr, RunError> {
+    // All interfaces: the IPv6 wildcard takes IPv4 connections too.
+    let host = listener.host.as_deref().unwrap_or("::");
+    let error = |source| RunError::Resolve { host: host.to_owned(), source };
+    let mut addresses = (host, listener.port).to_socket_addrs().map_err(error)?;
+    addresses.next().ok_or_else(|| error(std::io::ErrorKind::NotFound.into()))
+}
+
+fn node_config(settings: &Settings, endpoints: &[Endpoint]) -> NodeConfig {
+    NodeConfig {
+        node_id: settings.node_id,
+        rack: settings.rack.clone(),
+        endpoints: endpoints.iter().map(endpoint_record).collect(),
+        controller_endpoint: endpoint_record(&settings.controller_listener),
+        is_static_quorum: settings.quorum == Quorum::Static,
+        num_partitions: settings.num_partitions,
+        default_replication_factor: settings.default_replication_factor,
+    }
+}
+
+fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
+    const PLAINTEXT: i16 = 0;
+    EndpointRecord {
+        name: endpoint.name.clone(),
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        security_protocol: PLAINTEXT,
+    }
+}
