@@ -44,8 +44,8 @@ pub enum ShardMessage {
         /// In order.
         records: Arc<[Record]>,
     },
-    /// To shard 0: everything up to here is replayed and served.
-    Replayed,
+    /// To shard 0: the sender has replayed, and serves, everything below this offset.
+    Replayed(i64),
     /// From shard 0: stop.
     Stop,
     /// To shard 0: the sender has stopped; where its logs ended, or why that is not known.

@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::{io, thread};
 
-use ringlog_core::log::{ClosedLog, StoreError, write_checkpoints};
+use ringlog_core::log::{ClosedLog, StoreError, finish_clean_stop};
 use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError, Wake};
 use ringlog_core::ring::{Mesh, MeshInbox, MeshPort};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::control::Controller;
+use super::control::{Controller, publish};
 use super::messages::{Cluster, ShardMessage};
 use super::outbox::Outbox;
 use super::shard::{Shard, Shared};
 use super::startup::{OpenedCluster, open_cluster};
 use crate::config::Settings;
-use crate::metadata::{DirectoryError, MetadataLogError, ReplayError};
+use crate::metadata::{DirectoryError, MetadataLogError};
 use crate::net::accept_loop;
 
 /// Messages between two shards before the sender keeps them itself.
@@ -38,9 +38,6 @@ pub enum RunError {
     /// The metadata log cannot be used.
     #[error(transparent)]
     MetadataLog(#[from] MetadataLogError),
-    /// The metadata log contradicts itself.
-    #[error("metadata: {0}")]
-    Replay(#[from] ReplayError),
     /// A partition cannot be opened or closed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -199,16 +196,15 @@ fn run_first(
     let (shard, reactor, mut inbox) = build(port, shared)?;
     // Nobody takes it only when the process is already on its way out.
     let _ = wakers.send(reactor.waker());
-    let OpenedCluster { directory, identity, node, log, image, listeners, endpoints } =
-        open_cluster(&reactor, &settings)?;
-    let cluster = Cluster { cluster_id: identity.cluster_id.clone(), endpoints, image };
-    let controller = Controller::new(reactor.clone(), node, identity, Rc::clone(shard.view()), log);
+    let opened = open_cluster(&reactor, &settings, shard.view())?;
+    let OpenedCluster { directory, cluster_id, service, listeners, endpoints } = opened;
+    let controller = Controller::new(reactor.clone(), service.clone(), shard.others().count() + 1);
     shard.set_controller(controller.clone());
-    controller.expect_replays(shard.others().count());
+    service.set_publish(publish(&shard));
+    let cluster = Cluster { cluster_id, endpoints: endpoints.clone(), image: service.latest().clone() };
     for other in shard.others() {
         shard.outbox().send(other, ShardMessage::Start(Box::new(cluster.clone())));
     }
-    let banner = cluster.endpoints.clone();
     shard.start(cluster)?;
     while !controller.is_replayed() && !stop.load(Ordering::Acquire) {
         turn(&shard, &reactor, &mut inbox)?;
@@ -217,7 +213,7 @@ fn run_first(
         let dealing = Rc::clone(&shard);
         reactor.spawn(accept_loop(reactor.clone(), listener, move |socket| dealing.deal(socket, index)));
     }
-    print_banner(&settings, &banner, shard.others().count() + 1);
+    print_banner(&settings, &endpoints, shard.others().count() + 1);
     while !stop.load(Ordering::Acquire) {
         turn(&shard, &reactor, &mut inbox)?;
     }
@@ -232,9 +228,9 @@ fn run_first(
     for stopped in shard.take_stopped() {
         closed.extend(stopped.map_err(RunError::Shard)?);
     }
-    let broker_epoch = controller.stop()?;
-    write_checkpoints(directory.disk(), directory.path(), &closed)?;
-    directory.mark_clean(broker_epoch)?;
+    let broker_epoch = service.broker_epoch();
+    service.stop()?;
+    finish_clean_stop(directory.disk(), directory.path(), &closed, broker_epoch)?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::outbox::Outbox;
 use super::{RunError, startup};
 use crate::config::Settings;
 use crate::handlers::{Context, ProducerIds, dispatch};
-use crate::metadata::{Changes, ControlReply, ControlRequest, ControllerLink, MetadataView, Record, ReplyTo};
+use crate::metadata::{Changes, ControllerLink, MetadataView, Record};
 use crate::net::{Connection, ConnectionLimits, FrameHandler, FramePool, Responder};
 use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
 
@@ -106,9 +106,7 @@ impl Shard {
         let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
         let router = Router::new(self.shard_id, partitions.clone(), Box::new(send));
         let controller: Box<dyn ControllerLink> = match self.controller.get() {
-            Some(controller) => {
-                Box::new(LocalController { controller: controller.clone(), shard: Rc::downgrade(self) })
-            }
+            Some(controller) => Box::new(controller.clone()),
             None => Box::new(self.remote.get_or_init(|| RemoteController::new(self.outbox.clone())).clone()),
         };
         let context = Rc::new(Context {
@@ -124,6 +122,7 @@ impl Shard {
         self.serving.replace(Some(Serving { partitions, router, context, connections: Vec::new() }));
         let changes = self.view.set_image(cluster.image);
         self.apply(changes);
+        self.tell_replayed();
         Ok(())
     }
 
@@ -131,6 +130,15 @@ impl Shard {
     pub fn replay(&self, base_offset: i64, records: &[Record]) {
         let changes = self.view.replay(base_offset, records).expect("the controller's records fit its own image");
         self.apply(changes);
+        self.tell_replayed();
+    }
+
+    fn tell_replayed(&self) {
+        let end_offset = self.view.image().end_offset();
+        match self.controller.get() {
+            Some(controller) => controller.replayed(self.shard_id, end_offset),
+            None => self.outbox.send(0, ShardMessage::Replayed(end_offset)),
+        }
     }
 
     /// Serves a connection that was dealt to this shard.
@@ -164,10 +172,7 @@ impl Shard {
     /// Takes a message of another shard.
     pub fn receive(self: &Rc<Self>, from: u16, message: ShardMessage) -> Result<(), RunError> {
         match message {
-            ShardMessage::Start(cluster) => {
-                self.start(*cluster)?;
-                self.outbox.send(0, ShardMessage::Replayed);
-            }
+            ShardMessage::Start(cluster) => self.start(*cluster)?,
             ShardMessage::Partition(message) => {
                 let router = self.serving.borrow().as_ref().map(|serving| serving.router.clone());
                 if let Some(router) = router {
@@ -178,16 +183,15 @@ impl Shard {
             ShardMessage::Control { call, request } => {
                 let outbox = self.outbox.clone();
                 let reply = Box::new(move |reply| outbox.send(from, ShardMessage::ControlReply { call, reply }));
-                self.controller.get().expect("requests go to shard 0").request(self, request, reply);
+                self.controller.get().expect("requests go to shard 0").request(request, reply);
             }
             ShardMessage::ControlReply { call, reply } => {
                 self.remote.get().expect("asked from here").receive(call, reply);
             }
-            ShardMessage::Replay { base_offset, records } => {
-                self.replay(base_offset, &records);
-                self.outbox.send(0, ShardMessage::Replayed);
+            ShardMessage::Replay { base_offset, records } => self.replay(base_offset, &records),
+            ShardMessage::Replayed(end_offset) => {
+                self.controller.get().expect("sent to shard 0").replayed(from, end_offset);
             }
-            ShardMessage::Replayed => self.controller.get().expect("sent to shard 0").replayed(),
             ShardMessage::Stop => self.stopping.set(true),
             ShardMessage::Stopped(closed) => self.stopped.borrow_mut().push(closed),
         }
@@ -240,21 +244,6 @@ impl Shard {
             if let Err(error) = partitions.create(TopicPartition { topic_id, partition_index }, leader_epoch, spec) {
                 tracing::error!(topic = %topic.name, partition_index, %error, "a partition cannot be opened");
             }
-        }
-    }
-}
-
-/// The controller on its own shard.
-struct LocalController {
-    controller: Controller,
-    shard: std::rc::Weak<Shard>,
-}
-
-impl ControllerLink for LocalController {
-    fn request(&self, request: ControlRequest, reply: ReplyTo) {
-        match self.shard.upgrade() {
-            Some(shard) => self.controller.request(&shard, request, reply),
-            None => reply(ControlReply::Storage),
         }
     }
 }

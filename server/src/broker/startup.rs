@@ -2,15 +2,15 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use ringlog_core::log::{Durability, LogConfig};
+use ringlog_core::log::{Durability, LogConfig, LogSpec, Recovered, start_log_dir};
 use ringlog_core::reactor::{Listener, Reactor};
 use ringlog_core::record::{ProduceRules, TimestampRule, TimestampType};
 
 use super::RunError;
 use crate::config::{self, Endpoint, FormatPolicy, Quorum, Settings};
 use crate::metadata::{
-    DataDirectory, DirectoryError, EndpointRecord, Identity, MetadataImage, MetadataLog, NodeConfig, TopicDefaults,
-    controller,
+    DataDirectory, DirectoryError, EndpointRecord, MetadataService, MetadataView, NodeConfig, StartedMetadata,
+    TopicDefaults,
 };
 
 /// What shard 0 holds while the broker runs.
@@ -18,21 +18,17 @@ pub struct OpenedCluster {
     /// Locked.
     pub directory: DataDirectory,
     /// Of `meta.properties`.
-    pub identity: Identity,
-    /// Of the settings, with the real ports.
-    pub node: NodeConfig,
-    /// Led by this node.
-    pub log: MetadataLog,
-    /// As of now.
-    pub image: MetadataImage,
+    pub cluster_id: String,
+    /// The controller's state, elected.
+    pub service: MetadataService,
     /// Bound, not yet accepting.
     pub listeners: Vec<Listener>,
     /// What clients of each listener are told.
     pub endpoints: Vec<Endpoint>,
 }
 
-/// Locks the directory, formats it if that is allowed, loads the metadata and takes the election.
-pub fn open_cluster(reactor: &Reactor, settings: &Settings) -> Result<OpenedCluster, RunError> {
+/// Locks the directory, formats it if that is allowed, loads the metadata, takes the election and recovers the logs.
+pub fn open_cluster(reactor: &Reactor, settings: &Settings, view: &MetadataView) -> Result<OpenedCluster, RunError> {
     let disk = reactor.disk();
     let directory = DataDirectory::lock(&disk, &settings.log_dir)?;
     let (listeners, endpoints) = bind(reactor, settings)?;
@@ -44,16 +40,21 @@ pub fn open_cluster(reactor: &Reactor, settings: &Settings) -> Result<OpenedClus
         }
         identity => identity?,
     };
-    let loaded = MetadataLog::load(&disk, directory.path())?;
-    let (mut log, mut image) = (loaded.log, loaded.image);
-    directory.take_clean_mark()?;
-    log.begin_epoch(&node, &identity, now_ms)?;
-    image.skip_to(log.end_offset());
-    let batches = controller::start(&image, &node, &identity, || reactor.random_u64());
-    let appended = log.append(batches.iter().map(Vec::as_slice), now_ms)?;
-    log.sync()?;
-    image.replay_all(appended.base_offset, batches.iter().flatten())?;
-    Ok(OpenedCluster { directory, identity, node, log, image, listeners, endpoints })
+    let cluster_id = identity.cluster_id.clone();
+    let StartedMetadata { service, cut_bytes } = MetadataService::start(reactor, &directory, node, identity)?;
+    if cut_bytes > 0 {
+        tracing::warn!(cut_bytes, "the metadata log ended in a torn batch, which was cut off");
+    }
+    let specs: Vec<LogSpec> = service
+        .latest()
+        .topics()
+        .flat_map(|topic| (0..topic.partitions.len() as i32).map(|index| view.log_spec(topic, index)))
+        .collect();
+    let recovered = start_log_dir(&disk, directory.path(), &specs, now_ms)?;
+    if recovered != Recovered::default() {
+        tracing::info!(?recovered, "recovered after an unclean stop");
+    }
+    Ok(OpenedCluster { directory, cluster_id, service, listeners, endpoints })
 }
 
 /// The settings that topics fall back on.
