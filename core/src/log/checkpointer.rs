@@ -99,7 +99,11 @@ async fn run(reactor: &Reactor, plan: Plan) -> Result<(), (Option<LogKey>, io::E
     let disk = reactor.disk();
     let mut syncing = VecDeque::new();
     for job in plan.jobs {
-        let file = File::open(&disk, &job.path, OpenMode::READ_WRITE).map_err(|error| (Some(job.key), error))?;
+        let file = match File::open(&disk, &job.path, OpenMode::READ_WRITE) {
+            // Its topic was deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(|error| (Some(job.key), error))?,
+        };
         syncing.push_back((job.key, reactor.sync(&file)));
         if syncing.len() == IN_FLIGHT_MAX
             && let Some((key, sync)) = syncing.pop_front()
@@ -111,7 +115,10 @@ async fn run(reactor: &Reactor, plan: Plan) -> Result<(), (Option<LogKey>, io::E
         sync.await.map_err(|error| (Some(key), error))?;
     }
     for folder in plan.folders {
-        disk.sync_dir(&folder).map_err(|error| (None, error))?;
+        match disk.sync_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result.map_err(|error| (None, error))?,
+        }
         reactor.yield_now().await;
     }
     write_points(reactor, &disk, &plan.points_path, plan.points).await.map_err(|error| (None, error))

@@ -94,7 +94,12 @@ pub struct LogStore {
     config: StoreConfig,
     sync: SyncClass,
     checkpointer: Checkpointer,
+    /// Up to where logs are synced, as it was last written.
     synced_points: SyncedPoints,
+    /// What the run of the checkpointer writes.
+    points_of_run: SyncedPoints,
+    /// Segments that the run of the checkpointer syncs.
+    syncing: Vec<(LogKey, Vec<i64>)>,
     /// A segment of class page-cache was ended since the last checkpoint.
     rolled: bool,
     /// Start and end of logs as the last clean stop, or recovery, left them.
@@ -129,6 +134,8 @@ impl LogStore {
             sync,
             checkpointer: Checkpointer::new(),
             synced_points: SyncedPoints::default(),
+            points_of_run: SyncedPoints::default(),
+            syncing: Vec::new(),
             rolled: false,
             known,
         })
@@ -157,6 +164,7 @@ impl LogStore {
     /// Removes a log and its files: the topic was deleted.
     pub fn remove(&mut self, key: LogKey) -> Result<(), StoreError> {
         let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::take) else { return Ok(()) };
+        self.points_of_run.remove(stored.spec.topic_id, stored.spec.partition_index);
         self.synced_points.remove(stored.spec.topic_id, stored.spec.partition_index);
         if let LogState::Open(log) = &stored.state {
             self.sync.tail_bytes -= if stored.has_tail { log.tail.memory_bytes() } else { 0 };
@@ -180,11 +188,20 @@ impl LogStore {
         let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
             .map_err(|error| AppendError::Stopped(error.to_string()))?
             .ok_or(AppendError::UnknownLog)?;
-        if log.blocked {
-            return Err(AppendError::DiskFull);
-        }
         let tail_before = log.tail.memory_bytes();
-        let staged = match log.stage(&batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)? {
+        if log.blocked {
+            log.blocked = log.write_tail(&mut self.files).error.is_some();
+        }
+        let staged = if log.blocked {
+            Err(AppendError::DiskFull)
+        } else {
+            log.stage(&batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)
+        };
+        if stored.spec.durability == Durability::Sync {
+            // The tail may have been written: the disk has room again, or the segment was ended.
+            self.sync.tail_bytes -= tail_before - log.tail.memory_bytes();
+        }
+        let staged = match staged? {
             Stage::Duplicate(appended) => return Ok(appended),
             Stage::Fresh(staged) => staged,
         };
@@ -204,8 +221,6 @@ impl LogStore {
                 }
             }
             Durability::Sync => {
-                // The segment may have rolled, which empties the tail.
-                self.sync.tail_bytes = self.sync.tail_bytes + log.tail.memory_bytes() - tail_before;
                 let bytes = match self.sync.push(key, stored.spec, &staged) {
                     Ok(bytes) => bytes,
                     Err(error) => return Err(self.sync.push_error(error)),
@@ -300,6 +315,7 @@ impl LogStore {
         }
     }
 
+    /// Syncs what was written since the last run: all segments of class sync, ended ones of class page-cache.
     fn start_checkpoint(&mut self) {
         for _ in 0..self.sync.tails.len() {
             self.write_oldest_tail();
@@ -307,7 +323,7 @@ impl LogStore {
         (self.sync.is_full, self.rolled) = (false, false);
         let mut release = Some(self.sync.commit_log.next_lsn());
         let (mut jobs, mut folders) = (Vec::new(), Vec::new());
-        let mut points = std::mem::take(&mut self.synced_points);
+        let mut points = self.synced_points.clone();
         for stored in self.logs.iter_mut().flatten() {
             let LogState::Open(log) = &mut stored.state else { continue };
             let is_sync = stored.spec.durability == Durability::Sync;
@@ -327,6 +343,7 @@ impl LogStore {
                 continue;
             }
             let synced = if is_sync { log.log_end_offset } else { active };
+            self.syncing.push((log.key, now.clone()));
             for base in now {
                 // The indexes of the active segment are made again by recovery.
                 let kinds: &[FileKind] = if base < active { &FileKind::ALL } else { &[FileKind::Log] };
@@ -341,9 +358,13 @@ impl LogStore {
         if !folders.is_empty() {
             folders.push(self.log_dir.clone());
         }
+        let is_news = release.is_some_and(|release| release > self.sync.commit_log.oldest_unreleased());
+        if jobs.is_empty() && !is_news {
+            return;
+        }
         let points_path = self.log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::file_name(self.shard_id));
         let text = points.encode();
-        self.synced_points = points;
+        self.points_of_run = points;
         let plan = Plan { jobs, folders, points_path, points: text, release };
         self.checkpointer.start(&self.reactor, plan, self.on_acked.clone());
     }
@@ -351,6 +372,8 @@ impl LogStore {
     fn finish_checkpoint(&mut self, done: Done) {
         match done.error {
             None => {
+                self.syncing.clear();
+                self.synced_points = std::mem::take(&mut self.points_of_run);
                 if let Some(release) = done.release {
                     let durable = self.sync.commit_log.durable_lsn();
                     self.sync.commit_log.release_before(release.min(durable));
@@ -358,11 +381,16 @@ impl LogStore {
             }
             Some((key, error)) => {
                 tracing::error!(%error, "segments cannot be synced");
-                // Which of the others were synced is not known: all that is open stays with its commit log entries.
-                for stored in self.logs.iter_mut().flatten() {
-                    if let LogState::Open(log) = &mut stored.state
-                        && key.is_none_or(|key| key == log.key)
-                    {
+                // Which of the others were synced is not known: the next run syncs them again.
+                for (of, bases) in std::mem::take(&mut self.syncing) {
+                    let Some(stored) = self.logs.get_mut(of.0 as usize).and_then(Option::as_mut) else { continue };
+                    let LogState::Open(log) = &mut stored.state else { continue };
+                    log.unsynced.splice(
+                        0..0,
+                        bases.into_iter().filter(|base| !log.unsynced.contains(base)).collect::<Vec<_>>(),
+                    );
+                    log.new_names = true;
+                    if key == Some(of) || (key.is_none() && !is_disk_full(&error)) {
                         log.stopped.get_or_insert_with(|| format!("{}: {error}", log.dir.display()));
                     }
                 }

@@ -594,3 +594,94 @@ fn nothing_acked_is_lost_in_a_crash() {
         crash_history(seed);
     }
 }
+
+#[test]
+fn a_full_disk_behind_the_commit_log_keeps_what_was_acked_and_goes_on() {
+    let mut world = World::new(12);
+    let mut store = world.open_with(&[]);
+    let key = store.create(sync_spec(0)).expect("created");
+    let fault = DiskFault::eio("/t-0/", DiskCall::Write).effect(DiskEffect::Errno(libc::ENOSPC)).sticky();
+    world.disk.inject(fault);
+    let mut sent = Vec::new();
+    let mut refused = 0;
+    for step in 0..40_u8 {
+        if step == 30 {
+            world.disk.heal();
+        }
+        let bytes = batch(1, 200, step);
+        match store.append(key, bytes.clone(), 0) {
+            Ok(_) => sent.push(bytes[16..].to_vec()),
+            Err(AppendError::DiskFull) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+        store.end_turn();
+        world.turns(3);
+        store.take_acked(&mut Vec::new());
+        assert_eq!(store.acked_end_offset(key), sent.len() as i64);
+    }
+    assert!(refused > 10 && sent.len() > 10);
+    assert_eq!(read_all(&world.reactor, &mut store, key, 900), sent);
+    world.crash(Some(store), Crash::Power);
+    let mut store = world.open_with(&[sync_spec(0)]);
+    let key = store.create(sync_spec(0)).expect("created");
+    assert_eq!(read_all(&world.reactor, &mut store, key, 900), sent);
+}
+
+#[test]
+fn a_failed_sync_of_a_segment_keeps_its_entries_in_the_commit_log() {
+    let mut world = World::new(13);
+    let mut store = world.open_with(&[]);
+    let keys = [0, 1].map(|index| store.create(sync_spec(index)).expect("created"));
+    world.disk.inject(DiskFault::eio("/t-1/", DiskCall::Sync).sticky());
+    let mut sent = [Vec::new(), Vec::new()];
+    for step in 0..400_usize {
+        let bytes = batch(1, 300, step as u8);
+        if store.append(keys[step % 2], bytes.clone(), 0).is_ok() {
+            sent[step % 2].push(bytes[16..].to_vec());
+        }
+        store.end_turn();
+        world.turns(3);
+        store.take_acked(&mut Vec::new());
+    }
+    assert!(matches!(store.append(keys[1], batch(1, 1, 1), 0), Err(AppendError::Stopped(_))));
+    for (index, sent) in sent.iter().enumerate() {
+        assert_eq!(store.acked_end_offset(keys[index]), sent.len() as i64);
+    }
+    world.crash(Some(store), Crash::Power);
+    world.disk.heal();
+    let specs = [sync_spec(0), sync_spec(1)];
+    let mut store = world.open_with(&specs);
+    for (spec, sent) in specs.into_iter().zip(sent) {
+        let key = store.create(spec).expect("created");
+        assert_eq!(read_all(&world.reactor, &mut store, key, 900), sent);
+    }
+}
+
+#[test]
+fn a_topic_made_again_under_its_old_name_starts_empty_after_a_crash() {
+    let mut world = World::new(14);
+    let mut store = world.open_with(&[]);
+    let key = store.create(sync_spec(0)).expect("created");
+    for tag in 0..20 {
+        store.append(key, batch(1, 300, tag), 0).expect("appended");
+        store.end_turn();
+        world.turns(3);
+    }
+    world.close(store);
+    world.crash(None, Crash::Power);
+    let mut store = world.open_with(&[sync_spec(0)]);
+    let key = store.create(sync_spec(0)).expect("created");
+    assert_eq!(store.log_end_offset(key), 20);
+    store.remove(key).expect("removed");
+    let again = LogSpec { topic_id: uuid::Uuid::from_u128(99), ..sync_spec(0) };
+    let key = store.create(again.clone()).expect("created");
+    store.append(key, batch(1, 10, 0), 0).expect("appended");
+    store.end_turn();
+    world.turns(3);
+    store.take_acked(&mut Vec::new());
+    assert_eq!(store.acked_end_offset(key), 1);
+    world.crash(Some(store), Crash::Power);
+    let mut store = world.open_with(std::slice::from_ref(&again));
+    let key = store.create(again).expect("created");
+    assert_eq!(read_all(&world.reactor, &mut store, key, 900).len(), 1);
+}

@@ -1,7 +1,11 @@
 //! The first record of a batch that is late enough.
 
 use super::header::BatchHeader;
-use crate::record::{BatchView, Codec, TimestampType};
+use crate::record::compression::decompress;
+use crate::record::{BatchView, Codec, Records, TimestampType};
+
+/// A compressed batch that holds more than this is not looked into.
+const OPENED_BYTES_MAX: usize = 128 << 20;
 
 /// Parts as one piece.
 pub(crate) fn join(parts: &[bytes::Bytes]) -> Vec<u8> {
@@ -13,10 +17,18 @@ pub(crate) fn join(parts: &[bytes::Bytes]) -> Vec<u8> {
 /// `None` when there is none, or when the records cannot be read.
 pub(crate) fn first_record(batch: &[u8], header: &BatchHeader, timestamp: i64, from: i64) -> Option<(i64, i64)> {
     let view = BatchView::parse(batch).ok()?;
-    if view.timestamp_type() == TimestampType::LogAppendTime || view.codec() != Ok(Codec::None) {
+    if view.timestamp_type() == TimestampType::LogAppendTime {
         return (header.last_offset() >= from).then_some((header.base_offset.max(from), header.max_timestamp));
     }
-    view.records().map_while(Result::ok).find_map(|record| {
+    let opened;
+    let records = match view.codec().ok()? {
+        Codec::None => view.records(),
+        codec => {
+            opened = decompress(codec, view.payload(), OPENED_BYTES_MAX).ok()?;
+            Records::new(&opened, view.record_count())
+        }
+    };
+    records.map_while(Result::ok).find_map(|record| {
         let offset = header.base_offset + i64::from(record.offset_delta);
         let at = view.base_timestamp() + record.timestamp_delta;
         (at >= timestamp && offset >= from).then_some((offset, at))
