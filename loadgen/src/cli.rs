@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use ringlog_core::record::BATCH_OVERHEAD;
+use ringlog_core::wire::varint_len;
+
 use crate::client::TopicSpec;
 use crate::plan::{Arrival, Rate};
 use crate::run::Load;
 use crate::threshold::Threshold;
 use crate::units::{parse_bytes, parse_duration};
-use crate::workload::ProduceSpec;
+use crate::workload::{FetchSpec, ProduceSpec};
 
 /// Drives any Kafka-compatible broker over its wire protocol, measures it and checks what it answers.
 ///
@@ -28,6 +31,8 @@ pub struct Cli {
 pub enum Command {
     /// Sends record batches.
     Produce(Produce),
+    /// Reads what the topic holds, round and round or at random.
+    Fetch(Fetch),
 }
 
 /// Flags of every kind of load.
@@ -133,6 +138,30 @@ pub struct Produce {
     pub acks: Acks,
 }
 
+/// Flags of `fetch`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: ringlog-loadgen fetch --bootstrap 127.0.0.1:9092 --topic t --connections 2 --inflight 1"
+)]
+pub struct Fetch {
+    #[command(flatten)]
+    /// Flags of every kind of load.
+    pub common: Common,
+    /// Bytes of one answer, about
+    #[arg(long, default_value = "1m", value_parser = parse_bytes)]
+    pub max_bytes: usize,
+    /// Single batches at random offsets
+    #[arg(long, conflicts_with = "max_bytes")]
+    pub random: bool,
+}
+
+impl Fetch {
+    /// As meant.
+    pub fn spec(&self) -> FetchSpec {
+        FetchSpec { max_bytes: self.max_bytes, random: self.random, seed: self.common.seed }
+    }
+}
+
 impl Common {
     /// As meant.
     pub fn load(&self) -> Load {
@@ -141,7 +170,7 @@ impl Common {
             threads: self.threads,
             core: self.core,
             connections: self.connections.max(1),
-            in_flight: self.inflight,
+            in_flight: self.inflight.max(1),
             rate: self.rate,
             arrival: self.arrival,
             warmup: self.warmup,
@@ -186,24 +215,50 @@ impl Produce {
     }
 }
 
-/// How many records of this size fill a batch without going above its size: about 8 bytes each besides the value.
+/// How many records of this size fill a batch without going above its size; at least one.
 fn records_in(batch_bytes: usize, record_bytes: usize) -> usize {
-    let overhead = if record_bytes < 8_192 { 9 } else { 12 };
-    (batch_bytes.saturating_sub(ringlog_core::record::BATCH_OVERHEAD) / (record_bytes + overhead)).max(1)
+    let value = varint_len(i32::try_from(record_bytes).unwrap_or(i32::MAX)) + record_bytes;
+    let mut left = batch_bytes.saturating_sub(BATCH_OVERHEAD);
+    let mut count = 0;
+    loop {
+        // Attributes, time delta, null key and no headers take a byte each.
+        let body = 4 + varint_len(count) + value;
+        let record = varint_len(i32::try_from(body).unwrap_or(i32::MAX)) + body;
+        if record > left {
+            return (count as usize).max(1);
+        }
+        left -= record;
+        count += 1;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use ringlog_core::record::{BatchBuilder, NewRecord};
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         let typed = "ringlog-loadgen produce --bootstrap h:1 --topic t --acks 1 --rate 5k/s --threshold p99<5ms";
         let cli = Cli::try_parse_from(typed.split(' ')).expect("well formed");
-        let Command::Produce(produce) = cli.command;
-        assert_eq!((produce.spec().acks, produce.spec().records_per_batch), (1, 149));
+        let Command::Produce(produce) = cli.command else { panic!("not produce") };
+        assert_eq!((produce.spec().acks, produce.spec().records_per_batch), (1, 148));
         assert_eq!(produce.common.load().rate, Rate::PerSecond(5_000.0));
+    }
+
+    #[test]
+    fn batches_are_as_large_as_asked_for_and_never_larger() {
+        for (batch_bytes, record_bytes) in [(16 << 10, 100), (1 << 20, 1_000), (1 << 20, 10), (200, 63), (200, 64)] {
+            let mut builder = BatchBuilder::new();
+            let value = vec![0; record_bytes];
+            for _ in 0..records_in(batch_bytes, record_bytes) {
+                builder.push(NewRecord { value: Some(&value), ..NewRecord::default() });
+            }
+            let missing = batch_bytes.checked_sub(builder.size_bytes()).expect("not larger");
+            assert!(missing < record_bytes + 12, "{batch_bytes} {record_bytes}: {missing}");
+        }
+        assert_eq!(records_in(10, 100), 1);
     }
 }

@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ringlog_loadgen::cli::{Cli, Command, Common, Produce};
+use ringlog_loadgen::cli::{Cli, Command, Common, Fetch, Produce};
 use ringlog_loadgen::plan::Rate;
 use ringlog_loadgen::report::Report;
 use ringlog_loadgen::run::{self, run};
@@ -20,6 +21,7 @@ const THRESHOLD_BROKEN: u8 = 99;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Produce(flags) => produce(&flags).and_then(|report| finish(&flags.common, &report)),
+        Command::Fetch(flags) => fetch(&flags).and_then(|report| finish(&flags.common, &report)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("ringlog-loadgen: {error:#}");
@@ -41,11 +43,25 @@ fn produce(flags: &Produce) -> anyhow::Result<Report> {
     run(&load, &target, make, collect)
 }
 
+fn fetch(flags: &Fetch) -> anyhow::Result<Report> {
+    let (load, spec) = (flags.common.load(), flags.spec());
+    let target = run::target(&load.bootstrap, &flags.common.topic_spec(true))?;
+    let make = |_: &ringlog_core::reactor::Reactor, connection: &run::Connection<'_>| {
+        Ok(workload::Fetch::new(&target, connection.partitions, &spec, connection.index, load.in_flight)?)
+    };
+    run(&load, &target, make, |_, _| ())
+}
+
 fn finish(flags: &Common, report: &Report) -> anyhow::Result<ExitCode> {
     let loop_kind = if flags.rate == Rate::Max { "closed" } else { "open" };
     if !flags.quiet {
-        println!("{loop_kind} loop, {} connections x {} in flight", flags.connections, flags.inflight);
-        print!("{report}");
+        // A reader that has gone away is no error.
+        let _ = write!(
+            std::io::stdout(),
+            "{loop_kind} loop, {} connections x {} in flight\n{report}",
+            flags.connections,
+            flags.inflight
+        );
     }
     if let Some(path) = &flags.json {
         let command: Vec<String> = std::env::args().collect();

@@ -1,7 +1,9 @@
 //! What to send, and what its answer has to look like.
 
+mod fetch;
 mod produce;
 
+pub use fetch::{Fetch, FetchSpec};
 pub use produce::{Produce, ProduceSpec, Requests};
 
 use crate::client::Outgoing;

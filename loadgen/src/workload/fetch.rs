@@ -1,0 +1,276 @@
+//! Fetch: each request in flight is a reader of its own, so that the next offset is always known when a request leaves.
+//!
+//! Sequential readers walk their partitions from the first to the last offset, round and round; random ones ask for
+//! one batch at a random offset. Checked: no error, CRC of every whole batch, offsets without a gap from the offset
+//! that was asked for.
+
+use std::rc::Rc;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use ringlog_core::protocol::messages::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, ReplicaState};
+use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_request};
+use ringlog_core::record::{BatchView, Batches};
+use ringlog_core::wire::{Array, DecodeError, Message, Reader};
+use uuid::Uuid;
+
+use super::Workload;
+use crate::client::{CLIENT_ID, Outgoing, Partition, SetupError, Target};
+use crate::findings::Findings;
+
+/// Outside of any fetch session (KIP-227).
+const NO_SESSION: i32 = -1;
+
+/// How requests look.
+#[derive(Debug, Clone)]
+pub struct FetchSpec {
+    /// Bytes of one answer, about: at least one batch is always returned.
+    pub max_bytes: usize,
+    /// Single batches at random offsets.
+    pub random: bool,
+    /// Of the random offsets.
+    pub seed: u64,
+}
+
+/// The requests of one connection.
+#[derive(Debug)]
+pub struct Fetch {
+    shared: Rc<Shared>,
+    spec: FetchSpec,
+    readers: Vec<ReaderState>,
+    idle: Vec<usize>,
+    random: SmallRng,
+}
+
+#[derive(Debug)]
+struct Shared {
+    topic_name: String,
+    topic_id: Uuid,
+    version: i16,
+    /// Those that hold something.
+    partitions: Vec<Partition>,
+}
+
+/// One reader: where it is.
+#[derive(Debug, Clone, Copy)]
+struct ReaderState {
+    partition: usize,
+    offset: i64,
+}
+
+/// Which reader asked, and for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    reader: usize,
+    index: i32,
+    offset: i64,
+}
+
+impl Fetch {
+    /// Connection `index` of a run with `readers` requests in flight on each.
+    pub fn new(
+        target: &Target,
+        own: &[i32],
+        spec: &FetchSpec,
+        index: usize,
+        readers: usize,
+    ) -> Result<Self, SetupError> {
+        let version = target.versions.pick::<FetchRequest<'_>>(ApiKey::Fetch)?;
+        let holds = |partition: &&Partition| partition.end_offset > partition.log_start_offset;
+        let partitions: Vec<Partition> =
+            target.partitions.iter().filter(holds).filter(|one| own.contains(&one.index)).copied().collect();
+        if partitions.is_empty() {
+            let reason = "it holds nothing to fetch".to_owned();
+            return Err(SetupError::Topic { topic: target.topic_name.clone(), reason });
+        }
+        let start = |reader| {
+            let partition = (index * readers + reader) % partitions.len();
+            ReaderState { partition, offset: partitions[partition].log_start_offset }
+        };
+        Ok(Self {
+            readers: (0..readers).map(start).collect(),
+            idle: (0..readers).rev().collect(),
+            random: SmallRng::seed_from_u64(spec.seed ^ index as u64),
+            spec: spec.clone(),
+            shared: Rc::new(Shared {
+                topic_name: target.topic_name.clone(),
+                topic_id: target.topic_id,
+                version,
+                partitions,
+            }),
+        })
+    }
+
+    /// Where the reader is, or a random place.
+    fn place(&mut self, reader: usize) -> Asked {
+        let partitions = &self.shared.partitions;
+        if self.spec.random {
+            let partition = partitions[self.random.random_range(0..partitions.len())];
+            let offset = self.random.random_range(partition.log_start_offset..partition.end_offset);
+            return Asked { reader, index: partition.index, offset };
+        }
+        let state = self.readers[reader];
+        Asked { reader, index: partitions[state.partition].index, offset: state.offset }
+    }
+
+    /// The reader has read up to `next`: goes on there, or to the start of its next partition.
+    fn advance(&mut self, reader: usize, next: i64) {
+        let (partitions, readers) = (&self.shared.partitions, self.readers.len());
+        let state = &mut self.readers[reader];
+        state.offset = next;
+        if next >= partitions[state.partition].end_offset {
+            state.partition = (state.partition + readers) % partitions.len();
+            state.offset = partitions[state.partition].log_start_offset;
+        }
+    }
+
+    fn check(&mut self, asked: Asked, frame: &[u8], findings: &mut Findings) -> Result<u64, DecodeError> {
+        let version = self.shared.version;
+        let mut reader = Reader::new(frame);
+        ResponseHeader::decode(&mut reader, ApiKey::Fetch, version)?;
+        let response = FetchResponse::decode(&mut reader, version)?;
+        if !response.error_code.is_none() {
+            findings.error(response.error_code, || "the whole answer".to_owned());
+        }
+        let Some(topic) = response.responses.iter().next() else {
+            findings.problem("nothing in the answer", || format!("{asked:?}"));
+            return Ok(0);
+        };
+        let Some(partition) = topic.partitions.iter().find(|partition| partition.partition_index == asked.index) else {
+            findings.problem("partition not in the answer", || format!("{asked:?}"));
+            return Ok(0);
+        };
+        if !partition.error_code.is_none() {
+            findings.error(partition.error_code, || format!("{asked:?}"));
+            return Ok(0);
+        }
+        let records = partition.records.map(|records| records.bytes()).unwrap_or_default();
+        let next = check_batches(asked, records, findings);
+        if !self.spec.random {
+            self.advance(asked.reader, next);
+        }
+        Ok(records.len() as u64)
+    }
+}
+
+/// Walks the batches; returns the offset behind the last whole one.
+fn check_batches(asked: Asked, records: &[u8], findings: &mut Findings) -> i64 {
+    let mut next = asked.offset;
+    for (index, batch) in Batches::new(records).enumerate() {
+        // The first batch may begin before the offset that was asked for, but must hold it.
+        let fits = if index == 0 {
+            (batch.base_offset()..=batch.last_offset()).contains(&next)
+        } else {
+            batch.base_offset() == next
+        };
+        if !fits {
+            findings.problem("offset gap", || describe(asked, &batch, next));
+        }
+        if !batch.is_crc_valid() {
+            findings.problem("CRC", || describe(asked, &batch, next));
+        }
+        next = batch.next_offset();
+    }
+    if next == asked.offset {
+        findings.problem("no batch", || format!("{asked:?}: {} bytes", records.len()));
+        return next + 1;
+    }
+    next
+}
+
+fn describe(asked: Asked, batch: &BatchView<'_>, expected: i64) -> String {
+    let Asked { index, offset, .. } = asked;
+    format!(
+        "partition {index} from {offset}: batch {}..={}, expected {expected}",
+        batch.base_offset(),
+        batch.last_offset()
+    )
+}
+
+impl Workload for Fetch {
+    type Ticket = Asked;
+
+    fn request(&mut self, correlation_id: i32, out: &mut Outgoing) -> Asked {
+        let reader = self.idle.pop().expect("as many readers as requests in flight");
+        let asked = self.place(reader);
+        let max_bytes = if self.spec.random { 1 } else { i32::try_from(self.spec.max_bytes).unwrap_or(i32::MAX) };
+        let partition = FetchPartition {
+            partition: asked.index,
+            current_leader_epoch: -1,
+            fetch_offset: asked.offset,
+            last_fetched_epoch: -1,
+            log_start_offset: -1,
+            partition_max_bytes: max_bytes,
+            replica_directory_id: Uuid::nil(),
+            high_watermark: i64::MAX,
+        };
+        let partitions = [partition];
+        let topics = [FetchTopic {
+            topic: &self.shared.topic_name,
+            topic_id: self.shared.topic_id,
+            partitions: Array::from(&partitions),
+        }];
+        let request = FetchRequest {
+            cluster_id: None,
+            replica_id: -1,
+            replica_state: ReplicaState { replica_id: -1, replica_epoch: -1 },
+            max_wait_ms: 500,
+            min_bytes: 1,
+            max_bytes,
+            isolation_level: 0,
+            session_id: 0,
+            session_epoch: NO_SESSION,
+            topics: Array::from(&topics),
+            forgotten_topics_data: Array::default(),
+            rack_id: "",
+        };
+        let header = RequestHeader {
+            api_key: ApiKey::Fetch,
+            api_version: self.shared.version,
+            correlation_id,
+            client_id: Some(CLIENT_ID),
+        };
+        let encoded = encode_request(Vec::with_capacity(128), &header, &request).expect("nothing is null or too long");
+        out.copy(&encoded.bytes);
+        asked
+    }
+
+    fn answer(&mut self, asked: Asked, frame: &[u8], findings: &mut Findings) -> u64 {
+        self.idle.push(asked.reader);
+        self.check(asked, frame, findings).unwrap_or_else(|error| {
+            findings.problem("answer not readable", || error.to_string());
+            0
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringlog_core::record::{BatchBuilder, NewRecord};
+
+    fn batch(base_offset: i64, count: usize) -> Vec<u8> {
+        let mut builder = BatchBuilder::new().at(base_offset, 0);
+        (0..count).for_each(|_| builder.push(NewRecord { value: Some(b"x"), ..NewRecord::default() }));
+        builder.build()
+    }
+
+    fn problems(offset: i64, records: &[u8]) -> (i64, Vec<&'static str>) {
+        let mut findings = Findings::default();
+        let next = check_batches(Asked { reader: 0, index: 0, offset }, records, &mut findings);
+        (next, findings.problems.into_keys().collect())
+    }
+
+    #[test]
+    fn batches_are_checked() {
+        let good = [batch(10, 5), batch(15, 5)].concat();
+        assert_eq!(problems(12, &good), (20, vec![]));
+        assert_eq!(problems(12, &good[..good.len() - 1]), (15, vec![]));
+        assert_eq!(problems(9, &good).1, ["offset gap"]);
+        assert_eq!(problems(10, &[batch(10, 5), batch(16, 5)].concat()).1, ["offset gap"]);
+        let mut bad = good;
+        *bad.last_mut().expect("not empty") ^= 1;
+        assert_eq!(problems(10, &bad).1, ["CRC"]);
+        assert_eq!(problems(10, &[]).1, ["no batch"]);
+    }
+}
