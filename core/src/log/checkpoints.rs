@@ -94,6 +94,25 @@ impl SyncedPoints {
         self.0.insert((topic_id, partition_index), (log_start_offset, synced));
     }
 
+    /// Start and end of a log, which is no longer in the list then.
+    pub fn take(&mut self, topic_id: Uuid, partition_index: i32) -> Option<(i64, i64)> {
+        self.0.remove(&(topic_id, partition_index))
+    }
+
+    /// What was known at the start; nothing when the directory was not made ready.
+    pub fn read_start(disk: &Rc<dyn Disk>, dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(Self::START_FILE);
+        match read_file(disk, &path) {
+            Ok(bytes) => std::str::from_utf8(&bytes).ok().and_then(Self::decode).ok_or_else(|| StoreError::Corrupt {
+                path,
+                offset: 0,
+                reason: "not a list of synced points".to_owned(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(StoreError::Io { path, source }),
+        }
+    }
+
     /// Forgets a log that was removed.
     pub fn remove(&mut self, topic_id: Uuid, partition_index: i32) {
         self.0.remove(&(topic_id, partition_index));

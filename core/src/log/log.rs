@@ -9,18 +9,20 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use uuid::Uuid;
 
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::StoreError;
 use super::leader_epoch_cache::{LEADER_EPOCH_FILE, LeaderEpochCache};
-use super::partition_metadata::{PARTITION_METADATA_FILE, encode_partition_metadata};
+use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata, encode_partition_metadata};
 use super::producer_state::ProducerState;
 use super::scan::{BatchScan, ScanEnd};
 use super::segment::{Segment, read_offset_entry};
 use super::tail::Tail;
 use super::{LogConfig, LogKey, LogSpec};
+use crate::reactor::Disk;
 
 /// One open log.
 #[derive(Debug)]
@@ -312,6 +314,25 @@ impl Log {
             }
         }
         Ok(best)
+    }
+}
+
+/// Removes a folder that an earlier topic of the same name left behind. Returns whether there was one.
+pub(crate) fn remove_stale_folder(disk: &Rc<dyn Disk>, log_dir: &Path, spec: &LogSpec) -> Result<bool, StoreError> {
+    let dir = log_dir.join(spec.folder());
+    let io_error = |source| StoreError::Io { path: dir.clone(), source };
+    let bytes = match crate::reactor::read_file(disk, &dir.join(PARTITION_METADATA_FILE)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(io_error(error)),
+    };
+    match decode_partition_metadata(&bytes) {
+        Ok(topic_id) if topic_id != spec.topic_id => {
+            tracing::warn!(folder = %dir.display(), %topic_id, "removed: of a topic that was deleted");
+            disk.remove_dir_all(&dir).map_err(io_error)?;
+            Ok(true)
+        }
+        _ => Ok(false),
     }
 }
 

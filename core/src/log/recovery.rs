@@ -26,7 +26,7 @@ use super::commit_log::{self, EntryHeader, EntryKind, RecoverError, RecoverMode}
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::StoreError;
 use super::header::BatchHeader;
-use super::log::{Log, offset_of_file, snapshot_path};
+use super::log::{Log, offset_of_file, remove_stale_folder, snapshot_path};
 use super::scan::{BatchScan, ScanEnd};
 use super::segment::Segment;
 use super::{LogKey, LogSpec};
@@ -133,6 +133,8 @@ struct Recovery<'a> {
     partitions: Vec<Recovering<'a>>,
     by_id: AHashMap<(Uuid, i32), usize>,
     waiting_bytes: usize,
+    /// Synced points are known by the topics' names only.
+    by_name: bool,
     result: Recovered,
 }
 
@@ -165,6 +167,7 @@ impl<'a> Recovery<'a> {
             partitions,
             by_id,
             waiting_bytes: 0,
+            by_name,
             result: Recovered::default(),
         })
     }
@@ -204,7 +207,10 @@ impl<'a> Recovery<'a> {
 
     fn open_all(&mut self) -> Result<(), StoreError> {
         for index in 0..self.partitions.len() {
-            let partition = &self.partitions[index];
+            let partition = &mut self.partitions[index];
+            if remove_stale_folder(&self.disk, &self.log_dir, partition.spec)? && self.by_name {
+                (partition.log_start_offset, partition.synced) = (0, 0);
+            }
             let dir = self.log_dir.join(partition.spec.folder());
             if !partition.in_commit_log && !self.disk.exists(&dir) && partition.synced == 0 {
                 continue;
@@ -312,6 +318,8 @@ impl Log {
     /// or cut at once with `cut` (the commit log has them). Returns the bytes cut.
     fn recover(&mut self, synced: i64, cut: bool, now_ms: i64, files: &mut Descriptors) -> Result<u64, StoreError> {
         let names = self.list_files(files)?;
+        // `partition.metadata` may be torn: it is written anew.
+        self.folder_ready = false;
         if self.segments.is_empty() {
             self.segments.push(Segment::new(self.log_start_offset, now_ms));
         }

@@ -15,16 +15,15 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use ahash::AHashMap;
 use bytes::{Bytes, BytesMut};
 
 use super::append::{Appended, Stage, is_disk_full};
 use super::checkpointer::{Checkpointer, Done, Plan, SyncJob};
-use super::checkpoints::{self, ClosedLog, SyncedPoints};
+use super::checkpoints::{ClosedLog, SyncedPoints};
 use super::class_sync::{SyncClass, Waiting};
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::{AppendError, ReadError, StoreError};
-use super::log::Log;
+use super::log::{Log, remove_stale_folder};
 use super::recovery::COMMIT_LOG_FOLDER;
 use super::{Durability, LogKey, LogSpec, StoreConfig};
 use crate::reactor::{Parts, Reactor};
@@ -103,7 +102,7 @@ pub struct LogStore {
     /// A segment of class page-cache was ended since the last checkpoint.
     rolled: bool,
     /// Start and end of logs as the last clean stop, or recovery, left them.
-    known: AHashMap<(String, i32), (i64, i64)>,
+    known: SyncedPoints,
 }
 
 impl fmt::Debug for LogStore {
@@ -116,7 +115,7 @@ impl LogStore {
     /// Opens the shard's store on a log directory that was stopped cleanly or recovered.
     pub fn open(reactor: Reactor, log_dir: PathBuf, shard_id: u16, config: StoreConfig) -> Result<Self, StoreError> {
         let disk = reactor.disk();
-        let known = checkpoints::read_known(&disk, &log_dir)?;
+        let known = SyncedPoints::read_start(&disk, &log_dir.join(COMMIT_LOG_FOLDER))?;
         let files = Descriptors::new(disk, config.open_files_max);
         let sync = SyncClass::open(&reactor, &log_dir.join(COMMIT_LOG_FOLDER), shard_id, &config)?;
         Ok(Self {
@@ -144,7 +143,10 @@ impl LogStore {
     /// Takes a log in: what is on disk, or an empty one. Its folder is made with the first write.
     pub fn create(&mut self, spec: LogSpec) -> Result<LogKey, StoreError> {
         let key = LogKey(u32::try_from(self.logs.len()).expect("fewer than 2^32 logs"));
-        let known = self.known.remove(&(spec.topic_name.clone(), spec.partition_index));
+        let known = self.known.take(spec.topic_id, spec.partition_index);
+        if known.is_none() {
+            remove_stale_folder(self.files.disk(), &self.log_dir, &spec)?;
+        }
         let state = match known {
             Some((log_start_offset, log_end_offset)) => LogState::Unopened { log_start_offset, log_end_offset },
             None if !self.files.disk().exists(&self.log_dir.join(spec.folder())) => {

@@ -685,3 +685,21 @@ fn a_topic_made_again_under_its_old_name_starts_empty_after_a_crash() {
     let key = store.create(again).expect("created");
     assert_eq!(read_all(&world.reactor, &mut store, key, 900).len(), 1);
 }
+
+#[test]
+fn a_folder_left_by_a_deleted_topic_is_not_taken_for_the_new_one() {
+    let mut world = World::new(15);
+    let mut store = world.open_with(&[]);
+    let key = store.create(spec(0)).expect("created");
+    store.append(key, batch(3, 10, 0), 0).expect("appended");
+    store.end_turn();
+    world.crash(Some(store), Crash::Process);
+    let again = LogSpec { topic_id: uuid::Uuid::from_u128(99), ..spec(0) };
+    let mut store = world.open_with(&[]);
+    let key = store.create(again.clone()).expect("created");
+    assert_eq!(store.log_end_offset(key), 0);
+    world.crash(Some(store), Crash::Process);
+    let mut store = world.open_with(std::slice::from_ref(&again));
+    let key = store.create(again).expect("created");
+    assert_eq!(store.append(key, batch(1, 10, 0), 0).expect("appended").base_offset, 0);
+}
