@@ -1,5 +1,6 @@
 //! The command line, as typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Produce(Produce),
     /// Reads what the topic holds, round and round or at random.
     Fetch(Fetch),
+    /// A target that keeps nothing: measures how much this load generator can do.
+    Sink(Sink),
 }
 
 /// Flags of every kind of load.
@@ -153,6 +156,20 @@ pub struct Fetch {
     /// Single batches at random offsets
     #[arg(long, conflicts_with = "max_bytes")]
     pub random: bool,
+}
+
+/// Flags of `sink`.
+#[derive(Debug, Args)]
+pub struct Sink {
+    /// Where to listen
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:19900")]
+    pub listen: SocketAddr,
+    /// Hold back each answer
+    #[arg(long, default_value = "0s", value_parser = parse_duration)]
+    pub delay: Duration,
+    /// Pin to this core
+    #[arg(long)]
+    pub core: Option<usize>,
 }
 
 impl Fetch {

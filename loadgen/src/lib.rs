@@ -16,6 +16,7 @@ pub mod plan;
 pub mod recorder;
 pub mod report;
 pub mod run;
+pub mod sink;
 pub mod threshold;
 pub mod units;
 pub mod workload;

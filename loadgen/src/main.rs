@@ -8,10 +8,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ringlog_loadgen::cli::{Cli, Command, Common, Fetch, Produce};
+use ringlog_loadgen::cli::{Cli, Command, Common, Fetch, Produce, Sink};
 use ringlog_loadgen::plan::Rate;
 use ringlog_loadgen::report::Report;
 use ringlog_loadgen::run::{self, run};
+use ringlog_loadgen::sink::{SinkConfig, serve};
 use ringlog_loadgen::workload;
 use serde_json::json;
 
@@ -21,6 +22,7 @@ const THRESHOLD_BROKEN: u8 = 99;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Produce(flags) => produce(&flags).and_then(|report| finish(&flags.common, &report)),
+        Command::Sink(flags) => sink(&flags),
         Command::Fetch(flags) => fetch(&flags).and_then(|report| finish(&flags.common, &report)),
     };
     done.unwrap_or_else(|error| {
@@ -50,6 +52,16 @@ fn fetch(flags: &Fetch) -> anyhow::Result<Report> {
         Ok(workload::Fetch::new(&target, connection.partitions, &spec, connection.index, load.in_flight)?)
     };
     run(&load, &target, make, |_, _| ())
+}
+
+fn sink(flags: &Sink) -> anyhow::Result<ExitCode> {
+    run::pin(flags.core)?;
+    let reactor = run::reactor()?;
+    let listener = reactor.listen(flags.listen).with_context(|| format!("listen on {}", flags.listen))?;
+    eprintln!("a sink listens on {}", listener.local_address());
+    let config = SinkConfig { delay: flags.delay, ..SinkConfig::default() };
+    reactor.block_on(serve(reactor.clone(), listener, config))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn finish(flags: &Common, report: &Report) -> anyhow::Result<ExitCode> {

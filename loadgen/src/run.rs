@@ -232,7 +232,8 @@ fn connect<W: Workload + 'static>(
     Ok(pipes)
 }
 
-fn pin(core: Option<usize>) -> anyhow::Result<()> {
+/// Binds the calling thread to a core.
+pub fn pin(core: Option<usize>) -> anyhow::Result<()> {
     match core {
         Some(id) if !core_affinity::set_for_current(core_affinity::CoreId { id }) => Err(anyhow!("no core {id}")),
         _ => Ok(()),

@@ -1,0 +1,282 @@
+//! What the sink answers to each request.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use ringlog_core::protocol::messages::{
+    ApiVersion, ApiVersionsResponse, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse, EpochEndOffset,
+    FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, ListOffsetsPartitionResponse,
+    ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse, MetadataRequest, MetadataResponse,
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic, PartitionData, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, SnapshotId, TopicProduceResponse,
+};
+use ringlog_core::protocol::{ApiKey, ErrorCode, RequestHeader, encode_response};
+use ringlog_core::record::{BatchBuilder, BatchHeader, NewRecord, patch_base_offset_and_epoch};
+use ringlog_core::wire::{Array, Message, Reader, Records};
+use uuid::Uuid;
+
+use super::Fault;
+
+const NODE_ID: i32 = 1;
+/// Records and bytes of the batch that every fetch gets.
+const BATCH_RECORDS: usize = 16;
+const RECORD_BYTES: usize = 1_000;
+/// Each partition pretends to hold so many records.
+const END_OFFSET: i64 = 16_000;
+/// Highest versions in which topics go by their names.
+const APIS: [(ApiKey, i16, i16); 6] = [
+    (ApiKey::Produce, 3, 12),
+    (ApiKey::Fetch, 4, 12),
+    (ApiKey::ListOffsets, 1, 9),
+    (ApiKey::Metadata, 1, 9),
+    (ApiKey::ApiVersions, 0, 0),
+    (ApiKey::CreateTopics, 2, 6),
+];
+
+/// The topics of a sink.
+#[derive(Debug)]
+pub struct Topics {
+    address: SocketAddr,
+    /// The next offset by partition.
+    topics: HashMap<String, Vec<i64>>,
+    batch: Vec<u8>,
+    fault: Option<(Fault, u64)>,
+    answers: u64,
+}
+
+/// One answer.
+pub(super) struct Answer {
+    /// Empty when there is none (acks=0).
+    pub(super) bytes: Bytes,
+    /// Of Produce or Fetch.
+    pub(super) is_load: bool,
+}
+
+impl Topics {
+    /// None so far.
+    pub fn new(address: SocketAddr, fault: Option<(Fault, u64)>) -> Self {
+        let value: Vec<u8> = (0..RECORD_BYTES).map(|index| (index * 31) as u8).collect();
+        let mut builder = BatchBuilder::new();
+        (0..BATCH_RECORDS).for_each(|_| builder.push(NewRecord { value: Some(&value), ..NewRecord::default() }));
+        Self { address, topics: HashMap::new(), batch: builder.build(), fault, answers: 0 }
+    }
+
+    /// The answer to one frame; nothing if it cannot be read, or if the fault says so: then the connection is closed.
+    pub(super) fn answer(&mut self, frame: &[u8]) -> Option<Answer> {
+        let mut reader = Reader::new(frame);
+        let header = RequestHeader::decode(&mut reader).ok()?;
+        let is_load = matches!(header.api_key, ApiKey::Produce | ApiKey::Fetch);
+        self.answers += u64::from(is_load);
+        let fault =
+            self.fault.filter(|(_, every)| is_load && self.answers.is_multiple_of(*every)).map(|(fault, _)| fault);
+        if fault == Some(Fault::Close) {
+            return None;
+        }
+        let bytes = match header.api_key {
+            ApiKey::ApiVersions => api_versions(&header)?,
+            ApiKey::Metadata => self.metadata(&header, &mut reader)?,
+            ApiKey::CreateTopics => self.create_topics(&header, &mut reader)?,
+            ApiKey::ListOffsets => list_offsets(&header, &mut reader)?,
+            ApiKey::Produce => self.produce(&header, &mut reader, fault)?,
+            ApiKey::Fetch => self.fetch(&header, &mut reader, fault)?,
+            _ => return None,
+        };
+        Some(Answer { bytes: bytes.into(), is_load })
+    }
+
+    fn metadata(&self, header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+        let request = MetadataRequest::decode(reader, header.api_version).ok()?;
+        let topic = |name| {
+            let known = self.topics.get(name);
+            let partition = |index| MetadataResponsePartition {
+                error_code: ErrorCode::NONE,
+                partition_index: index,
+                leader_id: NODE_ID,
+                leader_epoch: 0,
+                replica_nodes: Array::from(&[NODE_ID]),
+                isr_nodes: Array::from(&[NODE_ID]),
+                offline_replicas: Array::default(),
+            };
+            MetadataResponseTopic {
+                error_code: known.map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |_| ErrorCode::NONE),
+                name: Some(name),
+                topic_id: Uuid::nil(),
+                is_internal: false,
+                partitions: (0..known.map_or(0, Vec::len) as i32).map(partition).collect(),
+                topic_authorized_operations: i32::MIN,
+            }
+        };
+        let host = self.address.ip().to_string();
+        let broker =
+            MetadataResponseBroker { node_id: NODE_ID, host: &host, port: self.address.port().into(), rack: None };
+        let response = MetadataResponse {
+            throttle_time_ms: 0,
+            brokers: Array::from(vec![broker]),
+            cluster_id: None,
+            controller_id: NODE_ID,
+            topics: request.topics.iter().flatten().filter_map(|wanted| wanted.name).map(topic).collect(),
+            cluster_authorized_operations: i32::MIN,
+            error_code: ErrorCode::NONE,
+        };
+        encode(header, &response)
+    }
+
+    fn create_topics(&mut self, header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+        let request = CreateTopicsRequest::decode(reader, header.api_version).ok()?;
+        let mut results = Vec::new();
+        for topic in &request.topics {
+            let count = usize::try_from(topic.num_partitions).unwrap_or(1).min(100_000);
+            self.topics.entry(topic.name.to_owned()).or_insert_with(|| vec![0; count]);
+            results.push(CreatableTopicResult {
+                name: topic.name,
+                topic_id: Uuid::nil(),
+                error_code: ErrorCode::NONE,
+                error_message: None,
+                topic_config_error_code: ErrorCode::NONE,
+                num_partitions: topic.num_partitions,
+                replication_factor: 1,
+                configs: None,
+            });
+        }
+        encode(header, &CreateTopicsResponse { throttle_time_ms: 0, topics: Array::from(results) })
+    }
+
+    fn produce(
+        &mut self,
+        header: &RequestHeader<'_>,
+        reader: &mut Reader<'_>,
+        fault: Option<Fault>,
+    ) -> Option<Vec<u8>> {
+        let request = ProduceRequest::decode(reader, header.api_version).ok()?;
+        let mut responses = Vec::new();
+        for topic in &request.topic_data {
+            let mut next_offsets = self.topics.get_mut(topic.name);
+            let answer = |data: ringlog_core::protocol::messages::PartitionProduceData<'_>| {
+                let next = next_offsets.as_mut().and_then(|offsets| offsets.get_mut(usize::try_from(data.index).ok()?));
+                let count =
+                    data.records.and_then(|records| Some(BatchHeader::parse(records.bytes()).ok()?.record_count()));
+                let (error_code, base_offset) = match (next, count) {
+                    _ if fault == Some(Fault::Error) => (ErrorCode::NOT_LEADER_OR_FOLLOWER, -1),
+                    (None, _) => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1),
+                    (_, None) => (ErrorCode::CORRUPT_MESSAGE, -1),
+                    (Some(next), Some(count)) => {
+                        let base_offset = *next;
+                        *next += if fault == Some(Fault::RepeatOffset) { 0 } else { i64::from(count) };
+                        (ErrorCode::NONE, base_offset)
+                    }
+                };
+                PartitionProduceResponse {
+                    index: data.index,
+                    error_code,
+                    base_offset,
+                    log_append_time_ms: -1,
+                    log_start_offset: 0,
+                    record_errors: Array::default(),
+                    error_message: None,
+                    current_leader: NO_LEADER,
+                }
+            };
+            let partition_responses = topic.partition_data.iter().map(answer).collect();
+            responses.push(TopicProduceResponse { name: topic.name, topic_id: Uuid::nil(), partition_responses });
+        }
+        if request.acks == 0 {
+            return Some(Vec::new());
+        }
+        let responses = Array::from(responses);
+        encode(header, &ProduceResponse { responses, throttle_time_ms: 0, node_endpoints: Array::default() })
+    }
+
+    fn fetch(&self, header: &RequestHeader<'_>, reader: &mut Reader<'_>, fault: Option<Fault>) -> Option<Vec<u8>> {
+        let request = FetchRequest::decode(reader, header.api_version).ok()?;
+        let topic = request.topics.iter().next()?;
+        let asked = topic.partitions.iter().next()?;
+        let records = self.batches(asked.fetch_offset, asked.partition_max_bytes, fault);
+        let error_code = if fault == Some(Fault::Error) { ErrorCode::NOT_LEADER_OR_FOLLOWER } else { ErrorCode::NONE };
+        let partitions = [PartitionData {
+            partition_index: asked.partition,
+            error_code,
+            high_watermark: END_OFFSET,
+            last_stable_offset: END_OFFSET,
+            log_start_offset: 0,
+            diverging_epoch: EpochEndOffset { epoch: -1, end_offset: -1 },
+            current_leader: NO_LEADER,
+            snapshot_id: SnapshotId { end_offset: -1, epoch: -1 },
+            aborted_transactions: None,
+            preferred_read_replica: -1,
+            records: Some(Records::Bytes(&records)),
+        }];
+        let responses = [FetchableTopicResponse {
+            topic: topic.topic,
+            topic_id: Uuid::nil(),
+            partitions: Array::from(&partitions),
+        }];
+        let response = FetchResponse {
+            throttle_time_ms: 0,
+            error_code: ErrorCode::NONE,
+            session_id: 0,
+            responses: Array::from(&responses),
+            node_endpoints: Array::default(),
+        };
+        encode(header, &response)
+    }
+
+    /// Whole batches from the one that holds `offset` on, at least one.
+    fn batches(&self, offset: i64, bytes_max: i32, fault: Option<Fault>) -> Vec<u8> {
+        let records = BATCH_RECORDS as i64;
+        let first = offset / records;
+        let count =
+            (bytes_max.max(0) as usize / self.batch.len()).clamp(1, (END_OFFSET / records - first).max(1) as usize);
+        let mut bytes = Vec::with_capacity(count * self.batch.len());
+        for index in 0..count as i64 {
+            let start = bytes.len();
+            bytes.extend_from_slice(&self.batch);
+            let skipped = i64::from(fault == Some(Fault::SkipBatch) && index > 0);
+            patch_base_offset_and_epoch(&mut bytes[start..], (first + index + skipped) * records, 0);
+        }
+        if let (Some(Fault::FlipBit), Some(last)) = (fault, bytes.last_mut()) {
+            *last ^= 1;
+        }
+        bytes
+    }
+}
+
+const NO_LEADER: LeaderIdAndEpoch = LeaderIdAndEpoch { leader_id: -1, leader_epoch: -1 };
+
+fn api_versions(header: &RequestHeader<'_>) -> Option<Vec<u8>> {
+    let apis = APIS.map(|(key, min_version, max_version)| ApiVersion { api_key: key as i16, min_version, max_version });
+    let response = ApiVersionsResponse {
+        error_code: ErrorCode::NONE,
+        api_keys: Array::from(&apis),
+        throttle_time_ms: 0,
+        supported_features: Array::default(),
+        finalized_features_epoch: -1,
+        finalized_features: Array::default(),
+        zk_migration_ready: false,
+    };
+    encode(header, &response)
+}
+
+fn list_offsets(header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let request = ListOffsetsRequest::decode(reader, header.api_version).ok()?;
+    let mut topics = Vec::new();
+    for topic in &request.topics {
+        let answer = |asked: ringlog_core::protocol::messages::ListOffsetsPartition| ListOffsetsPartitionResponse {
+            partition_index: asked.partition_index,
+            error_code: ErrorCode::NONE,
+            timestamp: -1,
+            offset: if asked.timestamp == -2 { 0 } else { END_OFFSET },
+            leader_epoch: 0,
+        };
+        topics.push(ListOffsetsTopicResponse {
+            name: topic.name,
+            partitions: topic.partitions.iter().map(answer).collect(),
+        });
+    }
+    encode(header, &ListOffsetsResponse { throttle_time_ms: 0, topics: Array::from(topics) })
+}
+
+fn encode<'a>(header: &RequestHeader<'_>, response: &impl Message<'a>) -> Option<Vec<u8>> {
+    let encoded = encode_response(Vec::new(), header.api_key, header.api_version, header.correlation_id, response);
+    encoded.ok().map(|encoded| encoded.bytes)
+}

@@ -1,0 +1,156 @@
+//! A target that keeps nothing: measures the load generator's own ceiling, and plays a slow or wrong broker in tests.
+//!
+//! It answers as a broker of one node would and hands out offsets, but forgets the records. It is not a broker: topics
+//! live in memory, and what is fetched is one batch, repeated.
+
+mod answers;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ringlog_core::reactor::{Instant, Listener, Parts, Reactor, Socket};
+
+pub use answers::Topics;
+
+use crate::client::{Frames, Signal};
+
+/// Answers of one connection that wait to be sent; a client with more in flight is cut off.
+const QUEUE_MAX: usize = 1 << 16;
+/// Answers joined in one send.
+const SEND_PARTS_MAX: usize = 256;
+
+/// How the sink behaves.
+#[derive(Debug, Clone, Default)]
+pub struct SinkConfig {
+    /// Each answer to Produce and Fetch is held back for so long.
+    pub delay: Duration,
+    /// From this time on, counted from the first Produce or Fetch, nothing is answered for the second time.
+    pub stall: Option<(Duration, Duration)>,
+    /// Something wrong in every so many answers.
+    pub fault: Option<(Fault, u64)>,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// An error code.
+    Error,
+    /// The offset of a produced batch was handed out before.
+    RepeatOffset,
+    /// A bit of a fetched batch is wrong.
+    FlipBit,
+    /// A fetch leaves out a batch.
+    SkipBatch,
+    /// The connection is closed.
+    Close,
+}
+
+/// Accepts and serves for ever.
+pub async fn serve(reactor: Reactor, mut listener: Listener, config: SinkConfig) -> std::io::Result<()> {
+    let topics = Rc::new(RefCell::new(Topics::new(listener.local_address(), config.fault)));
+    let first = Rc::new(RefCell::new(None));
+    loop {
+        let connection = Rc::new(Connection {
+            reactor: reactor.clone(),
+            socket: listener.accept().await?,
+            config: config.clone(),
+            first: Rc::clone(&first),
+            queue: RefCell::default(),
+            signal: Signal::default(),
+        });
+        let (writing, topics) = (Rc::clone(&connection), Rc::clone(&topics));
+        reactor.spawn(async move {
+            writing.write().await;
+            writing.socket.shutdown();
+        });
+        reactor.spawn(async move {
+            connection.read(&topics).await;
+            connection.queue.borrow_mut().ended = true;
+            connection.signal.set();
+        });
+    }
+}
+
+struct Connection {
+    reactor: Reactor,
+    socket: Socket,
+    config: SinkConfig,
+    /// When the first Produce or Fetch of all connections came.
+    first: Rc<RefCell<Option<Instant>>>,
+    queue: RefCell<Queue>,
+    signal: Signal,
+}
+
+#[derive(Default)]
+struct Queue {
+    answers: VecDeque<(Instant, Bytes)>,
+    ended: bool,
+}
+
+impl Connection {
+    async fn read(&self, topics: &RefCell<Topics>) {
+        let mut frames = Frames::new(self.socket.clone());
+        while let Ok(true) = frames.advance().await {
+            let Some(answer) = topics.borrow_mut().answer(frames.frame()) else { return };
+            if !answer.bytes.is_empty() {
+                let due = if answer.is_load { self.due() } else { self.reactor.now() };
+                let mut queue = self.queue.borrow_mut();
+                if queue.answers.len() >= QUEUE_MAX {
+                    return;
+                }
+                queue.answers.push_back((due, answer.bytes));
+            }
+            if !frames.has_next() {
+                self.signal.set();
+            }
+        }
+    }
+
+    /// When an answer to what came now may leave.
+    fn due(&self) -> Instant {
+        let now = self.reactor.now();
+        let first = *self.first.borrow_mut().get_or_insert(now);
+        let mut due = now.0 + self.config.delay.as_nanos() as u64;
+        if let Some((after, length)) = self.config.stall {
+            let from = first.0 + after.as_nanos() as u64;
+            let until = from + length.as_nanos() as u64;
+            if (from..until).contains(&due) {
+                due = until;
+            }
+        }
+        Instant(due)
+    }
+
+    async fn write(&self) {
+        loop {
+            let (parts, due) = self.take_due();
+            if !parts.is_empty() {
+                if self.socket.send_all(parts).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            match due {
+                Some(due) => self.reactor.sleep_until(due).await,
+                None if self.queue.borrow().ended => return,
+                None => self.signal.wait().await,
+            }
+        }
+    }
+
+    /// What may leave now, and when the next one may.
+    fn take_due(&self) -> (Parts, Option<Instant>) {
+        let mut queue = self.queue.borrow_mut();
+        let mut parts = Parts::new();
+        while let Some((due, _)) = queue.answers.front()
+            && *due <= self.reactor.now()
+            && parts.len() < SEND_PARTS_MAX
+        {
+            parts.extend(queue.answers.pop_front().map(|(_, bytes)| bytes));
+        }
+        (parts, queue.answers.front().map(|(due, _)| *due))
+    }
+}
