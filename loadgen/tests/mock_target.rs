@@ -1,0 +1,142 @@
+//! The load generator against a target that is slow or wrong in a known way, both in one simulated world: virtual time,
+//! so that what is measured can be compared exactly.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringlog_core::reactor::Reactor;
+use ringlog_core::reactor::sim::{SimConfig, SimNetConfig, SimWorld, host_ip};
+use ringlog_loadgen::client::{Pace, Pipe, Shared, Target, TopicSpec, drive, prepare};
+use ringlog_loadgen::findings::Findings;
+use ringlog_loadgen::plan::{Arrival, Plan};
+use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
+use ringlog_loadgen::workload::{Fetch, FetchSpec, Produce, ProduceSpec, Requests, Workload};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const PARTITIONS: [i32; 3] = [0, 1, 2];
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// One way of the network takes 10 us, always.
+fn quiet_net() -> SimNetConfig {
+    SimNetConfig { delay_ns: (10_000, 10_000), short_per_mille: 0, rearm_per_mille: 0, ..SimNetConfig::default() }
+}
+
+fn produce(target: &Target) -> Produce {
+    let spec = ProduceSpec { records_per_batch: 3, record_bytes: 100, partitions_per_request: 2, acks: -1, seed: 1 };
+    let requests = Requests::build(target, &PARTITIONS, &spec, 0).expect("the sink has Produce");
+    Produce::new(&requests, 0, 1)
+}
+
+fn fetch(target: &Target) -> Fetch {
+    let spec = FetchSpec { max_bytes: 64 << 10, random: false, seed: 1 };
+    Fetch::new(target, &PARTITIONS, &spec, 0, 10).expect("the sink holds something")
+}
+
+fn pace(rate: f64, end: Duration) -> Pace {
+    let plan = Plan::new(rate, Arrival::Constant, 0, 1, 1).peekable();
+    Pace { plan: Some(plan), in_flight_max: 10, warmup: Duration::ZERO, end }
+}
+
+/// Runs one connection against a sink until it is done.
+fn run<W: Workload + 'static>(
+    net: SimNetConfig,
+    config: SinkConfig,
+    pace: Pace,
+    make: impl Fn(&Target) -> W + 'static,
+) -> Shared<W> {
+    let world = SimWorld::new(7, SimConfig { net, ..SimConfig::default() });
+    let address = SocketAddr::new(host_ip(0), 9_092);
+    let server = world.reactor(0, 0);
+    let listener = server.listen(address).expect("the port is free");
+    let serving = server.clone();
+    server.spawn(async move { serve(serving, listener, config).await.expect("the sink accepts") });
+    let client = world.reactor(1, 0);
+    let connecting = client.clone();
+    let pipe = world.block_on(&client, DEADLINE, async move { start(&connecting, address, pace, make).await });
+    assert!(world.run_until(DEADLINE, || pipe.borrow().is_done()), "the run ends");
+    pipe
+}
+
+async fn start<W: Workload + 'static>(
+    reactor: &Reactor,
+    address: SocketAddr,
+    pace: Pace,
+    make: impl Fn(&Target) -> W,
+) -> Shared<W> {
+    let topic = TopicSpec { name: "t".to_owned(), partitions: Some(3), with_offsets: true, ..TopicSpec::default() };
+    let target = prepare(reactor, &address.to_string(), &topic).await.expect("the sink answers");
+    let socket = reactor.connect(address).await.expect("the sink listens");
+    let pipe = Rc::new(RefCell::new(Pipe::new(make(&target), pace)));
+    drive(reactor, socket, &pipe, reactor.now());
+    pipe
+}
+
+fn assert_about(nanos: u64, expected: Duration) {
+    let expected = expected.as_nanos() as u64;
+    assert!(nanos.abs_diff(expected) <= expected / 100, "{nanos} ns, expected {expected} ns within 1 %");
+}
+
+#[test]
+fn an_injected_delay_comes_back_right() {
+    for delay in [ms(5), ms(20), ms(100)] {
+        let config = SinkConfig { delay, ..SinkConfig::default() };
+        // Few enough that none waits for a place: 10 in flight at `delay` each.
+        let rate = 5.0 / delay.as_secs_f64();
+        let pipe = run(quiet_net(), config, pace(rate, ms(2_000)), produce);
+        let pipe = pipe.borrow();
+        assert!(pipe.findings.is_clean(), "{:?}", pipe.findings);
+        assert_eq!(pipe.recorder.requests, (rate * 2.0) as u64);
+        let expected = delay + Duration::from_micros(20);
+        for quantile in [0.01, 0.5, 0.99, 1.0] {
+            assert_about(pipe.recorder.latency.value_at_quantile(quantile), expected);
+            assert_about(pipe.recorder.service.value_at_quantile(quantile), expected);
+        }
+    }
+}
+
+#[test]
+fn a_stall_of_the_target_shows_in_every_request_it_delayed() {
+    let config = SinkConfig { stall: Some((ms(500), ms(1_000))), ..SinkConfig::default() };
+    let pipe = run(quiet_net(), config, pace(1_000.0, ms(3_000)), produce);
+    let pipe = pipe.borrow();
+    assert_eq!(pipe.recorder.requests, 3_000);
+    // A third of the requests was planned during the stall, evenly: they waited from 1,000 ms down to nothing.
+    assert_about(pipe.recorder.latency.max(), ms(1_000));
+    assert_about(pipe.recorder.latency.value_at_quantile(0.9), ms(700));
+    assert_about(pipe.recorder.latency.value_at_quantile(0.8), ms(400));
+    // A clock that starts at the send sees only the ten that were in flight.
+    assert!(pipe.recorder.service.value_at_quantile(0.99) < ms(1).as_nanos() as u64);
+}
+
+fn findings<W: Workload + 'static>(fault: Option<(Fault, u64)>, make: fn(&Target) -> W) -> Findings {
+    let config = SinkConfig { fault, ..SinkConfig::default() };
+    let pipe = run(SimNetConfig::default(), config, pace(1_000.0, ms(500)), make);
+    pipe.borrow().findings.clone()
+}
+
+#[test]
+fn a_right_target_is_verified_on_a_bad_network() {
+    assert!(findings(None, produce).is_clean());
+    assert!(findings(None, fetch).is_clean());
+}
+
+#[test]
+fn each_fault_is_detected() {
+    let problem = |findings: Findings, kind: &str| {
+        assert!(findings.problems.get(kind).is_some_and(|count| *count > 0), "{kind}: {findings:?}");
+    };
+    problem(findings(Some((Fault::RepeatOffset, 100)), produce), "offset not rising");
+    problem(findings(Some((Fault::Close, 100)), produce), "connection");
+    problem(findings(Some((Fault::FlipBit, 100)), fetch), "CRC");
+    problem(findings(Some((Fault::SkipBatch, 100)), fetch), "offset gap");
+    for errors in
+        [findings(Some((Fault::Error, 100)), produce).errors, findings(Some((Fault::Error, 100)), fetch).errors]
+    {
+        assert!(!errors.is_empty());
+    }
+}
