@@ -63,8 +63,11 @@ impl Doorbell {
     pub fn ring(&self) -> bool {
         // SeqCst: with the fence in `declare_asleep`; orders the published index before the load of the flag.
         fence(Ordering::SeqCst);
-        // Relaxed: the fence orders the load. The swap lets one of several pushers wake.
-        if !self.asleep.load(Ordering::Relaxed) || !self.asleep.swap(false, Ordering::Relaxed) {
+        // Relaxed: the fence orders the load. The exchange lets one of several pushers wake, and one that fails writes
+        // nothing: every `false` of a pusher comes with a wake (a swap here fails the loom model of the mesh).
+        if !self.asleep.load(Ordering::Relaxed)
+            || self.asleep.compare_exchange(true, false, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
             return false;
         }
         // Set before the flag was: the cell has its own Release and Acquire, and `declare_asleep` asserts it.
