@@ -534,8 +534,8 @@ impl LogStore {
     }
 
     /// Stops: everything is written, sealed and synced. What the logs' ends are is written down when all
-    /// shards have stopped.
-    pub fn close(mut self) -> Result<Vec<ClosedLog>, StoreError> {
+    /// shards have stopped. Nothing may follow.
+    pub fn close(&mut self) -> Result<Vec<ClosedLog>, StoreError> {
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);
         }

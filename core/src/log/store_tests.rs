@@ -149,7 +149,7 @@ impl World {
         LogStore::open(self.reactor.clone(), PathBuf::from("/data"), 0, config).expect("opens")
     }
 
-    fn close(&self, store: LogStore) {
+    fn close(&self, mut store: LogStore) {
         let closed = store.close().expect("closes");
         self.turns(20);
         finish_clean_stop(&self.dyn_disk(), Path::new("/data"), &closed, 7).expect("stopped");

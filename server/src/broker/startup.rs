@@ -1,6 +1,8 @@
 //! Opens the cluster on shard 0, before anything is served: directory, identity, metadata, election. Blocking.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use ringlog_core::log::{Durability, LogConfig, LogSpec, Recovered, start_log_dir};
 use ringlog_core::reactor::{Listener, Reactor};
@@ -12,6 +14,11 @@ use crate::metadata::{
     DataDirectory, DirectoryError, EndpointRecord, MetadataService, MetadataView, NodeConfig, StartedMetadata,
     TopicDefaults,
 };
+
+/// Wait between two tries to listen.
+const LISTEN_RETRY_AFTER: Duration = Duration::from_millis(10);
+/// Tries to listen on an address that is in use: two seconds.
+const LISTEN_TRIES_MAX: usize = 200;
 
 /// What shard 0 holds while the broker runs.
 pub struct OpenedCluster {
@@ -90,7 +97,7 @@ fn bind(reactor: &Reactor, settings: &Settings) -> Result<(Vec<Listener>, Vec<En
     let mut endpoints = Vec::new();
     for (listener, advertised) in settings.listeners.iter().zip(&settings.advertised_listeners) {
         let address = resolve(listener)?;
-        let bound = reactor.listen(address).map_err(|source| RunError::Listen { address, source })?;
+        let bound = listen(reactor, address).map_err(|source| RunError::Listen { address, source })?;
         let port = if advertised.port == 0 { bound.local_address().port() } else { advertised.port };
         endpoints.push(Endpoint { port, ..advertised.clone() });
         listeners.push(bound);
@@ -98,12 +105,26 @@ fn bind(reactor: &Reactor, settings: &Settings) -> Result<(Vec<Listener>, Vec<En
     Ok((listeners, endpoints))
 }
 
+/// Listens, and waits a little for an address in use: the kernel ends the ring of a broker that was killed, and with it
+/// its sockets, only some time after the process is gone.
+fn listen(reactor: &Reactor, address: SocketAddr) -> io::Result<Listener> {
+    for _ in 0..LISTEN_TRIES_MAX {
+        match reactor.listen(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                reactor.block_on(reactor.sleep(LISTEN_RETRY_AFTER));
+            }
+            done => return done,
+        }
+    }
+    reactor.listen(address)
+}
+
 fn resolve(listener: &config::Listener) -> Result<SocketAddr, RunError> {
     // All interfaces: the IPv6 wildcard takes IPv4 connections too.
     let host = listener.host.as_deref().unwrap_or("::");
     let error = |source| RunError::Resolve { host: host.to_owned(), source };
     let mut addresses = (host, listener.port).to_socket_addrs().map_err(error)?;
-    addresses.next().ok_or_else(|| error(std::io::ErrorKind::NotFound.into()))
+    addresses.next().ok_or_else(|| error(io::ErrorKind::NotFound.into()))
 }
 
 fn node_config(settings: &Settings, endpoints: &[Endpoint]) -> NodeConfig {

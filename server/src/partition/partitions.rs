@@ -124,10 +124,13 @@ impl Partitions {
     }
 
     /// Clean stop: everything acked and synced. No request may follow. Returns where each log ended, for the checkpoints.
-    pub fn close(self) -> Result<Vec<ClosedLog>, StoreError> {
+    pub fn close(&self) -> Result<Vec<ClosedLog>, StoreError> {
         self.flush();
-        let inner = Rc::into_inner(self.0).expect("nothing uses the partitions of a stopped shard");
-        inner.store.into_inner().close()
+        let closed = self.0.store.borrow_mut().close();
+        // Those who still wait are gone with their connections; what they hold may lead back here.
+        let table = self.0.table.take();
+        drop(table);
+        closed
     }
 
     fn append(&self, name: TopicPartition, batch: Bytes, reply: Reply) {
