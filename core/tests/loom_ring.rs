@@ -251,3 +251,34 @@ fn a_stalled_sender_is_woken_when_there_is_room() {
         assert_eq!(received, [1, 2]);
     });
 }
+
+#[test]
+fn a_flush_after_the_second_look_loses_no_wake_up() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(4);
+    model.check(|| {
+        let mut ports = Mesh::new::<u32>(2, 1);
+        let (_to_sender, mut receiver) = ports.pop().unwrap().split();
+        let (mut outbox, mut inbox) = ports.pop().unwrap().split();
+        let bed = Bed::new();
+        inbox.set_wake(bed.callback());
+        let sender = thread::spawn(move || {
+            assert!(inbox.may_sleep(&mut outbox), "nothing is there yet");
+            outbox.send(1, 1).unwrap();
+            outbox.send(1, 2).unwrap();
+            while outbox.flush() > 0 {
+                bed.sleep();
+                inbox.awake();
+            }
+            (outbox, inbox)
+        });
+        let mut received = Vec::new();
+        while received.is_empty() {
+            receiver.drain(|_, message| received.push(message));
+            thread::yield_now();
+        }
+        drop(sender.join().unwrap());
+        receiver.drain(|_, message| received.push(message));
+        assert_eq!(received, [1, 2]);
+    });
+}

@@ -5,6 +5,7 @@
 //! [`WAITING_MAX`] messages per peer; only past that is a message handed back as [`SendError::Full`]. Nobody
 //! polls a full ring: its producer says that it is stalled, and the consumer, after freeing slots, rings the producer's bell.
 //! That is the doorbell's protocol in the other direction: store `stalled`, fence, look at the ring; free, fence, load `stalled`.
+//! So a flush may come at any time before a sleep, also after [`MeshInbox::may_sleep`].
 //!
 //! Invariants:
 //! - Messages of one sender to one receiver arrive in the order of their sends, each at most once, and exactly once if the
@@ -169,17 +170,28 @@ impl<T> OutLane<T> {
             self.waiting.clear();
             return 0;
         }
-        // `take` tells the ring how many there are, so that it need not look at the peer's index when they fit.
-        let count = self.waiting.len();
-        let pushed = self.producer.push_batch(&mut std::iter::from_fn(|| self.waiting.pop_front()).take(count));
-        if !self.waiting.is_empty() {
-            // Relaxed: the fence of `declare_asleep`, which comes before the second look and the sleep, orders it.
+        let mut pushed = self.push_waiting();
+        while !self.waiting.is_empty() {
+            // Relaxed: the fence orders it.
             self.stalled.store(true, Ordering::Relaxed);
+            // SeqCst: with the fence in `InLane::drain`; orders the flag before the next look at the freed slots. Here and not
+            // left to `declare_asleep`, because a turn's last flush may come after that.
+            fence(Ordering::SeqCst);
+            match self.push_waiting() {
+                0 => break,
+                more => pushed += more,
+            }
         }
         if pushed > 0 {
             self.bell.ring();
         }
         self.waiting.len()
+    }
+
+    fn push_waiting(&mut self) -> usize {
+        // `take` tells the ring how many there are, so that it need not look at the peer's index when they fit.
+        let count = self.waiting.len();
+        self.producer.push_batch(&mut std::iter::from_fn(|| self.waiting.pop_front()).take(count))
     }
 }
 
@@ -243,7 +255,7 @@ impl<T> InLane<T> {
     fn drain(&mut self, each: impl FnMut(T)) -> usize {
         let count = self.consumer.pop_batch(self.consumer.capacity(), each);
         if count > 0 {
-            // SeqCst: with the fence in the sender's `declare_asleep`; orders the freed slots before the load.
+            // SeqCst: with the fence in the sender's `OutLane::flush`; orders the freed slots before the load.
             fence(Ordering::SeqCst);
             // Relaxed: the fence orders it. Only this end clears the flag.
             if self.stalled.load(Ordering::Relaxed) {
