@@ -34,6 +34,10 @@ pub enum Command {
     Produce(Produce),
     /// Reads what the topic holds, round and round or at random.
     Fetch(Fetch),
+    /// One producer, one consumer that waits at the end of the log: latency from the plan to the arrival.
+    E2e(EndToEnd),
+    /// New connections, each with ApiVersions and Metadata, `--connections` at a time.
+    Connect(Common),
     /// A target that keeps nothing: measures how much this load generator can do.
     Sink(Sink),
 }
@@ -116,6 +120,17 @@ pub enum Acks {
     None,
 }
 
+impl Acks {
+    /// As Produce carries it.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::All => -1,
+            Self::Leader => 1,
+            Self::None => 0,
+        }
+    }
+}
+
 /// Flags of `produce`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: ringlog-loadgen produce --bootstrap 127.0.0.1:9092 --topic t --partitions 100 \
@@ -156,6 +171,21 @@ pub struct Fetch {
     /// Single batches at random offsets
     #[arg(long, conflicts_with = "max_bytes")]
     pub random: bool,
+}
+
+/// Flags of `e2e`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringlog-loadgen e2e --bootstrap 127.0.0.1:9092 --topic t --partitions 1 --rate 1k/s")]
+pub struct EndToEnd {
+    #[command(flatten)]
+    /// Flags of every kind of load.
+    pub common: Common,
+    /// Bytes of one record's value, at least 24
+    #[arg(long, default_value = "100", value_parser = parse_bytes)]
+    pub record_bytes: usize,
+    /// Who acknowledges
+    #[arg(long, value_enum, default_value = "all")]
+    pub acks: Acks,
 }
 
 /// Flags of `sink`.
@@ -222,11 +252,7 @@ impl Produce {
                 .unwrap_or_else(|| records_in(self.batch_bytes, self.record_bytes)),
             record_bytes: self.record_bytes,
             partitions_per_request: self.partitions_per_request,
-            acks: match self.acks {
-                Acks::All => -1,
-                Acks::Leader => 1,
-                Acks::None => 0,
-            },
+            acks: self.acks.code(),
             seed: self.common.seed,
         }
     }

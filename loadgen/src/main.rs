@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ringlog_loadgen::cli::{Cli, Command, Common, Fetch, Produce, Sink};
+use ringlog_loadgen::cli::{Cli, Command, Common, EndToEnd, Fetch, Produce, Sink};
 use ringlog_loadgen::plan::Rate;
 use ringlog_loadgen::report::Report;
 use ringlog_loadgen::run::{self, run};
@@ -22,6 +22,8 @@ const THRESHOLD_BROKEN: u8 = 99;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Produce(flags) => produce(&flags).and_then(|report| finish(&flags.common, &report)),
+        Command::E2e(flags) => e2e(&flags).and_then(|report| finish(&flags.common, &report)),
+        Command::Connect(flags) => connect(&flags).and_then(|report| finish(&flags, &report)),
         Command::Sink(flags) => sink(&flags),
         Command::Fetch(flags) => fetch(&flags).and_then(|report| finish(&flags.common, &report)),
     };
@@ -34,10 +36,13 @@ fn main() -> ExitCode {
 fn produce(flags: &Produce) -> anyhow::Result<Report> {
     let (load, spec) = (flags.common.load(), flags.spec());
     let target = run::target(&load.bootstrap, &flags.common.topic_spec(false))?;
-    let make = |reactor: &ringlog_core::reactor::Reactor, connection: &run::Connection<'_>| {
-        let wall_clock_ms = reactor.wall_clock_ms();
-        let requests = workload::Requests::build(&target, connection.partitions, &spec, wall_clock_ms)?;
-        Ok(workload::Produce::new(&requests, connection.index, connection.count))
+    let requests = target
+        .by_leader()
+        .into_iter()
+        .map(|(leader, partitions)| Ok((leader, workload::Requests::build(&target, &partitions, &spec)?)))
+        .collect::<anyhow::Result<HashMap<_, _>>>()?;
+    let make = |connection: &run::Connection<'_>| {
+        Ok(workload::Produce::new(&requests[&connection.leader], connection.index, connection.count))
     };
     let collect = |produce: &mut workload::Produce, coverage: &mut HashMap<_, _>| {
         *coverage = std::mem::take(&mut produce.coverage);
@@ -48,10 +53,21 @@ fn produce(flags: &Produce) -> anyhow::Result<Report> {
 fn fetch(flags: &Fetch) -> anyhow::Result<Report> {
     let (load, spec) = (flags.common.load(), flags.spec());
     let target = run::target(&load.bootstrap, &flags.common.topic_spec(true))?;
-    let make = |_: &ringlog_core::reactor::Reactor, connection: &run::Connection<'_>| {
+    let make = |connection: &run::Connection<'_>| {
         Ok(workload::Fetch::new(&target, connection.partitions, &spec, connection.index, load.in_flight)?)
     };
     run(&load, &target, make, |_, _| ())
+}
+
+fn e2e(flags: &EndToEnd) -> anyhow::Result<Report> {
+    let load = flags.common.load();
+    let target = run::target(&load.bootstrap, &flags.common.topic_spec(true))?;
+    run::e2e(&load, &target, flags.record_bytes, flags.acks.code())
+}
+
+fn connect(flags: &Common) -> anyhow::Result<Report> {
+    let load = flags.load();
+    run::connect(&load, &run::target(&load.bootstrap, &flags.topic_spec(false))?)
 }
 
 fn sink(flags: &Sink) -> anyhow::Result<ExitCode> {

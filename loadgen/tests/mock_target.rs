@@ -28,7 +28,7 @@ fn quiet_net() -> SimNetConfig {
 
 fn produce(target: &Target) -> Produce {
     let spec = ProduceSpec { records_per_batch: 3, record_bytes: 100, partitions_per_request: 2, acks: -1, seed: 1 };
-    let requests = Requests::build(target, &PARTITIONS, &spec, 0).expect("the sink has Produce");
+    let requests = Requests::build(target, &PARTITIONS, &spec).expect("the sink has Produce");
     Produce::new(&requests, 0, 1)
 }
 

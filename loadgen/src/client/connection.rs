@@ -14,7 +14,7 @@ use super::{Frames, Outgoing, Signal};
 use crate::findings::Findings;
 use crate::plan::Plan;
 use crate::recorder::{Recorder, Timing};
-use crate::workload::Workload;
+use crate::workload::{Leaving, Workload};
 
 /// Bytes handed to one send at most.
 const SEND_MAX: usize = 4 << 20;
@@ -127,7 +127,7 @@ impl<W: Workload> Pipe<W> {
             }
             let correlation_id = self.next_correlation_id;
             self.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
-            let ticket = self.workload.request(correlation_id, out);
+            let ticket = self.workload.request(Leaving { correlation_id, planned, sent: now }, out);
             self.in_flight.push_back(InFlight { planned, sent: now, correlation_id, ticket });
         }
     }
@@ -146,7 +146,7 @@ impl<W: Workload> Pipe<W> {
         if request.correlation_id != correlation_id {
             return Err("answer out of order");
         }
-        let size_bytes = self.workload.answer(request.ticket, frame, &mut self.findings);
+        let size_bytes = self.workload.answer(request.ticket, now, frame, &mut self.findings);
         self.record(&request, now, size_bytes);
         Ok(())
     }

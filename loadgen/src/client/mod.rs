@@ -9,5 +9,5 @@ mod signal;
 pub use connection::{Pace, Pipe, Shared, drive};
 pub use frames::{FRAME_BYTES_MAX, Frames};
 pub use outgoing::Outgoing;
-pub use setup::{CLIENT_ID, Partition, SetupError, Target, TopicSpec, Versions, prepare};
+pub use setup::{CLIENT_ID, Partition, SetupError, Target, TopicSpec, Versions, greet, prepare};
 pub use signal::Signal;

@@ -1,6 +1,6 @@
 //! Before the load: versions, the topic (created when missing), its partitions and their leaders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
@@ -121,6 +121,8 @@ pub struct Target {
     pub partitions: Vec<Partition>,
     /// Of the bootstrap broker.
     pub versions: Versions,
+    /// When it was asked, as records are stamped.
+    pub wall_clock_ms: i64,
 }
 
 /// Asks the broker, creates the topic when it is missing, and waits until each partition has a leader.
@@ -133,7 +135,13 @@ pub async fn prepare(reactor: &Reactor, bootstrap: &str, spec: &TopicSpec) -> Re
                 if spec.with_offsets {
                     asker.offsets(reactor, spec, &mut partitions).await?;
                 }
-                return Ok(Target { topic_name: spec.name.clone(), topic_id, partitions, versions: asker.versions });
+                return Ok(Target {
+                    topic_name: spec.name.clone(),
+                    topic_id,
+                    partitions,
+                    versions: asker.versions,
+                    wall_clock_ms: reactor.wall_clock_ms(),
+                });
             }
             Found::NotYet => {}
             Found::Missing if created && spec.partitions.is_none() => {
@@ -149,6 +157,27 @@ pub async fn prepare(reactor: &Reactor, bootstrap: &str, spec: &TopicSpec) -> Re
         reactor.sleep(RETRY).await;
     }
     Err(SetupError::Topic { topic: spec.name.clone(), reason: "its partitions have no leaders".to_owned() })
+}
+
+impl Target {
+    /// The partitions of each broker.
+    pub fn by_leader(&self) -> BTreeMap<SocketAddr, Vec<i32>> {
+        let mut leaders = BTreeMap::<_, Vec<i32>>::new();
+        for partition in &self.partitions {
+            leaders.entry(partition.leader).or_default().push(partition.index);
+        }
+        leaders
+    }
+}
+
+/// Connects, asks for versions and metadata as every new client does, and closes.
+pub async fn greet(reactor: &Reactor, address: SocketAddr, topic_name: &str) -> Result<(), SetupError> {
+    let mut asker = Asker::connect(reactor, address).await?;
+    let spec = TopicSpec { name: topic_name.to_owned(), ..TopicSpec::default() };
+    match asker.topic(&spec).await? {
+        Found::Topic(..) => Ok(()),
+        Found::NotYet | Found::Missing => Err(SetupError::Topic { topic: spec.name, reason: "it has gone".to_owned() }),
+    }
 }
 
 fn resolve(address: &str) -> Result<SocketAddr, SetupError> {

@@ -4,22 +4,20 @@
 //! one batch at a random offset. Checked: no error, CRC of every whole batch, offsets without a gap from the offset
 //! that was asked for.
 
-use std::rc::Rc;
+use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use ringlog_core::protocol::messages::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, ReplicaState};
-use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_request};
 use ringlog_core::record::{BatchView, Batches};
-use ringlog_core::wire::{Array, DecodeError, Message, Reader};
-use uuid::Uuid;
+use ringlog_core::wire::DecodeError;
 
-use super::Workload;
-use crate::client::{CLIENT_ID, Outgoing, Partition, SetupError, Target};
+use super::fetch_one::{FetchOne, FetchTarget};
+use super::{Leaving, Workload};
+use crate::client::{Outgoing, Partition, SetupError, Target};
 use crate::findings::Findings;
 
-/// Outside of any fetch session (KIP-227).
-const NO_SESSION: i32 = -1;
+/// There is always something to answer with at once.
+const WAIT_MS: i32 = 500;
 
 /// How requests look.
 #[derive(Debug, Clone)]
@@ -35,20 +33,13 @@ pub struct FetchSpec {
 /// The requests of one connection.
 #[derive(Debug)]
 pub struct Fetch {
-    shared: Rc<Shared>,
+    topic: FetchTarget,
     spec: FetchSpec,
+    /// Those that hold something.
+    partitions: Vec<Partition>,
     readers: Vec<ReaderState>,
     idle: Vec<usize>,
     random: SmallRng,
-}
-
-#[derive(Debug)]
-struct Shared {
-    topic_name: String,
-    topic_id: Uuid,
-    version: i16,
-    /// Those that hold something.
-    partitions: Vec<Partition>,
 }
 
 /// One reader: where it is.
@@ -75,7 +66,6 @@ impl Fetch {
         index: usize,
         readers: usize,
     ) -> Result<Self, SetupError> {
-        let version = target.versions.pick::<FetchRequest<'_>>(ApiKey::Fetch)?;
         let holds = |partition: &&Partition| partition.end_offset > partition.log_start_offset;
         let partitions: Vec<Partition> =
             target.partitions.iter().filter(holds).filter(|one| own.contains(&one.index)).copied().collect();
@@ -92,18 +82,14 @@ impl Fetch {
             idle: (0..readers).rev().collect(),
             random: SmallRng::seed_from_u64(spec.seed ^ index as u64),
             spec: spec.clone(),
-            shared: Rc::new(Shared {
-                topic_name: target.topic_name.clone(),
-                topic_id: target.topic_id,
-                version,
-                partitions,
-            }),
+            topic: FetchTarget::new(target)?,
+            partitions,
         })
     }
 
     /// Where the reader is, or a random place.
     fn place(&mut self, reader: usize) -> Asked {
-        let partitions = &self.shared.partitions;
+        let partitions = &self.partitions;
         if self.spec.random {
             let partition = partitions[self.random.random_range(0..partitions.len())];
             let offset = self.random.random_range(partition.log_start_offset..partition.end_offset);
@@ -115,7 +101,7 @@ impl Fetch {
 
     /// The reader has read up to `next`: goes on there, or to the start of its next partition.
     fn advance(&mut self, reader: usize, next: i64) {
-        let (partitions, readers) = (&self.shared.partitions, self.readers.len());
+        let (partitions, readers) = (&self.partitions, self.readers.len());
         let state = &mut self.readers[reader];
         state.offset = next;
         if next >= partitions[state.partition].end_offset {
@@ -125,26 +111,7 @@ impl Fetch {
     }
 
     fn check(&mut self, asked: Asked, frame: &[u8], findings: &mut Findings) -> Result<u64, DecodeError> {
-        let version = self.shared.version;
-        let mut reader = Reader::new(frame);
-        ResponseHeader::decode(&mut reader, ApiKey::Fetch, version)?;
-        let response = FetchResponse::decode(&mut reader, version)?;
-        if !response.error_code.is_none() {
-            findings.error(response.error_code, || "the whole answer".to_owned());
-        }
-        let Some(topic) = response.responses.iter().next() else {
-            findings.problem("nothing in the answer", || format!("{asked:?}"));
-            return Ok(0);
-        };
-        let Some(partition) = topic.partitions.iter().find(|partition| partition.partition_index == asked.index) else {
-            findings.problem("partition not in the answer", || format!("{asked:?}"));
-            return Ok(0);
-        };
-        if !partition.error_code.is_none() {
-            findings.error(partition.error_code, || format!("{asked:?}"));
-            return Ok(0);
-        }
-        let records = partition.records.map(|records| records.bytes()).unwrap_or_default();
+        let Some(records) = self.topic.records(asked.index, frame, findings)? else { return Ok(0) };
         let next = check_batches(asked, records, findings);
         if !self.spec.random {
             self.advance(asked.reader, next);
@@ -190,52 +157,16 @@ fn describe(asked: Asked, batch: &BatchView<'_>, expected: i64) -> String {
 impl Workload for Fetch {
     type Ticket = Asked;
 
-    fn request(&mut self, correlation_id: i32, out: &mut Outgoing) -> Asked {
+    fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> Asked {
         let reader = self.idle.pop().expect("as many readers as requests in flight");
         let asked = self.place(reader);
         let max_bytes = if self.spec.random { 1 } else { i32::try_from(self.spec.max_bytes).unwrap_or(i32::MAX) };
-        let partition = FetchPartition {
-            partition: asked.index,
-            current_leader_epoch: -1,
-            fetch_offset: asked.offset,
-            last_fetched_epoch: -1,
-            log_start_offset: -1,
-            partition_max_bytes: max_bytes,
-            replica_directory_id: Uuid::nil(),
-            high_watermark: i64::MAX,
-        };
-        let partitions = [partition];
-        let topics = [FetchTopic {
-            topic: &self.shared.topic_name,
-            topic_id: self.shared.topic_id,
-            partitions: Array::from(&partitions),
-        }];
-        let request = FetchRequest {
-            cluster_id: None,
-            replica_id: -1,
-            replica_state: ReplicaState { replica_id: -1, replica_epoch: -1 },
-            max_wait_ms: 500,
-            min_bytes: 1,
-            max_bytes,
-            isolation_level: 0,
-            session_id: 0,
-            session_epoch: NO_SESSION,
-            topics: Array::from(&topics),
-            forgotten_topics_data: Array::default(),
-            rack_id: "",
-        };
-        let header = RequestHeader {
-            api_key: ApiKey::Fetch,
-            api_version: self.shared.version,
-            correlation_id,
-            client_id: Some(CLIENT_ID),
-        };
-        let encoded = encode_request(Vec::with_capacity(128), &header, &request).expect("nothing is null or too long");
-        out.copy(&encoded.bytes);
+        let fetch = FetchOne { index: asked.index, offset: asked.offset, bytes_max: max_bytes, wait_ms: WAIT_MS };
+        out.copy(&self.topic.request(leaving.correlation_id, &fetch));
         asked
     }
 
-    fn answer(&mut self, asked: Asked, frame: &[u8], findings: &mut Findings) -> u64 {
+    fn answer(&mut self, asked: Asked, _: Duration, frame: &[u8], findings: &mut Findings) -> u64 {
         self.idle.push(asked.reader);
         self.check(asked, frame, findings).unwrap_or_else(|error| {
             findings.problem("answer not readable", || error.to_string());

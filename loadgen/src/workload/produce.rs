@@ -4,7 +4,8 @@
 //! the offsets of all connections never overlap.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rand::rngs::SmallRng;
@@ -14,7 +15,7 @@ use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_reque
 use ringlog_core::record::{BatchBuilder, NewRecord};
 use ringlog_core::wire::{Array, DecodeError, Message, Reader, Records, Segment};
 
-use super::Workload;
+use super::{Leaving, Workload};
 use crate::client::{Outgoing, SetupError, Target};
 use crate::findings::{Coverage, Findings};
 
@@ -42,7 +43,7 @@ pub struct ProduceSpec {
 /// The requests of one connection.
 #[derive(Debug)]
 pub struct Produce {
-    requests: Rc<Requests>,
+    requests: Arc<Requests>,
     next_template: usize,
     next_batch: usize,
     /// Behind the last base offset of each partition on this connection.
@@ -51,7 +52,7 @@ pub struct Produce {
     pub coverage: HashMap<i32, Coverage>,
 }
 
-/// What all connections to one broker share.
+/// What all connections to one broker share, on all threads.
 #[derive(Debug)]
 pub struct Requests {
     spec: ProduceSpec,
@@ -69,20 +70,15 @@ struct Template {
 
 impl Requests {
     /// Builds the batches, and one request per group of partitions.
-    pub fn build(
-        target: &Target,
-        partitions: &[i32],
-        spec: &ProduceSpec,
-        wall_clock_ms: i64,
-    ) -> Result<Rc<Self>, SetupError> {
+    pub fn build(target: &Target, partitions: &[i32], spec: &ProduceSpec) -> Result<Arc<Self>, SetupError> {
         let version = target.versions.pick::<ProduceRequest<'_>>(ApiKey::Produce)?;
         let mut random = SmallRng::seed_from_u64(spec.seed);
-        let batches: Vec<Bytes> = (0..BATCHES).map(|_| batch(spec, wall_clock_ms, &mut random)).collect();
+        let batches: Vec<Bytes> = (0..BATCHES).map(|_| batch(spec, target.wall_clock_ms, &mut random)).collect();
         let templates = partitions
             .chunks(spec.partitions_per_request.max(1))
             .map(|chunk| Template::build(target, chunk, spec.acks, version, batches[0].len()))
             .collect::<Result<_, _>>()?;
-        Ok(Rc::new(Self { spec: spec.clone(), version, batches, templates }))
+        Ok(Arc::new(Self { spec: spec.clone(), version, batches, templates }))
     }
 
     /// Bytes of one batch.
@@ -132,10 +128,10 @@ fn batch(spec: &ProduceSpec, wall_clock_ms: i64, random: &mut SmallRng) -> Bytes
 
 impl Produce {
     /// Connection `index` of `count`: they start at different partitions.
-    pub fn new(requests: &Rc<Requests>, index: usize, count: usize) -> Self {
+    pub fn new(requests: &Arc<Requests>, index: usize, count: usize) -> Self {
         let next_template = index * requests.templates.len() / count.max(1);
         Self {
-            requests: Rc::clone(requests),
+            requests: Arc::clone(requests),
             next_template,
             next_batch: index % BATCHES,
             expected: HashMap::new(),
@@ -144,7 +140,7 @@ impl Produce {
     }
 
     fn check(&mut self, ticket: usize, frame: &[u8], findings: &mut Findings) -> Result<u64, DecodeError> {
-        let requests = Rc::clone(&self.requests);
+        let requests = Arc::clone(&self.requests);
         let mut reader = Reader::new(frame);
         ResponseHeader::decode(&mut reader, ApiKey::Produce, requests.version)?;
         let response = ProduceResponse::decode(&mut reader, requests.version)?;
@@ -184,7 +180,7 @@ impl Produce {
 impl Workload for Produce {
     type Ticket = usize;
 
-    fn request(&mut self, correlation_id: i32, out: &mut Outgoing) -> usize {
+    fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> usize {
         let ticket = self.next_template;
         self.next_template = (ticket + 1) % self.requests.templates.len();
         let mut first = true;
@@ -193,7 +189,7 @@ impl Workload for Produce {
                 Segment::Bytes(bytes) if std::mem::take(&mut first) => {
                     let (before, after) = bytes.split_at(CORRELATION_ID_AT);
                     out.copy(before);
-                    out.copy(&correlation_id.to_be_bytes());
+                    out.copy(&leaving.correlation_id.to_be_bytes());
                     out.copy(&after[size_of::<i32>()..]);
                 }
                 Segment::Bytes(bytes) => out.copy(bytes),
@@ -206,7 +202,7 @@ impl Workload for Produce {
         ticket
     }
 
-    fn answer(&mut self, ticket: usize, frame: &[u8], findings: &mut Findings) -> u64 {
+    fn answer(&mut self, ticket: usize, _: Duration, frame: &[u8], findings: &mut Findings) -> u64 {
         self.check(ticket, frame, findings).unwrap_or_else(|error| {
             findings.problem("answer not readable", || error.to_string());
             0

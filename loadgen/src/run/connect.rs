@@ -1,0 +1,109 @@
+//! New connections: each one connects, asks for versions and metadata, and closes.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use ringlog_core::reactor::{Instant, Reactor};
+
+use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
+use crate::client::{Target, greet};
+use crate::plan::{Plan, Rate};
+use crate::recorder::Timing;
+use crate::report::Report;
+
+/// `load.connections` at a time at most, `load.rate` per second. A request of the report is one connection.
+pub fn connect(load: &Load, target: &Target) -> anyhow::Result<Report> {
+    let threads = load.threads.clamp(1, load.connections);
+    measured(load, threads, |thread, started| work(load, target, (thread, threads), started))
+}
+
+/// What the tasks of one worker share.
+struct Storm {
+    reactor: Reactor,
+    start: Instant,
+    address: SocketAddr,
+    topic_name: String,
+    warmup: Duration,
+    end: Duration,
+    outcome: RefCell<Outcome>,
+    running: Cell<usize>,
+}
+
+fn work(load: &Load, target: &Target, (thread, threads): (usize, usize), started: &Barrier) -> anyhow::Result<Outcome> {
+    let ready = pin(load.core.map(|core| core + thread)).and_then(|()| reactor());
+    started.wait();
+    let reactor = ready?;
+    let leaders: Vec<SocketAddr> = target.by_leader().into_keys().collect();
+    let own: Vec<usize> = (thread..load.connections).step_by(threads).collect();
+    let storm = Rc::new(Storm {
+        start: start(&reactor),
+        address: leaders[thread % leaders.len()],
+        topic_name: target.topic_name.clone(),
+        warmup: load.warmup,
+        end: load.warmup + load.duration,
+        outcome: RefCell::default(),
+        running: Cell::new(own.len()),
+        reactor: reactor.clone(),
+    });
+    for index in own {
+        let plan = match load.rate {
+            Rate::PerSecond(rate) => Some(Plan::new(rate, load.arrival, index, load.connections, load.seed)),
+            Rate::Max => None,
+        };
+        let storm = Rc::clone(&storm);
+        reactor.spawn(async move {
+            storm.repeat(plan).await;
+            storm.running.set(storm.running.get() - 1);
+        });
+    }
+    reactor.block_on(async {
+        while storm.running.get() > 0 && storm.elapsed() < storm.end + DRAIN_MAX {
+            reactor.sleep(LOOK).await;
+        }
+    });
+    stop(&reactor)?;
+    let mut outcome = storm.outcome.take();
+    let lost = storm.running.get() as u64;
+    if lost > 0 {
+        outcome.findings.problems("no answer", lost, || format!("{lost} connections"));
+    }
+    Ok(outcome)
+}
+
+impl Storm {
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.reactor.now().0.saturating_sub(self.start.0))
+    }
+
+    /// One connection after the other.
+    async fn repeat(&self, mut plan: Option<Plan>) {
+        loop {
+            let planned = match &mut plan {
+                Some(plan) => plan.next().expect("a plan is endless"),
+                None => self.elapsed(),
+            };
+            if planned >= self.end {
+                return;
+            }
+            if planned > self.elapsed() {
+                let nanos = self.start.0 + planned.as_nanos() as u64;
+                self.reactor.sleep_until(Instant(nanos)).await;
+            }
+            let sent = self.elapsed();
+            let result = greet(&self.reactor, self.address, &self.topic_name).await;
+            let answered = self.elapsed();
+            let outcome = &mut *self.outcome.borrow_mut();
+            match result {
+                Ok(()) if planned >= self.warmup => {
+                    outcome.recorder.record(Timing { planned, sent, answered }, 0);
+                    outcome.last_answered = answered;
+                }
+                Ok(()) => {}
+                Err(error) => outcome.findings.problem("connection", || error.to_string()),
+            }
+        }
+    }
+}

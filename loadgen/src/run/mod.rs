@@ -1,0 +1,157 @@
+//! One run: worker threads, CPU samples at both ends of the measured window, one report.
+
+mod connect;
+mod e2e;
+mod pipes;
+
+use std::collections::HashMap;
+use std::sync::{Barrier, mpsc};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use ringlog_core::reactor::{Instant, Reactor, UringConfig, UringDriver};
+
+pub use connect::connect;
+pub use e2e::e2e;
+pub use pipes::{Connection, run};
+
+use crate::client::{Target, TopicSpec, prepare};
+use crate::cpu::{Sample, Usage};
+use crate::findings::{Coverage, Findings};
+use crate::plan::{Arrival, Rate};
+use crate::recorder::Recorder;
+use crate::report::Report;
+
+/// Answers are waited for this long after the last request.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How often a worker looks whether all its connections are done.
+const LOOK: Duration = Duration::from_millis(20);
+/// Turns that the end of a reactor may take.
+const STOP_TURNS_MAX: usize = 1_000;
+
+/// What all kinds of load have in common.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Any broker, `HOST:PORT`.
+    pub bootstrap: String,
+    /// Worker threads.
+    pub threads: usize,
+    /// The first worker's core, the others follow.
+    pub core: Option<usize>,
+    /// Connections of all workers.
+    pub connections: usize,
+    /// Requests without an answer per connection at most.
+    pub in_flight: usize,
+    /// Requests per second of all connections.
+    pub rate: Rate,
+    /// How open-loop requests are spread.
+    pub arrival: Arrival,
+    /// Before the measured window.
+    pub warmup: Duration,
+    /// The measured window.
+    pub duration: Duration,
+    /// Whose CPU time is measured.
+    pub broker_pid: Option<u32>,
+    /// Of plans and payloads.
+    pub seed: u64,
+}
+
+/// What one worker brings back.
+#[derive(Debug, Default)]
+struct Outcome {
+    recorder: Recorder,
+    findings: Findings,
+    coverage: HashMap<i32, Coverage>,
+    last_answered: Duration,
+}
+
+/// An executor on a new io_uring of the calling thread.
+pub fn reactor() -> anyhow::Result<Reactor> {
+    let config = UringConfig { buffers: 1024, ..UringConfig::default() };
+    Ok(Reactor::new(Box::new(UringDriver::new(config)?)))
+}
+
+/// Asks the broker about the topic, on a ring of its own.
+pub fn target(bootstrap: &str, topic: &TopicSpec) -> anyhow::Result<Target> {
+    let reactor = reactor()?;
+    let prepared = reactor.block_on(prepare(&reactor, bootstrap, topic));
+    stop(&reactor)?;
+    Ok(prepared?)
+}
+
+/// Runs `work` on `threads` threads, each with its number and a barrier that it has to pass once, connected or not.
+fn measured(
+    load: &Load,
+    threads: usize,
+    work: impl Fn(usize, &Barrier) -> anyhow::Result<Outcome> + Sync,
+) -> anyhow::Result<Report> {
+    shorten_timer_slack();
+    let started = Barrier::new(threads + 1);
+    let (ended, over) = mpsc::channel::<()>();
+    let (outcomes, usage) = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (started, work, ended) = (&started, &work, ended.clone());
+                scope.spawn(move || {
+                    let outcome = work(thread, started);
+                    drop(ended);
+                    outcome
+                })
+            })
+            .collect();
+        drop(ended);
+        started.wait();
+        let _ = over.recv_timeout(load.warmup);
+        let before = Sample::take(load.broker_pid);
+        let _ = over.recv_timeout(load.duration);
+        let usage = Sample::take(load.broker_pid).since(&before);
+        let outcomes: anyhow::Result<Vec<Outcome>> =
+            workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?).collect();
+        (outcomes, usage)
+    });
+    Ok(report(load, outcomes?, usage, threads))
+}
+
+/// The end of a worker: everything that its tasks hold is given back.
+fn stop(reactor: &Reactor) -> anyhow::Result<()> {
+    reactor.stop(STOP_TURNS_MAX)?;
+    Ok(())
+}
+
+/// A fresh instant, which is the start of the run for this worker.
+fn start(reactor: &Reactor) -> Instant {
+    reactor.block_on(reactor.yield_now());
+    reactor.now()
+}
+
+fn report(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> Report {
+    let mut all = Outcome::default();
+    for outcome in &outcomes {
+        all.recorder.merge(&outcome.recorder);
+        all.findings.merge(&outcome.findings);
+        all.last_answered = all.last_answered.max(outcome.last_answered);
+        for (partition, coverage) in &outcome.coverage {
+            let overlaps = all.coverage.entry(*partition).or_default().merge(coverage);
+            if overlaps > 0 {
+                let text = || format!("partition {partition}: {overlaps} intervals of several connections");
+                all.findings.problems("offset twice", overlaps, text);
+            }
+        }
+    }
+    let elapsed = load.duration.max(all.last_answered.saturating_sub(load.warmup));
+    Report { recorder: all.recorder, findings: all.findings, elapsed, window: load.duration, usage, threads }
+}
+
+/// Binds the calling thread to a core.
+pub fn pin(core: Option<usize>) -> anyhow::Result<()> {
+    match core {
+        Some(id) if !core_affinity::set_for_current(core_affinity::CoreId { id }) => Err(anyhow!("no core {id}")),
+        _ => Ok(()),
+    }
+}
+
+/// Timers are late by up to 50 us by default; threads started from here on inherit what is set for this one.
+fn shorten_timer_slack() {
+    // Best effort: without it the lateness that is reported is larger.
+    let _ = std::fs::write("/proc/self/timerslack_ns", "1");
+}
