@@ -105,22 +105,48 @@ macro_rules! compare_all {
 compare_all! {
     api_versions_request: ApiVersionsRequest as api_versions_request::ApiVersionsRequest;
     api_versions_response: ApiVersionsResponse as api_versions_response::ApiVersionsResponse;
+    consumer_group_describe_request: ConsumerGroupDescribeRequest as consumer_group_describe_request::ConsumerGroupDescribeRequest;
+    consumer_group_describe_response: ConsumerGroupDescribeResponse as consumer_group_describe_response::ConsumerGroupDescribeResponse;
+    consumer_group_heartbeat_request: ConsumerGroupHeartbeatRequest as consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
+    consumer_group_heartbeat_response: ConsumerGroupHeartbeatResponse as consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
     create_topics_request: CreateTopicsRequest as create_topics_request::CreateTopicsRequest;
     create_topics_response: CreateTopicsResponse as create_topics_response::CreateTopicsResponse;
+    delete_groups_request: DeleteGroupsRequest as delete_groups_request::DeleteGroupsRequest;
+    delete_groups_response: DeleteGroupsResponse as delete_groups_response::DeleteGroupsResponse;
     delete_topics_request: DeleteTopicsRequest as delete_topics_request::DeleteTopicsRequest;
     delete_topics_response: DeleteTopicsResponse as delete_topics_response::DeleteTopicsResponse;
     describe_cluster_request: DescribeClusterRequest as describe_cluster_request::DescribeClusterRequest;
     describe_cluster_response: DescribeClusterResponse as describe_cluster_response::DescribeClusterResponse;
+    describe_groups_request: DescribeGroupsRequest as describe_groups_request::DescribeGroupsRequest;
+    describe_groups_response: DescribeGroupsResponse as describe_groups_response::DescribeGroupsResponse;
     fetch_request: FetchRequest as fetch_request::FetchRequest;
     fetch_response: FetchResponse as fetch_response::FetchResponse;
+    find_coordinator_request: FindCoordinatorRequest as find_coordinator_request::FindCoordinatorRequest;
+    find_coordinator_response: FindCoordinatorResponse as find_coordinator_response::FindCoordinatorResponse;
+    heartbeat_request: HeartbeatRequest as heartbeat_request::HeartbeatRequest;
+    heartbeat_response: HeartbeatResponse as heartbeat_response::HeartbeatResponse;
     init_producer_id_request: InitProducerIdRequest as init_producer_id_request::InitProducerIdRequest;
     init_producer_id_response: InitProducerIdResponse as init_producer_id_response::InitProducerIdResponse;
+    join_group_request: JoinGroupRequest as join_group_request::JoinGroupRequest;
+    join_group_response: JoinGroupResponse as join_group_response::JoinGroupResponse;
+    leave_group_request: LeaveGroupRequest as leave_group_request::LeaveGroupRequest;
+    leave_group_response: LeaveGroupResponse as leave_group_response::LeaveGroupResponse;
+    list_groups_request: ListGroupsRequest as list_groups_request::ListGroupsRequest;
+    list_groups_response: ListGroupsResponse as list_groups_response::ListGroupsResponse;
     list_offsets_request: ListOffsetsRequest as list_offsets_request::ListOffsetsRequest;
     list_offsets_response: ListOffsetsResponse as list_offsets_response::ListOffsetsResponse;
     metadata_request: MetadataRequest as metadata_request::MetadataRequest;
     metadata_response: MetadataResponse as metadata_response::MetadataResponse;
+    offset_commit_request: OffsetCommitRequest as offset_commit_request::OffsetCommitRequest;
+    offset_commit_response: OffsetCommitResponse as offset_commit_response::OffsetCommitResponse;
+    offset_delete_request: OffsetDeleteRequest as offset_delete_request::OffsetDeleteRequest;
+    offset_delete_response: OffsetDeleteResponse as offset_delete_response::OffsetDeleteResponse;
+    offset_fetch_request: OffsetFetchRequest as offset_fetch_request::OffsetFetchRequest;
+    offset_fetch_response: OffsetFetchResponse as offset_fetch_response::OffsetFetchResponse;
     produce_request: ProduceRequest as produce_request::ProduceRequest;
     produce_response: ProduceResponse as produce_response::ProduceResponse;
+    sync_group_request: SyncGroupRequest as sync_group_request::SyncGroupRequest;
+    sync_group_response: SyncGroupResponse as sync_group_response::SyncGroupResponse;
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub fn expand(definition: &Definition) -> TokenStream {
             }
         }
 
+        impl #default_generics #wire::Struct for #name #struct_generics {}
+
         #message
     }
 }

@@ -26,6 +26,22 @@ pub trait Element<'a>: Sized {
     fn write(&self, writer: &mut Writer, scope: Scope);
 }
 
+/// Marks what is a struct of fields, so that it can be null: a byte in front says -1 for null, 1 for a struct. Derived.
+pub trait Struct {}
+
+impl<'a, T: Struct + Element<'a>> Element<'a> for Option<T> {
+    fn read(reader: &mut Reader<'a>, scope: Scope) -> Result<Self, DecodeError> {
+        if reader.read_i8()? < 0 { Ok(None) } else { T::read(reader, scope).map(Some) }
+    }
+
+    fn write(&self, writer: &mut Writer, scope: Scope) {
+        writer.put_i8(if self.is_some() { 1 } else { -1 });
+        if let Some(value) = self {
+            value.write(writer, scope);
+        }
+    }
+}
+
 /// A whole request, response or record. Derived, see `ringlog_derive::Message`.
 pub trait Message<'a>: Element<'a> {
     /// The versions it has.

@@ -17,7 +17,7 @@ mod varint;
 mod writer;
 
 pub use array::{Array, ArrayIter};
-pub use element::{Element, Message, Scope};
+pub use element::{Element, Message, Scope, Struct};
 pub use reader::{DecodeError, Reader};
 pub use records::Records;
 pub use varint::{

@@ -84,6 +84,12 @@ impl Sample for Records<'static> {
     }
 }
 
+impl Sample for &'static [u8] {
+    fn sample(random: &mut Random) -> Self {
+        Records::sample(random).bytes()
+    }
+}
+
 impl<T: Sample> Sample for Option<T> {
     fn sample(random: &mut Random) -> Self {
         (!random.nulls || random.below(4) > 0).then(|| T::sample(random))

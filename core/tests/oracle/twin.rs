@@ -1,7 +1,7 @@
 //! The same value as a struct of `kafka-protocol`, field by field by name.
 
 use bytes::Bytes;
-use kafka_protocol::messages::{BrokerId, ProducerId, TopicName, TransactionalId};
+use kafka_protocol::messages::{BrokerId, GroupId, ProducerId, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::wire::{Array, Element, Records};
@@ -36,6 +36,8 @@ same! {
     &'static str => StrBytes: StrBytes::from_static_str;
     &'static str => TopicName: |name| TopicName(StrBytes::from_static_str(name));
     &'static str => TransactionalId: |id| TransactionalId(StrBytes::from_static_str(id));
+    &'static str => GroupId: |id| GroupId(StrBytes::from_static_str(id));
+    &'static [u8] => Bytes: Bytes::from_static;
     Records<'static> => Bytes: |records| Bytes::from_static(records.bytes());
 }
 

@@ -2,10 +2,17 @@
 
 #[rustfmt::skip]
 use kafka_protocol::messages::{
-    api_versions_request, api_versions_response, create_topics_request, create_topics_response,
+    api_versions_request, api_versions_response, consumer_group_describe_request,
+    consumer_group_describe_response, consumer_group_heartbeat_request, consumer_group_heartbeat_response,
+    create_topics_request, create_topics_response, delete_groups_request, delete_groups_response,
     delete_topics_request, delete_topics_response, describe_cluster_request, describe_cluster_response,
-    fetch_request, fetch_response, init_producer_id_request, init_producer_id_response, list_offsets_request,
-    list_offsets_response, metadata_request, metadata_response, produce_request, produce_response,
+    describe_groups_request, describe_groups_response, fetch_request, fetch_response, find_coordinator_request,
+    find_coordinator_response, heartbeat_request, heartbeat_response, init_producer_id_request,
+    init_producer_id_response, join_group_request, join_group_response, leave_group_request,
+    leave_group_response, list_groups_request, list_groups_response, list_offsets_request,
+    list_offsets_response, metadata_request, metadata_response, offset_commit_request, offset_commit_response,
+    offset_delete_request, offset_delete_response, offset_fetch_request, offset_fetch_response, produce_request,
+    produce_response, sync_group_request, sync_group_response,
 };
 use ringlog_core::protocol::messages::*;
 
@@ -147,4 +154,62 @@ twins! {
     NodeEndpoint<'static> as produce_response::NodeEndpoint | fetch_response::NodeEndpoint {
         node_id, host, port, rack
     };
+    FindCoordinatorRequest<'static> as find_coordinator_request::FindCoordinatorRequest { key, key_type, coordinator_keys };
+    FindCoordinatorResponse<'static> as find_coordinator_response::FindCoordinatorResponse { throttle_time_ms, error_code, error_message, node_id, host, port, coordinators };
+    Coordinator<'static> as find_coordinator_response::Coordinator { key, node_id, host, port, error_code, error_message };
+    OffsetCommitRequest<'static> as offset_commit_request::OffsetCommitRequest { group_id, generation_id_or_member_epoch, member_id, group_instance_id, retention_time_ms, topics };
+    OffsetCommitRequestTopic<'static> as offset_commit_request::OffsetCommitRequestTopic { name, topic_id, partitions };
+    OffsetCommitRequestPartition<'static> as offset_commit_request::OffsetCommitRequestPartition { partition_index, committed_offset, committed_leader_epoch, committed_metadata };
+    OffsetCommitResponse<'static> as offset_commit_response::OffsetCommitResponse { throttle_time_ms, topics };
+    OffsetCommitResponseTopic<'static> as offset_commit_response::OffsetCommitResponseTopic { name, topic_id, partitions };
+    OffsetCommitResponsePartition as offset_commit_response::OffsetCommitResponsePartition { partition_index, error_code };
+    OffsetFetchRequest<'static> as offset_fetch_request::OffsetFetchRequest { group_id, topics, groups, require_stable };
+    OffsetFetchRequestTopic<'static> as offset_fetch_request::OffsetFetchRequestTopic { name, partition_indexes };
+    OffsetFetchRequestGroup<'static> as offset_fetch_request::OffsetFetchRequestGroup { group_id, member_id, member_epoch, topics };
+    OffsetFetchRequestTopics<'static> as offset_fetch_request::OffsetFetchRequestTopics { name, topic_id, partition_indexes };
+    OffsetFetchResponse<'static> as offset_fetch_response::OffsetFetchResponse { throttle_time_ms, topics, error_code, groups };
+    OffsetFetchResponseTopic<'static> as offset_fetch_response::OffsetFetchResponseTopic { name, partitions };
+    OffsetFetchResponsePartition<'static> as offset_fetch_response::OffsetFetchResponsePartition { partition_index, committed_offset, committed_leader_epoch, metadata, error_code };
+    OffsetFetchResponseGroup<'static> as offset_fetch_response::OffsetFetchResponseGroup { group_id, topics, error_code };
+    OffsetFetchResponseTopics<'static> as offset_fetch_response::OffsetFetchResponseTopics { name, topic_id, partitions };
+    OffsetFetchResponsePartitions<'static> as offset_fetch_response::OffsetFetchResponsePartitions { partition_index, committed_offset, committed_leader_epoch, metadata, error_code };
+    JoinGroupRequest<'static> as join_group_request::JoinGroupRequest { group_id, session_timeout_ms, rebalance_timeout_ms, member_id, group_instance_id, protocol_type, protocols, reason };
+    JoinGroupRequestProtocol<'static> as join_group_request::JoinGroupRequestProtocol { name, metadata };
+    JoinGroupResponse<'static> as join_group_response::JoinGroupResponse { throttle_time_ms, error_code, generation_id, protocol_type, protocol_name, leader, skip_assignment, member_id, members };
+    JoinGroupResponseMember<'static> as join_group_response::JoinGroupResponseMember { member_id, group_instance_id, metadata };
+    HeartbeatRequest<'static> as heartbeat_request::HeartbeatRequest { group_id, generation_id, member_id, group_instance_id };
+    HeartbeatResponse as heartbeat_response::HeartbeatResponse { throttle_time_ms, error_code };
+    LeaveGroupRequest<'static> as leave_group_request::LeaveGroupRequest { group_id, member_id, members };
+    MemberIdentity<'static> as leave_group_request::MemberIdentity { member_id, group_instance_id, reason };
+    LeaveGroupResponse<'static> as leave_group_response::LeaveGroupResponse { throttle_time_ms, error_code, members };
+    MemberResponse<'static> as leave_group_response::MemberResponse { member_id, group_instance_id, error_code };
+    SyncGroupRequest<'static> as sync_group_request::SyncGroupRequest { group_id, generation_id, member_id, group_instance_id, protocol_type, protocol_name, assignments };
+    SyncGroupRequestAssignment<'static> as sync_group_request::SyncGroupRequestAssignment { member_id, assignment };
+    SyncGroupResponse<'static> as sync_group_response::SyncGroupResponse { throttle_time_ms, error_code, protocol_type, protocol_name, assignment };
+    DescribeGroupsRequest<'static> as describe_groups_request::DescribeGroupsRequest { groups, include_authorized_operations };
+    DescribeGroupsResponse<'static> as describe_groups_response::DescribeGroupsResponse { throttle_time_ms, groups };
+    DescribedGroup<'static> as describe_groups_response::DescribedGroup { error_code, error_message, group_id, group_state, protocol_type, protocol_data, members, authorized_operations };
+    DescribedGroupMember<'static> as describe_groups_response::DescribedGroupMember { member_id, group_instance_id, client_id, client_host, member_metadata, member_assignment };
+    ListGroupsRequest<'static> as list_groups_request::ListGroupsRequest { states_filter, types_filter };
+    ListGroupsResponse<'static> as list_groups_response::ListGroupsResponse { throttle_time_ms, error_code, groups };
+    ListedGroup<'static> as list_groups_response::ListedGroup { group_id, protocol_type, group_state, group_type };
+    DeleteGroupsRequest<'static> as delete_groups_request::DeleteGroupsRequest { groups_names };
+    DeleteGroupsResponse<'static> as delete_groups_response::DeleteGroupsResponse { throttle_time_ms, results };
+    DeletableGroupResult<'static> as delete_groups_response::DeletableGroupResult { group_id, error_code };
+    OffsetDeleteRequest<'static> as offset_delete_request::OffsetDeleteRequest { group_id, topics };
+    OffsetDeleteRequestTopic<'static> as offset_delete_request::OffsetDeleteRequestTopic { name, partitions };
+    OffsetDeleteRequestPartition as offset_delete_request::OffsetDeleteRequestPartition { partition_index };
+    OffsetDeleteResponse<'static> as offset_delete_response::OffsetDeleteResponse { error_code, throttle_time_ms, topics };
+    OffsetDeleteResponseTopic<'static> as offset_delete_response::OffsetDeleteResponseTopic { name, partitions };
+    OffsetDeleteResponsePartition as offset_delete_response::OffsetDeleteResponsePartition { partition_index, error_code };
+    ConsumerGroupHeartbeatRequest<'static> as consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest { group_id, member_id, member_epoch, instance_id, rack_id, rebalance_timeout_ms, subscribed_topic_names, subscribed_topic_regex, server_assignor, topic_partitions };
+    ConsumerGroupHeartbeatTopicPartitions<'static> as consumer_group_heartbeat_request::TopicPartitions | consumer_group_heartbeat_response::TopicPartitions { topic_id, partitions };
+    ConsumerGroupHeartbeatResponse<'static> as consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse { throttle_time_ms, error_code, error_message, member_id, member_epoch, heartbeat_interval_ms, assignment };
+    ConsumerGroupHeartbeatAssignment<'static> as consumer_group_heartbeat_response::Assignment { topic_partitions };
+    ConsumerGroupDescribeRequest<'static> as consumer_group_describe_request::ConsumerGroupDescribeRequest { group_ids, include_authorized_operations };
+    ConsumerGroupDescribeResponse<'static> as consumer_group_describe_response::ConsumerGroupDescribeResponse { throttle_time_ms, groups };
+    ConsumerGroupDescribedGroup<'static> as consumer_group_describe_response::DescribedGroup { error_code, error_message, group_id, group_state, group_epoch, assignment_epoch, assignor_name, members, authorized_operations };
+    ConsumerGroupDescribeMember<'static> as consumer_group_describe_response::Member { member_id, instance_id, rack_id, member_epoch, client_id, client_host, subscribed_topic_names, subscribed_topic_regex, assignment, target_assignment, member_type };
+    ConsumerGroupDescribeTopicPartitions<'static> as consumer_group_describe_response::TopicPartitions { topic_id, topic_name, partitions };
+    ConsumerGroupDescribeAssignment<'static> as consumer_group_describe_response::Assignment { topic_partitions };
 }
