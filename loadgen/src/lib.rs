@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod coverage;
 pub mod cpu;
 pub mod findings;
 pub mod plan;

@@ -44,10 +44,7 @@ fn produce(flags: &Produce) -> anyhow::Result<Report> {
     let make = |connection: &run::Connection<'_>| {
         Ok(workload::Produce::new(&requests[&connection.leader], connection.index, connection.count))
     };
-    let collect = |produce: &mut workload::Produce, coverage: &mut HashMap<_, _>| {
-        *coverage = std::mem::take(&mut produce.coverage);
-    };
-    run(&load, &target, make, collect)
+    run(&load, &target, make)
 }
 
 fn fetch(flags: &Fetch) -> anyhow::Result<Report> {
@@ -56,7 +53,7 @@ fn fetch(flags: &Fetch) -> anyhow::Result<Report> {
     let make = |connection: &run::Connection<'_>| {
         Ok(workload::Fetch::new(&target, connection.partitions, &spec, connection.index, load.in_flight)?)
     };
-    run(&load, &target, make, |_, _| ())
+    run(&load, &target, make)
 }
 
 fn e2e(flags: &EndToEnd) -> anyhow::Result<Report> {

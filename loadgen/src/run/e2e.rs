@@ -47,7 +47,6 @@ fn work(load: &Load, target: &Target, record_bytes: usize, acks: i16, started: &
         recorder: tail.workload.recorder.clone(),
         findings: tail.findings.clone(),
         last_answered: tail.workload.last_answered,
-        ..Outcome::default()
     };
     outcome.findings.merge(&mark.findings);
     let missing = mark.workload.sent.saturating_sub(tail.workload.received);

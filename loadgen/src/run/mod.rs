@@ -4,7 +4,6 @@ mod connect;
 mod e2e;
 mod pipes;
 
-use std::collections::HashMap;
 use std::sync::{Barrier, mpsc};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ pub use pipes::{Connection, run};
 
 use crate::client::{Target, TopicSpec, prepare};
 use crate::cpu::{Sample, Usage};
-use crate::findings::{Coverage, Findings};
+use crate::findings::Findings;
 use crate::plan::{Arrival, Rate};
 use crate::recorder::Recorder;
 use crate::report::Report;
@@ -61,7 +60,6 @@ pub struct Load {
 struct Outcome {
     recorder: Recorder,
     findings: Findings,
-    coverage: HashMap<i32, Coverage>,
     last_answered: Duration,
 }
 
@@ -130,13 +128,6 @@ fn report(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> 
         all.recorder.merge(&outcome.recorder);
         all.findings.merge(&outcome.findings);
         all.last_answered = all.last_answered.max(outcome.last_answered);
-        for (partition, coverage) in &outcome.coverage {
-            let overlaps = all.coverage.entry(*partition).or_default().merge(coverage);
-            if overlaps > 0 {
-                let text = || format!("partition {partition}: {overlaps} intervals of several connections");
-                all.findings.problems("offset twice", overlaps, text);
-            }
-        }
     }
     let elapsed = load.duration.max(all.last_answered.saturating_sub(load.warmup));
     Report { recorder: all.recorder, findings: all.findings, elapsed, window: load.duration, usage, threads }

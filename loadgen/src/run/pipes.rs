@@ -1,7 +1,6 @@
 //! Connections with a workload each.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Barrier;
@@ -12,23 +11,18 @@ use ringlog_core::reactor::{Reactor, Socket};
 
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Shared, Target, drive};
-use crate::findings::Coverage;
 use crate::plan::{Plan, Rate};
 use crate::report::Report;
 use crate::workload::Workload;
-
-/// Takes what the workload of a connection found out beyond the findings.
-pub type Collect<W> = fn(&mut W, &mut HashMap<i32, Coverage>);
 
 /// Runs `load`. `make` is called on the worker's thread for each connection.
 pub fn run<W: Workload + 'static>(
     load: &Load,
     target: &Target,
     make: impl Fn(&Connection<'_>) -> anyhow::Result<W> + Sync,
-    collect: Collect<W>,
 ) -> anyhow::Result<Report> {
     let threads = load.threads.clamp(1, load.connections.max(1));
-    measured(load, threads, |thread, started| work(load, target, (thread, threads), &make, collect, started))
+    measured(load, threads, |thread, started| work(load, target, (thread, threads), &make, started))
 }
 
 /// One connection of a run.
@@ -49,7 +43,6 @@ fn work<W: Workload + 'static>(
     target: &Target,
     (thread, threads): (usize, usize),
     make: &(impl Fn(&Connection<'_>) -> anyhow::Result<W> + Sync),
-    collect: Collect<W>,
     started: &Barrier,
 ) -> anyhow::Result<Outcome> {
     let connected = pin(load.core.map(|core| core + thread)).and_then(|()| reactor()).and_then(|reactor| {
@@ -73,7 +66,7 @@ fn work<W: Workload + 'static>(
     stop(&reactor)?;
     let mut outcome = Outcome::default();
     for (_, pipe) in &pipes {
-        let mut pipe = pipe.borrow_mut();
+        let pipe = pipe.borrow();
         outcome.recorder.merge(&pipe.recorder);
         outcome.findings.merge(&pipe.findings);
         outcome.last_answered = outcome.last_answered.max(pipe.last_answered);
@@ -81,22 +74,8 @@ fn work<W: Workload + 'static>(
         if lost > 0 {
             outcome.findings.problems("no answer", lost, || format!("{lost} requests of one connection"));
         }
-        collect_into(&mut pipe.workload, collect, &mut outcome);
     }
     Ok(outcome)
-}
-
-/// Coverage of one connection joins that of the worker; what overlaps is a finding.
-fn collect_into<W: Workload>(workload: &mut W, collect: Collect<W>, outcome: &mut Outcome) {
-    let mut coverage = HashMap::new();
-    collect(workload, &mut coverage);
-    for (partition, one) in coverage {
-        let overlaps = outcome.coverage.entry(partition).or_default().merge(&one);
-        if overlaps > 0 {
-            let text = || format!("partition {partition}: {overlaps} intervals of two connections");
-            outcome.findings.problems("offset twice", overlaps, text);
-        }
-    }
 }
 
 type Pipes<W> = Vec<(Socket, Shared<W>)>;

@@ -17,7 +17,8 @@ use ringlog_core::wire::{Array, DecodeError, Message, Reader, Records, Segment};
 
 use super::{Leaving, Workload};
 use crate::client::{Outgoing, SetupError, Target};
-use crate::findings::{Coverage, Findings};
+use crate::coverage::{Acknowledged, Inserted};
+use crate::findings::Findings;
 
 /// Different batches in turn, so that not everything is one hot cache line.
 const BATCHES: usize = 8;
@@ -48,8 +49,6 @@ pub struct Produce {
     next_batch: usize,
     /// Behind the last base offset of each partition on this connection.
     expected: HashMap<i32, i64>,
-    /// Everything acknowledged on this connection.
-    pub coverage: HashMap<i32, Coverage>,
 }
 
 /// What all connections to one broker share, on all threads.
@@ -59,6 +58,7 @@ pub struct Requests {
     version: i16,
     batches: Vec<Bytes>,
     templates: Vec<Template>,
+    acknowledged: Acknowledged,
 }
 
 /// One request without its batches.
@@ -78,7 +78,8 @@ impl Requests {
             .chunks(spec.partitions_per_request.max(1))
             .map(|chunk| Template::build(target, chunk, spec.acks, version, batches[0].len()))
             .collect::<Result<_, _>>()?;
-        Ok(Arc::new(Self { spec: spec.clone(), version, batches, templates }))
+        let acknowledged = Acknowledged::new(partitions.iter().copied());
+        Ok(Arc::new(Self { spec: spec.clone(), version, batches, templates, acknowledged }))
     }
 
     /// Bytes of one batch.
@@ -130,13 +131,7 @@ impl Produce {
     /// Connection `index` of `count`: they start at different partitions.
     pub fn new(requests: &Arc<Requests>, index: usize, count: usize) -> Self {
         let next_template = index * requests.templates.len() / count.max(1);
-        Self {
-            requests: Arc::clone(requests),
-            next_template,
-            next_batch: index % BATCHES,
-            expected: HashMap::new(),
-            coverage: HashMap::new(),
-        }
+        Self { requests: Arc::clone(requests), next_template, next_batch: index % BATCHES, expected: HashMap::new() }
     }
 
     fn check(&mut self, ticket: usize, frame: &[u8], findings: &mut Findings) -> Result<u64, DecodeError> {
@@ -170,8 +165,13 @@ impl Produce {
         if base_offset < *expected {
             let text = || format!("partition {partition}: base offset {base_offset} after {expected}");
             findings.problem("offset not rising", text);
-        } else if !self.coverage.entry(partition).or_default().insert(base_offset, end) {
-            findings.problem("offset twice", || format!("partition {partition}: base offset {base_offset}"));
+        } else {
+            let text = || format!("partition {partition}: base offset {base_offset}");
+            match self.requests.acknowledged.insert(partition, base_offset, end) {
+                Inserted::New => {}
+                Inserted::Overlap => findings.problem("offset twice", text),
+                Inserted::Full => findings.problem("too many gaps to follow", text),
+            }
         }
         *expected = end;
     }
