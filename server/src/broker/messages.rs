@@ -6,7 +6,7 @@ use ringlog_core::log::ClosedLog;
 use ringlog_core::reactor::SocketHandle;
 
 use crate::config::Endpoint;
-use crate::metadata::{ControlReply, ControlRequest, MetadataImage, Record};
+use crate::metadata::{ControlReply, ControlRequest, MetadataImage, Records};
 use crate::partition::PartitionMessage;
 
 /// A message on the mesh.
@@ -42,7 +42,7 @@ pub enum ShardMessage {
         /// Offset of the first.
         base_offset: i64,
         /// In order.
-        records: Arc<[Record]>,
+        records: Arc<Records>,
     },
     /// To shard 0: the sender has replayed, and serves, everything below this offset.
     Replayed(i64),

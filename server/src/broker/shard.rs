@@ -15,7 +15,7 @@ use super::outbox::Outbox;
 use super::{RunError, startup};
 use crate::config::Settings;
 use crate::handlers::{Context, ProducerIds, dispatch};
-use crate::metadata::{Changes, ControllerLink, MetadataView, Record};
+use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
 use crate::net::{Connection, ConnectionLimits, FrameHandler, FramePool, Responder};
 use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
 
@@ -127,7 +127,7 @@ impl Shard {
     }
 
     /// Replays durable metadata records and creates and removes partitions accordingly.
-    pub fn replay(&self, base_offset: i64, records: &[Record]) {
+    pub fn replay(&self, base_offset: i64, records: &Records) {
         let changes = self.view.replay(base_offset, records).expect("the controller's records fit its own image");
         self.apply(changes);
         self.tell_replayed();

@@ -11,7 +11,7 @@ use ringlog_core::record::{ProduceRules, TimestampRule, TimestampType};
 use super::RunError;
 use crate::config::{self, Endpoint, FormatPolicy, Quorum, Settings};
 use crate::metadata::{
-    DataDirectory, DirectoryError, EndpointRecord, MetadataService, MetadataView, NodeConfig, StartedMetadata,
+    DataDirectory, DirectoryError, MetadataService, MetadataView, NodeConfig, NodeEndpoint, StartedMetadata,
     TopicDefaults,
 };
 
@@ -139,9 +139,9 @@ fn node_config(settings: &Settings, endpoints: &[Endpoint]) -> NodeConfig {
     }
 }
 
-fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
+fn endpoint_record(endpoint: &Endpoint) -> NodeEndpoint {
     const PLAINTEXT: i16 = 0;
-    EndpointRecord {
+    NodeEndpoint {
         name: endpoint.name.clone(),
         host: endpoint.host.clone(),
         port: endpoint.port,

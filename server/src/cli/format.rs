@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ringlog_core::reactor::{Disk, FsDisk};
 
 use crate::config::{Endpoint, FormatOptions, Quorum, Settings};
-use crate::metadata::{DataDirectory, DirectoryError, EndpointRecord, Identity, NodeConfig};
+use crate::metadata::{DataDirectory, DirectoryError, Identity, NodeConfig, NodeEndpoint};
 
 /// What the settings say about this node, in the metadata's words.
 pub fn node_config(settings: &Settings) -> NodeConfig {
@@ -20,9 +20,9 @@ pub fn node_config(settings: &Settings) -> NodeConfig {
     }
 }
 
-fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
+fn endpoint_record(endpoint: &Endpoint) -> NodeEndpoint {
     let Endpoint { name, host, port } = endpoint.clone();
-    EndpointRecord { name, host, port, security_protocol: 0 }
+    NodeEndpoint { name, host, port, security_protocol: 0 }
 }
 
 /// Formats the directory that the settings name. Says what was done.

@@ -1,11 +1,15 @@
 //! Batches of the metadata log: records, control records, and the checkpoint files made of both.
 
+use ringlog_core::protocol::metadata::{
+    FeatureLevelRecord, KRaftVersionFeature, KRaftVersionRecord, LeaderChangeMessage, LeaderChangeVoter,
+    SnapshotFooterRecord, SnapshotHeaderRecord, Voter, VoterEndpoint, VotersRecord,
+};
 use ringlog_core::record::{BatchBuilder, NewRecord};
+use ringlog_core::wire::{Message, Writer};
 use uuid::Uuid;
 
-use super::codec::Encoder;
 use super::node::{FEATURE_LEVELS, Identity, NodeConfig};
-use super::records::Record;
+use super::records::Records;
 
 /// The level of `kraft.version` in a quorum whose voters are in the log.
 const KRAFT_VERSION: i16 = 1;
@@ -17,57 +21,42 @@ pub(super) struct ControlRecord {
     value: Vec<u8>,
 }
 
-fn control_record(kind: i16, write: impl FnOnce(&mut Encoder)) -> ControlRecord {
-    let mut out = Encoder::default();
-    out.i16(0);
-    write(&mut out);
-    out.no_tags();
-    ControlRecord { kind, value: out.0 }
+/// All are written in version 0, which they begin with.
+fn control_record<'a>(kind: i16, message: &impl Message<'a>) -> ControlRecord {
+    let mut writer = Writer::new();
+    message.encode(&mut writer, 0);
+    ControlRecord { kind, value: writer.finish().expect("host names are short").bytes }
 }
 
 /// This node is the leader of the epoch of its batch, elected by itself.
 pub(super) fn leader_change(node_id: i32) -> ControlRecord {
-    control_record(2, |out| {
-        out.i32(node_id);
-        for _voters_then_granting in 0..2 {
-            out.array(&[node_id], |out, id| {
-                out.i32(*id);
-                out.no_tags();
-            });
-        }
-    })
+    let voters = [LeaderChangeVoter { voter_id: node_id, ..Default::default() }];
+    let (voters, granting_voters) = (voters[..].into(), voters[..].into());
+    control_record(2, &LeaderChangeMessage { version: 0, leader_id: node_id, voters, granting_voters })
 }
 
-fn snapshot_header(last_contained_log_timestamp_ms: i64) -> ControlRecord {
-    control_record(3, |out| out.i64(last_contained_log_timestamp_ms))
+fn snapshot_header(last_contained_log_timestamp: i64) -> ControlRecord {
+    control_record(3, &SnapshotHeaderRecord { version: 0, last_contained_log_timestamp })
 }
 
 fn snapshot_footer() -> ControlRecord {
-    control_record(4, |_| ())
+    control_record(4, &SnapshotFooterRecord { version: 0 })
 }
 
 pub(super) fn kraft_version() -> ControlRecord {
-    control_record(5, |out| out.i16(KRAFT_VERSION))
+    control_record(5, &KRaftVersionRecord { version: 0, kraft_version: KRAFT_VERSION })
 }
 
 /// This node is the only voter.
 pub(super) fn voters(node: &NodeConfig, directory_id: Uuid) -> ControlRecord {
-    control_record(6, |out| {
-        out.array(&[()], |out, ()| {
-            out.i32(node.node_id);
-            out.uuid(directory_id);
-            out.array(std::slice::from_ref(&node.controller_endpoint), |out, endpoint| {
-                out.string(&endpoint.name);
-                out.string(&endpoint.host);
-                out.u16(endpoint.port);
-                out.no_tags();
-            });
-            out.i16(0);
-            out.i16(KRAFT_VERSION);
-            out.no_tags();
-            out.no_tags();
-        });
-    })
+    let endpoint = &node.controller_endpoint;
+    let voter = Voter {
+        voter_id: node.node_id,
+        voter_directory_id: directory_id,
+        endpoints: vec![VoterEndpoint { name: &endpoint.name, host: &endpoint.host, port: endpoint.port }].into(),
+        kraft_version_feature: KRaftVersionFeature { min_supported_version: 0, max_supported_version: KRAFT_VERSION },
+    };
+    control_record(6, &VotersRecord { version: 0, voters: vec![voter].into() })
 }
 
 /// A control batch.
@@ -83,21 +72,21 @@ pub(super) fn control_batch(base_offset: i64, leader_epoch: i32, now_ms: i64, re
 }
 
 /// A batch of metadata records.
-pub(super) fn record_batch(base_offset: i64, leader_epoch: i32, now_ms: i64, records: &[Record]) -> Vec<u8> {
+pub(super) fn record_batch(base_offset: i64, leader_epoch: i32, now_ms: i64, records: &Records) -> Vec<u8> {
     let mut builder = BatchBuilder::new().at(base_offset, leader_epoch);
-    for record in records {
-        let value = record.encode();
-        builder.push(NewRecord { timestamp: now_ms, value: Some(&value), ..NewRecord::default() });
+    for value in records.values() {
+        builder.push(NewRecord { timestamp: now_ms, value: Some(value), ..NewRecord::default() });
     }
     builder.build()
 }
 
 /// `bootstrap.checkpoint`: what the first controller of the cluster starts from.
 pub(super) fn bootstrap_checkpoint(now_ms: i64) -> Vec<u8> {
-    let levels: Vec<_> = FEATURE_LEVELS
-        .iter()
-        .map(|(name, level)| Record::FeatureLevel { name: (*name).to_owned(), level: *level })
-        .collect();
+    let mut levels = Records::default();
+    levels.extend(FEATURE_LEVELS.iter().map(|(name, feature_level)| {
+        let feature_level = *feature_level;
+        FeatureLevelRecord { name, feature_level }
+    }));
     let mut bytes = control_batch(0, 0, now_ms, &[snapshot_header(0)]);
     bytes.extend(record_batch(1, 0, now_ms, &levels));
     bytes.extend(control_batch(1 + levels.len() as i64, 0, now_ms, &[snapshot_footer()]));
@@ -138,8 +127,8 @@ mod tests {
     #[test]
     fn a_batch_of_records_byte_for_byte() {
         for golden in Batches::new(LOG).filter(|batch| !batch.is_control()) {
-            let records: Vec<_> =
-                golden.records().map(|r| Record::decode(r.unwrap().value.unwrap()).unwrap()).collect();
+            let mut records = Records::default();
+            golden.records().for_each(|r| records.push_value(r.unwrap().value.unwrap()).unwrap());
             let ours = record_batch(golden.base_offset(), 1, golden.base_timestamp(), &records);
             assert_eq!(ours, golden.bytes(), "{records:?}");
         }

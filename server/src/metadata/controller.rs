@@ -7,15 +7,18 @@
 //! - A leader epoch rises with each start and each stop, and never falls.
 
 use ahash::AHashSet;
+use ringlog_core::protocol::metadata::{
+    AbortTransactionRecord, BeginTransactionRecord, BrokerRegistrationChangeRecord, ConfigRecord, EndTransactionRecord,
+    FeatureLevelRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord,
+    RegisterControllerRecord, RemoveTopicRecord, TopicRecord,
+};
+use ringlog_core::wire::Array;
 use uuid::Uuid;
 
 use super::ids::random_id;
-use super::image::{MetadataImage, NO_LEADER};
-use super::node::{FEATURE_LEVELS, Identity, NodeConfig, supported_features};
-use super::records::{
-    BrokerChange, ConfigRecord, PartitionChange, PartitionRecord, Record, RegisterBroker, RegisterController,
-    resource_type,
-};
+use super::image::{MetadataImage, NO_LEADER, PartitionImage};
+use super::node::{FEATURE_LEVELS, Identity, NodeConfig, NodeEndpoint, supported_features};
+use super::records::{METADATA_VERSION, Records, resource_type};
 use super::topic_config::check_topic_config;
 
 /// Partitions that one request may create, as in Kafka.
@@ -25,6 +28,9 @@ pub const PRODUCER_ID_BLOCK_LEN: i64 = 1_000;
 /// Records of a batch, so that a broker of many partitions starts and stops in several.
 const RECORDS_PER_BATCH_MAX: usize = 10_000;
 const TOPIC_NAME_LEN_MAX: usize = 249;
+/// Values of a registration change.
+const FENCED: i8 = 1;
+const UNFENCED: i8 = -1;
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -97,7 +103,7 @@ pub struct ProducerIdBlock {
 }
 
 /// The results in the order of the requests, and the records of the topics that are created.
-pub type CreatedTopics = (Vec<Result<CreatedTopic, CreateTopicError>>, Vec<Record>);
+pub type CreatedTopics = (Vec<Result<CreatedTopic, CreateTopicError>>, Records);
 
 /// Creates topics on this one node. With `validate_only` there are no records.
 pub fn create_topics(
@@ -114,7 +120,7 @@ pub fn create_topics(
             twice.insert(topic.name.as_str());
         }
     }
-    let (mut records, mut partitions_left) = (Vec::new(), PARTITIONS_PER_REQUEST_MAX);
+    let (mut records, mut partitions_left) = (records_for(image), PARTITIONS_PER_REQUEST_MAX);
     let mut collisions: AHashSet<String> = AHashSet::new();
     let mut create = |topic: &NewTopic| {
         if twice.contains(topic.name.as_str()) {
@@ -148,33 +154,39 @@ pub fn create_topics(
     (results, records)
 }
 
+/// No records yet, in the versions of the cluster's level.
+fn records_for(image: &MetadataImage) -> Records {
+    match image.feature("metadata.version") {
+        0 => Records::new(METADATA_VERSION),
+        level => Records::new(level),
+    }
+}
+
 fn push_topic_records(
-    records: &mut Vec<Record>,
+    records: &mut Records,
     topic: &NewTopic,
     topic_id: Uuid,
     num_partitions: i32,
     node_id: i32,
     directory_id: Uuid,
 ) {
-    records.push(Record::Topic { name: topic.name.clone(), topic_id });
-    records.extend(topic.configs.iter().map(|(key, value)| {
-        Record::Config(ConfigRecord {
-            resource_type: resource_type::TOPIC,
-            resource_name: topic.name.clone(),
-            name: key.clone(),
-            value: value.as_deref().map(|value| value.trim().to_owned()),
-        })
+    records.push(TopicRecord { name: &topic.name, topic_id });
+    records.extend(topic.configs.iter().map(|(name, value)| ConfigRecord {
+        resource_type: resource_type::TOPIC,
+        resource_name: &topic.name,
+        name,
+        value: value.as_deref().map(str::trim),
     }));
-    records.extend((0..num_partitions).map(|partition_index| {
-        Record::Partition(PartitionRecord {
-            partition_index,
-            topic_id,
-            replicas: vec![node_id],
-            isr: vec![node_id],
-            leader: node_id,
-            directories: vec![directory_id],
-            ..PartitionRecord::default()
-        })
+    records.extend((0..num_partitions).map(|partition_id| PartitionRecord {
+        partition_id,
+        topic_id,
+        replicas: vec![node_id].into(),
+        isr: vec![node_id].into(),
+        leader: node_id,
+        leader_epoch: 0,
+        partition_epoch: 0,
+        directories: vec![directory_id].into(),
+        ..PartitionRecord::default()
     }));
 }
 
@@ -267,20 +279,38 @@ fn assigned_numbers(node: &NodeConfig, topic: &NewTopic) -> Result<(i32, i16), C
     Ok((indexes.len() as i32, 1))
 }
 
-/// The record that deletes a topic with its partitions and configs.
-pub fn delete_topic(image: &MetadataImage, topic_id: Uuid) -> Option<Record> {
-    image.topic(&topic_id).map(|_| Record::RemoveTopic { topic_id })
+/// Deletes topics with their partitions and configs; `false` for one that is not there, or that was named before.
+pub fn delete_topics(image: &MetadataImage, topic_ids: &[Uuid]) -> (Vec<bool>, Records) {
+    let (mut records, mut seen) = (records_for(image), AHashSet::new());
+    let mut delete = |topic_id: &Uuid| {
+        let is_deleted = image.topic(topic_id).is_some() && seen.insert(*topic_id);
+        if is_deleted {
+            records.push(RemoveTopicRecord { topic_id: *topic_id });
+        }
+        is_deleted
+    };
+    let deleted = topic_ids.iter().map(&mut delete).collect();
+    (deleted, records)
 }
 
 /// The next block of producer ids for a broker.
 pub fn allocate_producer_ids(
     image: &MetadataImage,
     node_id: i32,
-) -> Result<(ProducerIdBlock, Record), ProducerIdsExhausted> {
+) -> Result<(ProducerIdBlock, Records), ProducerIdsExhausted> {
     let first = image.next_producer_id();
     let next_producer_id = first.checked_add(PRODUCER_ID_BLOCK_LEN).ok_or(ProducerIdsExhausted)?;
-    let broker_epoch = image.broker(node_id).map_or(-1, |broker| broker.broker_epoch);
-    Ok((ProducerIdBlock { first }, Record::ProducerIds { broker_id: node_id, broker_epoch, next_producer_id }))
+    let mut records = records_for(image);
+    records.push(ProducerIdsRecord {
+        broker_id: node_id,
+        broker_epoch: broker_epoch(image, node_id),
+        next_producer_id,
+    });
+    Ok((ProducerIdBlock { first }, records))
+}
+
+fn broker_epoch(image: &MetadataImage, node_id: i32) -> i64 {
+    image.broker(node_id).map_or(-1, |broker| broker.broker_epoch)
 }
 
 /// The batches of a start, behind the control batch of the new epoch, whose end is the image's end offset.
@@ -289,105 +319,112 @@ pub fn start(
     node: &NodeConfig,
     identity: &Identity,
     mut random: impl FnMut() -> u64,
-) -> Vec<Vec<Record>> {
+) -> Vec<Records> {
     let mut batches = Vec::new();
     if image.is_in_transaction() {
-        batches.push(vec![Record::AbortTransaction { reason: Some("the node stopped before its end".to_owned()) }]);
+        let mut abort = records_for(image);
+        abort.push(AbortTransactionRecord { reason: Some("the node stopped before its end") });
+        batches.push(abort);
     }
     if image.feature("metadata.version") == 0 {
         batches.push(bootstrap());
     }
-    batches.push(vec![Record::RegisterController(RegisterController {
+    let features = supported_features();
+    let mut controller = records_for(image);
+    controller.push(RegisterControllerRecord {
         controller_id: node.node_id,
         incarnation_id: random_id(&mut random),
-        endpoints: vec![node.controller_endpoint.clone()],
-        features: supported_features(),
-    })]);
-    let broker_epoch = image.end_offset() + batches.iter().map(Vec::len).sum::<usize>() as i64;
+        zk_migration_ready: false,
+        end_points: vec![node.controller_endpoint.as_record()].into(),
+        features: features[..].into(),
+    });
+    batches.push(controller);
+    let broker_epoch = image.end_offset() + batches.iter().map(Records::len).sum::<usize>() as i64;
     let broker_id = node.node_id;
-    batches.push(vec![Record::RegisterBroker(RegisterBroker {
+    let mut broker = records_for(image);
+    broker.push(RegisterBrokerRecord {
         broker_id,
         incarnation_id: random_id(&mut random),
         broker_epoch,
-        endpoints: node.endpoints.clone(),
-        features: supported_features(),
-        rack: node.rack.clone(),
+        end_points: node.endpoints.iter().map(NodeEndpoint::as_record).collect(),
+        features: features[..].into(),
+        rack: node.rack.as_deref(),
         fenced: true,
-        in_controlled_shutdown: false,
-        log_dirs: vec![identity.directory_id],
-    })]);
-    let change = BrokerChange { broker_id, broker_epoch, ..BrokerChange::default() };
-    let unfence = BrokerChange { fenced: Some(false), ..change.clone() };
-    let uncordon = BrokerChange { cordoned_log_dirs: Some(Vec::new()), ..change };
-    let mut records = vec![Record::BrokerChange(unfence), Record::BrokerChange(uncordon)];
-    records.extend(partition_changes(image, broker_id, |partition| PartitionChange {
-        isr: Some(vec![broker_id]),
-        leader: Some(broker_id),
-        eligible_leader_replicas: (!partition.eligible_leader_replicas.is_empty()).then(Vec::new),
-        last_known_elr: (!partition.last_known_elr.is_empty()).then(Vec::new),
-        ..PartitionChange::default()
+        log_dirs: vec![identity.directory_id].into(),
+        ..RegisterBrokerRecord::default()
+    });
+    batches.push(broker);
+    let change = BrokerRegistrationChangeRecord { broker_id, broker_epoch, ..Default::default() };
+    let mut lead = records_for(image);
+    lead.push(BrokerRegistrationChangeRecord { fenced: UNFENCED, ..change.clone() });
+    lead.push(BrokerRegistrationChangeRecord { cordoned_log_dirs: Some(Array::default()), ..change });
+    lead.extend(partition_changes(image, broker_id, |partition| PartitionChangeRecord {
+        isr: Some(vec![broker_id].into()),
+        leader: broker_id,
+        eligible_leader_replicas: (!partition.eligible_leader_replicas.is_empty()).then(Array::default),
+        last_known_elr: (!partition.last_known_elr.is_empty()).then(Array::default),
+        ..Default::default()
     }));
-    batches.extend(records.chunks(RECORDS_PER_BATCH_MAX).map(<[Record]>::to_vec));
+    batches.extend(lead.into_batches(RECORDS_PER_BATCH_MAX));
     batches
 }
 
 /// The first records of a cluster.
-fn bootstrap() -> Vec<Record> {
-    let levels =
-        FEATURE_LEVELS.iter().map(|(name, level)| Record::FeatureLevel { name: (*name).to_owned(), level: *level });
-    let min_isr = ConfigRecord {
-        resource_type: resource_type::BROKER,
-        resource_name: String::new(),
-        name: "min.insync.replicas".to_owned(),
-        value: Some("1".to_owned()),
-    };
-    std::iter::once(Record::BeginTransaction { name: Some("Bootstrap records".to_owned()) })
-        .chain(levels)
-        .chain([Record::Config(min_isr), Record::EndTransaction])
-        .collect()
+fn bootstrap() -> Records {
+    let mut records = Records::new(METADATA_VERSION);
+    records.push(BeginTransactionRecord { name: Some("Bootstrap records") });
+    for (name, feature_level) in FEATURE_LEVELS {
+        records.push(FeatureLevelRecord { name, feature_level: *feature_level });
+    }
+    let resource_type = resource_type::BROKER;
+    records.push(ConfigRecord { resource_type, resource_name: "", name: "min.insync.replicas", value: Some("1") });
+    records.push(EndTransactionRecord {});
+    records
 }
 
 /// The batches of a clean stop: no partition keeps its leader, then the broker is fenced.
-pub fn stop(image: &MetadataImage, node_id: i32) -> Vec<Vec<Record>> {
-    let broker_epoch = image.broker(node_id).map_or(-1, |broker| broker.broker_epoch);
-    let change = BrokerChange { broker_id: node_id, broker_epoch, ..BrokerChange::default() };
-    let mut records = vec![Record::BrokerChange(BrokerChange { in_controlled_shutdown: true, ..change.clone() })];
-    records.extend(partition_changes(image, node_id, |_| PartitionChange {
-        isr: Some(Vec::new()),
-        leader: Some(NO_LEADER),
-        eligible_leader_replicas: Some(vec![node_id]),
-        last_known_elr: Some(vec![node_id]),
-        ..PartitionChange::default()
+pub fn stop(image: &MetadataImage, broker_id: i32) -> Vec<Records> {
+    let broker_epoch = broker_epoch(image, broker_id);
+    let change = BrokerRegistrationChangeRecord { broker_id, broker_epoch, ..Default::default() };
+    let mut resign = records_for(image);
+    resign.push(BrokerRegistrationChangeRecord { in_controlled_shutdown: 1, ..change.clone() });
+    resign.extend(partition_changes(image, broker_id, |_| PartitionChangeRecord {
+        isr: Some(Array::default()),
+        leader: NO_LEADER,
+        eligible_leader_replicas: Some(vec![broker_id].into()),
+        last_known_elr: Some(vec![broker_id].into()),
+        ..Default::default()
     }));
-    let mut batches: Vec<_> = records.chunks(RECORDS_PER_BATCH_MAX).map(<[Record]>::to_vec).collect();
-    batches.push(vec![Record::BrokerChange(BrokerChange { fenced: Some(true), ..change })]);
+    let mut batches = resign.into_batches(RECORDS_PER_BATCH_MAX);
+    let mut fence = records_for(image);
+    fence.push(BrokerRegistrationChangeRecord { fenced: FENCED, ..change });
+    batches.push(fence);
     batches
 }
 
+/// A change for each partition that a node is a replica of.
 fn partition_changes(
     image: &MetadataImage,
     node_id: i32,
-    change: impl Fn(&super::image::PartitionImage) -> PartitionChange,
-) -> impl Iterator<Item = Record> {
-    image.topics().flat_map(move |topic| {
-        let ours = (0..).zip(&topic.partitions).filter(|(_, partition)| partition.replicas.contains(&node_id));
-        let records: Vec<_> = ours
-            .map(|(partition_index, partition)| {
-                let change = PartitionChange { partition_index, topic_id: topic.topic_id, ..change(partition) };
-                Record::PartitionChange(change)
-            })
-            .collect();
-        records
-    })
+    change: impl Fn(&PartitionImage) -> PartitionChangeRecord<'static>,
+) -> impl Iterator<Item = PartitionChangeRecord<'static>> {
+    let partitions =
+        image.topics().flat_map(|topic| (0..).zip(&topic.partitions).map(move |partition| (topic, partition)));
+    partitions.filter(move |(_, (_, partition))| partition.replicas.contains(&node_id)).map(
+        move |(topic, (partition_id, partition))| PartitionChangeRecord {
+            partition_id,
+            topic_id: topic.topic_id,
+            ..change(partition)
+        },
+    )
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::records::EndpointRecord;
     use super::*;
 
     pub(in super::super) fn node() -> NodeConfig {
-        let endpoint = |name: &str, port| EndpointRecord {
+        let endpoint = |name: &str, port| NodeEndpoint {
             name: name.to_owned(),
             host: "127.0.0.1".to_owned(),
             port,
@@ -421,7 +458,7 @@ pub(super) mod tests {
         NewTopic { name: name.to_owned(), num_partitions: -1, replication_factor: -1, ..NewTopic::default() }
     }
 
-    fn replay(image: &mut MetadataImage, batches: &[Vec<Record>]) {
+    fn replay(image: &mut MetadataImage, batches: &[Records]) {
         for batch in batches {
             image.replay_all(image.end_offset(), batch).unwrap();
         }
@@ -500,7 +537,7 @@ pub(super) mod tests {
         assert_eq!(results[0], Err(CreateTopicError::DuplicateInRequest));
         assert!(results[1].is_ok());
         assert_eq!(results[2], Err(CreateTopicError::DuplicateInRequest));
-        assert_eq!(records, []);
+        assert!(records.is_empty());
     }
 
     #[test]
@@ -526,9 +563,9 @@ pub(super) mod tests {
     fn producer_ids_come_in_blocks() {
         let mut image = started();
         for expected in [0, 1_000, 2_000] {
-            let (block, record) = allocate_producer_ids(&image, 1).unwrap();
+            let (block, records) = allocate_producer_ids(&image, 1).unwrap();
             assert_eq!(block.first, expected);
-            replay(&mut image, &[vec![record]]);
+            replay(&mut image, &[records]);
         }
     }
 
@@ -536,9 +573,10 @@ pub(super) mod tests {
     fn a_deleted_topic_can_be_created_again_under_another_id() {
         let mut image = started();
         let first = create(&mut image, new_topic("t")).unwrap().topic_id;
-        let record = delete_topic(&image, first).unwrap();
-        replay(&mut image, &[vec![record]]);
-        assert_eq!(delete_topic(&image, first), None);
+        let (deleted, records) = delete_topics(&image, &[first]);
+        assert_eq!(deleted, [true]);
+        replay(&mut image, &[records]);
+        assert_eq!(delete_topics(&image, &[first]).0, [false]);
         assert_ne!(create(&mut image, new_topic("t")).unwrap().topic_id, first);
     }
 }

@@ -12,15 +12,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use ringlog_core::protocol::metadata::{
+    BrokerRegistrationChangeRecord, ConfigRecord, MetadataRecord, PartitionChangeRecord, PartitionRecord,
+    RegisterBrokerRecord,
+};
+use ringlog_core::wire::Array;
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use super::records::{
-    BrokerChange, PartitionChange, PartitionRecord, Record, RegisterBroker, RegisterController, resource_type,
-};
+use super::node::NodeEndpoint;
+use super::records::{Records, encode, resource_type};
 
 /// No leader.
 pub const NO_LEADER: i32 = -1;
+const LEADER_UNCHANGED: i32 = -2;
 
 /// One partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +61,25 @@ pub struct TopicImage {
     pub configs: BTreeMap<String, String>,
 }
 
+/// The registration of a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerImage {
+    /// One life of the process.
+    pub incarnation_id: Uuid,
+    /// The offset of its registration.
+    pub broker_epoch: i64,
+    /// Its listeners for clients.
+    pub endpoints: Vec<NodeEndpoint>,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// Leads nothing.
+    pub fenced: bool,
+    /// On its way out.
+    pub in_controlled_shutdown: bool,
+    /// Ids of its data directories.
+    pub log_dirs: Vec<Uuid>,
+}
+
 /// The image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MetadataImage {
@@ -65,14 +89,13 @@ pub struct MetadataImage {
     partitions_count: usize,
     /// Configs of brokers; the default of all of them under an empty name.
     broker_configs: BTreeMap<String, BTreeMap<String, String>>,
-    brokers: BTreeMap<i32, RegisterBroker>,
-    controllers: BTreeMap<i32, RegisterController>,
+    brokers: BTreeMap<i32, BrokerImage>,
     features: BTreeMap<String, i16>,
     next_producer_id: i64,
     /// The offset that the next record will have.
     end_offset: i64,
-    /// Records of a metadata transaction that has not ended.
-    transaction: Option<Vec<(i64, Record)>>,
+    /// Encoded records of a metadata transaction that has not ended.
+    transaction: Option<Vec<(i64, Box<[u8]>)>>,
 }
 
 /// Why a record cannot be replayed. The log does not belong to this state: nothing may go on.
@@ -146,19 +169,9 @@ impl MetadataImage {
         topic.partitions.get(usize::try_from(partition_index).ok()?)
     }
 
-    /// The registrations of brokers, by node id.
-    pub fn brokers(&self) -> impl Iterator<Item = &RegisterBroker> {
-        self.brokers.values()
-    }
-
-    /// One registration.
-    pub fn broker(&self, broker_id: i32) -> Option<&RegisterBroker> {
+    /// The registration of a broker.
+    pub fn broker(&self, broker_id: i32) -> Option<&BrokerImage> {
         self.brokers.get(&broker_id)
-    }
-
-    /// The registrations of controllers, by node id.
-    pub fn controllers(&self) -> impl Iterator<Item = &RegisterController> {
-        self.controllers.values()
     }
 
     /// Finalized features above level 0, by name.
@@ -192,32 +205,29 @@ impl MetadataImage {
     }
 
     /// Replays records with consecutive offsets.
-    pub fn replay_all<'a>(
-        &mut self,
-        base_offset: i64,
-        records: impl IntoIterator<Item = &'a Record>,
-    ) -> Result<(), ReplayError> {
-        for (offset, record) in (base_offset..).zip(records) {
-            self.replay(offset, record)?;
+    pub fn replay_all(&mut self, base_offset: i64, records: &Records) -> Result<(), ReplayError> {
+        for (offset, record) in (base_offset..).zip(records.iter()) {
+            self.replay(offset, &record)?;
         }
         Ok(())
     }
 
     /// Replays one record. `offset` is that of the next record, see [`end_offset`](Self::end_offset).
-    pub fn replay(&mut self, offset: i64, record: &Record) -> Result<(), ReplayError> {
+    pub fn replay(&mut self, offset: i64, record: &MetadataRecord<'_>) -> Result<(), ReplayError> {
         if offset != self.end_offset {
             return Err(ReplayError::Offset { offset, expected: self.end_offset });
         }
         self.end_offset += 1;
         match (record, self.transaction.as_mut()) {
-            (Record::BeginTransaction { .. }, _) => self.transaction = Some(Vec::new()),
-            (Record::AbortTransaction { .. }, _) => self.transaction = None,
-            (Record::EndTransaction, _) => {
-                for (offset, record) in self.transaction.take().unwrap_or_default() {
+            (MetadataRecord::BeginTransaction(_), _) => self.transaction = Some(Vec::new()),
+            (MetadataRecord::AbortTransaction(_), _) => self.transaction = None,
+            (MetadataRecord::EndTransaction(_), _) => {
+                for (offset, value) in self.transaction.take().unwrap_or_default() {
+                    let record = MetadataRecord::decode(&value).expect("was encoded here");
                     self.apply(offset, &record)?;
                 }
             }
-            (record, Some(transaction)) => transaction.push((offset, record.clone())),
+            (record, Some(transaction)) => transaction.push((offset, encode(record, record.latest_version()))),
             (record, None) => self.apply(offset, record)?,
         }
         Ok(())
@@ -234,39 +244,41 @@ impl MetadataImage {
         self.end_offset = end_offset;
     }
 
-    fn apply(&mut self, offset: i64, record: &Record) -> Result<(), ReplayError> {
+    fn apply(&mut self, offset: i64, record: &MetadataRecord<'_>) -> Result<(), ReplayError> {
+        use MetadataRecord::*;
         match record {
-            Record::RegisterBroker(broker) => _ = self.brokers.insert(broker.broker_id, broker.clone()),
-            Record::UnregisterBroker { broker_id, .. } => _ = self.brokers.remove(broker_id),
-            Record::Topic { name, topic_id } => self.apply_topic(offset, name, *topic_id)?,
-            Record::Partition(partition) => self.apply_partition(offset, partition)?,
-            Record::PartitionChange(change) => self.apply_partition_change(offset, change)?,
-            Record::Config(config) => {
-                if let Some(configs) = self.configs_mut(config.resource_type, &config.resource_name) {
-                    match &config.value {
-                        Some(value) => _ = configs.insert(config.name.clone(), value.clone()),
-                        None => _ = configs.remove(&config.name),
-                    }
-                }
-            }
-            Record::RemoveTopic { topic_id } => {
-                let unknown = ReplayError::UnknownTopic { offset, topic_id: *topic_id };
-                let topic = self.topics.remove(topic_id).ok_or(unknown)?;
+            RegisterBroker(broker) => _ = self.brokers.insert(broker.broker_id, broker.into()),
+            UnregisterBroker(broker) => _ = self.brokers.remove(&broker.broker_id),
+            FenceBroker(broker) => self.set_fenced(broker.id, true),
+            UnfenceBroker(broker) => self.set_fenced(broker.id, false),
+            BrokerRegistrationChange(change) => self.apply_broker_change(change),
+            Topic(topic) => self.apply_topic(offset, topic.name, topic.topic_id)?,
+            Partition(partition) => self.apply_partition(offset, partition)?,
+            PartitionChange(change) => self.apply_partition_change(offset, change)?,
+            Config(config) => self.apply_config(config),
+            RemoveTopic(removed) => {
+                let topic_id = removed.topic_id;
+                let topic = self.topics.remove(&topic_id).ok_or(ReplayError::UnknownTopic { offset, topic_id })?;
                 self.partitions_count -= topic.partitions.len();
                 self.names.remove(&topic.name);
             }
-            Record::FeatureLevel { name, level: 0 } => _ = self.features.remove(name),
-            Record::FeatureLevel { name, level } => _ = self.features.insert(name.clone(), *level),
-            Record::ProducerIds { next_producer_id, .. } => self.next_producer_id = *next_producer_id,
-            Record::BrokerChange(change) => self.apply_broker_change(change),
-            Record::RegisterController(controller) => {
-                self.controllers.insert(controller.controller_id, controller.clone());
-            }
-            Record::NoOp
-            | Record::BeginTransaction { .. }
-            | Record::EndTransaction
-            | Record::AbortTransaction { .. }
-            | Record::Other { .. } => {}
+            FeatureLevel(feature) if feature.feature_level == 0 => _ = self.features.remove(feature.name),
+            FeatureLevel(feature) => _ = self.features.insert(feature.name.to_owned(), feature.feature_level),
+            ProducerIds(block) => self.next_producer_id = block.next_producer_id,
+            // Handled by `replay`.
+            BeginTransaction(_) | EndTransaction(_) | AbortTransaction(_) => {}
+            // Without effect on one node, or not enforced: kept in the log for Kafka.
+            NoOp(_)
+            | RegisterController(_)
+            | ZkMigrationState(_)
+            | ClearElr(_)
+            | DelegationToken(_)
+            | RemoveDelegationToken(_)
+            | UserScramCredential(_)
+            | RemoveUserScramCredential(_)
+            | ClientQuota(_)
+            | AccessControlEntry(_)
+            | RemoveAccessControlEntry(_) => {}
         }
         Ok(())
     }
@@ -287,19 +299,19 @@ impl MetadataImage {
         Ok(Arc::make_mut(topic))
     }
 
-    fn apply_partition(&mut self, offset: i64, record: &PartitionRecord) -> Result<(), ReplayError> {
-        let PartitionRecord { partition_index, topic_id, .. } = *record;
+    fn apply_partition(&mut self, offset: i64, record: &PartitionRecord<'_>) -> Result<(), ReplayError> {
+        let PartitionRecord { partition_id: partition_index, topic_id, .. } = *record;
         let misfit = ReplayError::Partition { offset, topic_id, partition_index };
         let topic = self.topic_mut(offset, topic_id)?;
         let image = PartitionImage {
-            replicas: SmallVec::from_slice(&record.replicas),
-            isr: SmallVec::from_slice(&record.isr),
+            replicas: record.replicas.iter().collect(),
+            isr: record.isr.iter().collect(),
             leader: record.leader,
             leader_epoch: record.leader_epoch,
             partition_epoch: record.partition_epoch,
-            directories: SmallVec::from_slice(&record.directories),
-            eligible_leader_replicas: SmallVec::from_slice(&record.eligible_leader_replicas),
-            last_known_elr: SmallVec::from_slice(&record.last_known_elr),
+            directories: record.directories.iter().collect(),
+            eligible_leader_replicas: record.eligible_leader_replicas.iter().flatten().collect(),
+            last_known_elr: record.last_known_elr.iter().flatten().collect(),
         };
         let index = usize::try_from(partition_index).map_err(|_| misfit.clone())?;
         match index.cmp(&topic.partitions.len()) {
@@ -317,8 +329,8 @@ impl MetadataImage {
         }
     }
 
-    fn apply_partition_change(&mut self, offset: i64, change: &PartitionChange) -> Result<(), ReplayError> {
-        let PartitionChange { partition_index, topic_id, .. } = *change;
+    fn apply_partition_change(&mut self, offset: i64, change: &PartitionChangeRecord<'_>) -> Result<(), ReplayError> {
+        let PartitionChangeRecord { partition_id: partition_index, topic_id, .. } = *change;
         let topic = self.topic_mut(offset, topic_id)?;
         let index = usize::try_from(partition_index).ok();
         let partition = index.and_then(|index| topic.partitions.get_mut(index)).ok_or(ReplayError::Partition {
@@ -326,9 +338,9 @@ impl MetadataImage {
             topic_id,
             partition_index,
         })?;
-        let replace = |target: &mut SmallVec<[i32; 2]>, value: &Option<Vec<i32>>| {
+        let replace = |target: &mut SmallVec<[i32; 2]>, value: &Option<Array<'_, i32>>| {
             if let Some(value) = value {
-                *target = SmallVec::from_slice(value);
+                *target = value.iter().collect();
             }
         };
         replace(&mut partition.replicas, &change.replicas);
@@ -336,10 +348,10 @@ impl MetadataImage {
         replace(&mut partition.eligible_leader_replicas, &change.eligible_leader_replicas);
         replace(&mut partition.last_known_elr, &change.last_known_elr);
         if let Some(directories) = &change.directories {
-            partition.directories = SmallVec::from_slice(directories);
+            partition.directories = directories.iter().collect();
         }
-        if let Some(leader) = change.leader {
-            partition.leader = leader;
+        if change.leader != LEADER_UNCHANGED {
+            partition.leader = change.leader;
             partition.leader_epoch += 1;
         }
         partition.partition_epoch += 1;
@@ -357,20 +369,52 @@ impl MetadataImage {
         }
     }
 
-    fn apply_broker_change(&mut self, change: &BrokerChange) {
+    fn apply_config(&mut self, config: &ConfigRecord<'_>) {
+        let Some(configs) = self.configs_mut(config.resource_type, config.resource_name) else { return };
+        match config.value {
+            Some(value) => _ = configs.insert(config.name.to_owned(), value.to_owned()),
+            None => _ = configs.remove(config.name),
+        }
+    }
+
+    fn apply_broker_change(&mut self, change: &BrokerRegistrationChangeRecord<'_>) {
         let Some(broker) = self.brokers.get_mut(&change.broker_id) else { return };
-        if let Some(fenced) = change.fenced {
+        broker.in_controlled_shutdown |= change.in_controlled_shutdown > 0;
+        if !change.log_dirs.is_empty() {
+            broker.log_dirs = change.log_dirs.iter().collect();
+        }
+        if change.fenced != 0 {
+            broker.fenced = change.fenced > 0;
+        }
+    }
+
+    fn set_fenced(&mut self, broker_id: i32, fenced: bool) {
+        if let Some(broker) = self.brokers.get_mut(&broker_id) {
             broker.fenced = fenced;
         }
-        broker.in_controlled_shutdown |= change.in_controlled_shutdown;
-        if !change.log_dirs.is_empty() {
-            broker.log_dirs.clone_from(&change.log_dirs);
+    }
+}
+
+impl From<&RegisterBrokerRecord<'_>> for BrokerImage {
+    fn from(record: &RegisterBrokerRecord<'_>) -> Self {
+        Self {
+            incarnation_id: record.incarnation_id,
+            broker_epoch: record.broker_epoch,
+            endpoints: record.end_points.iter().map(NodeEndpoint::from).collect(),
+            rack: record.rack.map(str::to_owned),
+            fenced: record.fenced,
+            in_controlled_shutdown: record.in_controlled_shutdown,
+            log_dirs: record.log_dirs.iter().collect(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ringlog_core::protocol::metadata::{
+        AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, NoOpRecord, RemoveTopicRecord,
+        TopicRecord,
+    };
     use ringlog_core::record::Batches;
 
     use super::*;
@@ -382,7 +426,8 @@ mod tests {
         for batch in Batches::new(GOLDEN) {
             if !batch.is_control() {
                 for (offset, record) in (batch.base_offset()..).zip(batch.records()) {
-                    image.replay(offset, &Record::decode(record.unwrap().value.unwrap()).unwrap()).unwrap();
+                    let record = MetadataRecord::decode(record.unwrap().value.unwrap()).unwrap();
+                    image.replay(offset, &record).unwrap();
                 }
             }
             image.skip_to(batch.next_offset());
@@ -399,7 +444,6 @@ mod tests {
         assert_eq!(image.broker_configs("").collect::<Vec<_>>(), [("min.insync.replicas", "1")]);
         let broker = image.broker(1).unwrap();
         assert!(broker.fenced && broker.in_controlled_shutdown && broker.broker_epoch == 13);
-        assert_eq!(image.controllers().count(), 1);
         let offsets = image.topic_by_name("__consumer_offsets").unwrap();
         assert_eq!(offsets.partitions.len(), 50);
         assert_eq!(offsets.configs["cleanup.policy"], "compact");
@@ -411,16 +455,20 @@ mod tests {
         assert!(image.topic_by_name("java").is_none(), "it was deleted");
     }
 
+    fn replay(image: &mut MetadataImage, records: &[MetadataRecord<'_>]) -> Result<(), ReplayError> {
+        records.iter().try_for_each(|record| image.replay(image.end_offset(), record))
+    }
+
     #[test]
     fn a_transaction_shows_at_its_end_or_never() {
-        let topic = |name: &str, id| Record::Topic { name: name.to_owned(), topic_id: Uuid::from_u128(id) };
+        let topic = |name, id| MetadataRecord::from(TopicRecord { name, topic_id: Uuid::from_u128(id) });
+        let begin = || MetadataRecord::from(BeginTransactionRecord::default());
         let mut image = MetadataImage::default();
-        let begin = Record::BeginTransaction { name: None };
-        image.replay_all(0, &[begin.clone(), topic("a", 1)]).unwrap();
+        replay(&mut image, &[begin(), topic("a", 1)]).unwrap();
         assert!(image.is_in_transaction() && image.topic_by_name("a").is_none());
-        image.replay_all(2, &[Record::EndTransaction, begin, topic("b", 2)]).unwrap();
+        replay(&mut image, &[EndTransactionRecord {}.into(), begin(), topic("b", 2)]).unwrap();
         assert!(image.topic_by_name("a").is_some());
-        image.replay_all(5, &[Record::AbortTransaction { reason: None }, topic("c", 3)]).unwrap();
+        replay(&mut image, &[AbortTransactionRecord::default().into(), topic("c", 3)]).unwrap();
         assert_eq!(image.topics().map(|topic| &*topic.name).collect::<Vec<_>>(), ["a", "c"]);
     }
 
@@ -429,13 +477,13 @@ mod tests {
         let mut image = MetadataImage::default();
         let topic_id = Uuid::from_u128(9);
         assert_eq!(
-            image.replay(0, &Record::RemoveTopic { topic_id }),
+            image.replay(0, &RemoveTopicRecord { topic_id }.into()),
             Err(ReplayError::UnknownTopic { offset: 0, topic_id })
         );
         let mut image = MetadataImage::default();
-        assert_eq!(image.replay(3, &Record::NoOp), Err(ReplayError::Offset { offset: 3, expected: 0 }));
-        image.replay(0, &Record::Topic { name: "t".to_owned(), topic_id }).unwrap();
-        let far = PartitionRecord { partition_index: 1, topic_id, ..PartitionRecord::default() };
-        assert!(matches!(image.replay(1, &Record::Partition(far)), Err(ReplayError::Partition { .. })));
+        assert_eq!(image.replay(3, &NoOpRecord {}.into()), Err(ReplayError::Offset { offset: 3, expected: 0 }));
+        image.replay(0, &TopicRecord { name: "t", topic_id }.into()).unwrap();
+        let far = PartitionRecord { partition_id: 1, topic_id, ..PartitionRecord::default() };
+        assert!(matches!(image.replay(1, &far.into()), Err(ReplayError::Partition { .. })));
     }
 }

@@ -15,14 +15,14 @@ use std::rc::Rc;
 
 use ringlog_core::reactor::{Disk, File, OpenMode, read_file, replace_file};
 use ringlog_core::record::{BatchParseError, BatchView};
+use ringlog_core::wire::DecodeError;
 
-use super::codec::RecordDecodeError;
 use super::control::{self, ControlRecord};
 use super::directory::METADATA_FOLDER;
 use super::image::{MetadataImage, ReplayError};
 use super::node::{Identity, NodeConfig};
 use super::quorum_state::{QUORUM_STATE, leader_epoch, quorum_state};
-use super::records::Record;
+use super::records::Records;
 
 const PARTITION_METADATA: &[u8] = b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ";
 
@@ -51,7 +51,7 @@ pub enum MetadataLogError {
         /// Its offset.
         offset: i64,
         /// Why.
-        source: RecordDecodeError,
+        source: DecodeError,
     },
     /// A record that does not fit the state.
     #[error(transparent)]
@@ -149,7 +149,7 @@ impl MetadataLog {
     /// Appends the batches with one write; none of them is empty. Not yet durable.
     pub fn append<'a>(
         &mut self,
-        batches: impl IntoIterator<Item = &'a [Record]>,
+        batches: impl IntoIterator<Item = &'a Records>,
         now_ms: i64,
     ) -> Result<AppendedMetadata, MetadataLogError> {
         let base_offset = self.end_offset;
@@ -287,9 +287,7 @@ impl Loading {
             let corrupt = || MetadataLogError::Corrupt { path: self.folder.join(name), position };
             let batch = whole_batch(rest).ok_or_else(corrupt)?;
             if !batch.is_control() {
-                for record in records(&batch)? {
-                    image.replay(image.end_offset(), &record)?;
-                }
+                image.replay_all(image.end_offset(), &records(&batch)?)?;
             }
             rest = &rest[batch.bytes().len()..];
         }
@@ -329,16 +327,17 @@ fn whole_batch(bytes: &[u8]) -> Option<BatchView<'_>> {
     batch.ok().filter(|batch| batch.magic() == 2 && batch.is_crc_valid())
 }
 
-fn records(batch: &BatchView<'_>) -> Result<Vec<Record>, MetadataLogError> {
+fn records(batch: &BatchView<'_>) -> Result<Records, MetadataLogError> {
     if batch.attributes() & 7 != 0 {
         return Err(MetadataLogError::Compressed(batch.base_offset()));
     }
-    let damaged = |offset| move |source| MetadataLogError::Record { offset, source };
-    let decode = |(offset, record): (i64, Result<ringlog_core::record::RecordView<'_>, _>)| {
-        let value = record.ok().and_then(|record| record.value).ok_or(RecordDecodeError::Truncated);
-        value.and_then(Record::decode).map_err(damaged(offset))
-    };
-    (batch.base_offset()..).zip(batch.records()).map(decode).collect()
+    let mut records = Records::default();
+    for (offset, record) in (batch.base_offset()..).zip(batch.records()) {
+        let value = record.ok().and_then(|record| record.value).ok_or(DecodeError::Null("value"));
+        let taken = value.and_then(|value| records.push_value(value));
+        taken.map_err(|source| MetadataLogError::Record { offset, source })?;
+    }
+    Ok(records)
 }
 
 /// Whether a whole batch of an epoch above `epoch` lies somewhere in `bytes`.
@@ -371,6 +370,7 @@ fn checkpoint(name: &str) -> Option<(&str, i64, i32)> {
 
 #[cfg(test)]
 mod tests {
+    use ringlog_core::protocol::metadata::{PartitionRecord, TopicRecord};
     use ringlog_core::reactor::FsDisk;
     use ringlog_core::record::Batches;
 
@@ -401,7 +401,7 @@ mod tests {
             live
         }
 
-        fn append(&mut self, records: &[Record]) {
+        fn append(&mut self, records: &Records) {
             let appended = self.log.append([records], 6).unwrap();
             self.image.replay_all(appended.base_offset, records).unwrap();
             assert_eq!(self.image.end_offset(), appended.end_offset);
@@ -424,8 +424,8 @@ mod tests {
 
         fn delete(&mut self, name: &str) {
             if let Some(topic) = self.image.topic_by_name(name) {
-                let record = controller::delete_topic(&self.image, topic.topic_id).unwrap();
-                self.append(&[record]);
+                let (_, records) = controller::delete_topics(&self.image, &[topic.topic_id]);
+                self.append(&records);
             }
         }
 
@@ -545,16 +545,10 @@ mod tests {
         let image = live.image.clone();
         drop(live);
         let end_offset = image.end_offset();
-        let records: Vec<Record> = {
-            let topic = image.topic_by_name("old").unwrap();
-            let head = Record::Topic { name: "old".to_owned(), topic_id: topic.topic_id };
-            let parts = (0..2).map(|partition_index| {
-                let topic_id = topic.topic_id;
-                let part = super::super::records::PartitionRecord { partition_index, topic_id, ..Default::default() };
-                Record::Partition(part)
-            });
-            std::iter::once(head).chain(parts).collect()
-        };
+        let mut records = Records::default();
+        let topic_id = image.topic_by_name("old").unwrap().topic_id;
+        records.push(TopicRecord { name: "old", topic_id });
+        records.extend((0..2).map(|partition_id| PartitionRecord { partition_id, topic_id, ..Default::default() }));
         let snapshot = control::record_batch(0, 0, 5, &records);
         let name = format!("{end_offset:020}-0000000004.checkpoint");
         std::fs::write(folder.path().join(METADATA_FOLDER).join(&name), &snapshot).unwrap();

@@ -1,6 +1,5 @@
 //! The cluster's metadata: Kafka's own records in `__cluster_metadata-0`, the image they replay to, and the one writer.
 
-mod codec;
 mod control;
 pub mod controller;
 mod directory;
@@ -16,22 +15,18 @@ mod service;
 mod topic_config;
 mod view;
 
-pub use codec::RecordDecodeError;
 pub use controller::{
     CreateTopicError, CreatedTopic, NewTopic, PARTITIONS_PER_REQUEST_MAX, PRODUCER_ID_BLOCK_LEN, ProducerIdBlock,
     ProducerIdsExhausted, check_topic_name,
 };
 pub use directory::{DataDirectory, DirectoryError, METADATA_FOLDER};
 pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
-pub use image::{MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage};
+pub use image::{BrokerImage, MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage};
 pub use link::{ControlReply, ControlRequest, ControllerLink, DeleteTopicError, ReplyTo};
 pub use log::{AppendedMetadata, LoadedLog, MetadataLog, MetadataLogError};
-pub use node::{Identity, NodeConfig, supported_features};
+pub use node::{Identity, NodeConfig, NodeEndpoint, supported_features};
 pub use placement::owner_shard;
-pub use records::{
-    BrokerChange, ConfigRecord, EndpointRecord, FeatureRange, PartitionChange, PartitionRecord, Record, RegisterBroker,
-    RegisterController, resource_type,
-};
+pub use records::{METADATA_VERSION, Records, resource_type};
 pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};
 pub use topic_config::{DURABILITY, check_topic_config};
 pub use view::{Changes, MetadataView, TopicDefaults};

@@ -1,8 +1,35 @@
 //! This node as the metadata speaks of it.
 
+use ringlog_core::protocol::metadata::{EndPoint, SupportedFeature};
 use uuid::Uuid;
 
-use super::records::{EndpointRecord, FeatureRange};
+use super::records::METADATA_VERSION;
+
+/// What this node offers, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeEndpoint {
+    /// Name of the listener.
+    pub name: String,
+    /// Host without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// 0 is PLAINTEXT.
+    pub security_protocol: i16,
+}
+
+impl NodeEndpoint {
+    /// As a registration names it.
+    pub(super) fn as_record(&self) -> EndPoint<'_> {
+        EndPoint { name: &self.name, host: &self.host, port: self.port, security_protocol: self.security_protocol }
+    }
+}
+
+impl From<EndPoint<'_>> for NodeEndpoint {
+    fn from(EndPoint { name, host, port, security_protocol }: EndPoint<'_>) -> Self {
+        Self { name: name.to_owned(), host: host.to_owned(), port, security_protocol }
+    }
+}
 
 /// What the configuration says about this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,9 +39,9 @@ pub struct NodeConfig {
     /// `broker.rack`.
     pub rack: Option<String>,
     /// The advertised listeners for clients.
-    pub endpoints: Vec<EndpointRecord>,
+    pub endpoints: Vec<NodeEndpoint>,
     /// The controller's.
-    pub controller_endpoint: EndpointRecord,
+    pub controller_endpoint: NodeEndpoint,
     /// The voter is named by `controller.quorum.voters`, not by the metadata.
     pub is_static_quorum: bool,
     /// `num.partitions`, for topics that ask for -1.
@@ -36,7 +63,7 @@ pub struct Identity {
 
 /// Finalized levels of a new cluster, as Kafka 4.3 formats it.
 pub(super) const FEATURE_LEVELS: &[(&str, i16)] = &[
-    ("metadata.version", 30),
+    ("metadata.version", METADATA_VERSION),
     ("eligible.leader.replicas.version", 1),
     ("group.version", 1),
     ("share.version", 1),
@@ -45,16 +72,19 @@ pub(super) const FEATURE_LEVELS: &[(&str, i16)] = &[
 ];
 
 /// What the node can run at; the same as Kafka 4.3.
-pub fn supported_features() -> Vec<FeatureRange> {
+pub fn supported_features() -> [SupportedFeature<'static>; 7] {
     [
         ("group.version", 0, 1),
         ("kraft.version", 0, 1),
-        ("metadata.version", 7, 30),
+        ("metadata.version", 7, METADATA_VERSION),
         ("share.version", 0, 1),
         ("streams.version", 0, 1),
         ("transaction.version", 0, 2),
         ("eligible.leader.replicas.version", 0, 1),
     ]
-    .map(|(name, min, max)| FeatureRange { name: name.to_owned(), min, max })
-    .to_vec()
+    .map(|(name, min_supported_version, max_supported_version)| SupportedFeature {
+        name,
+        min_supported_version,
+        max_supported_version,
+    })
 }

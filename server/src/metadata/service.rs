@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use ahash::AHashSet;
 use ringlog_core::reactor::Reactor;
 use uuid::Uuid;
 
@@ -22,7 +21,7 @@ use super::directory::DataDirectory;
 use super::image::MetadataImage;
 use super::log::{LoadedLog, MetadataLog, MetadataLogError};
 use super::node::{Identity, NodeConfig};
-use super::records::Record;
+use super::records::Records;
 
 /// The metadata log cannot be written: nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +29,7 @@ use super::records::Record;
 pub struct MetadataUnavailable;
 
 /// Gets records once they are durable, in the order of their offsets: base offset and records.
-pub type Publish = Rc<dyn Fn(i64, &Arc<[Record]>)>;
+pub type Publish = Rc<dyn Fn(i64, &Arc<Records>)>;
 
 /// Cheap to clone; not `Send`.
 #[derive(Clone)]
@@ -53,7 +52,7 @@ struct Inner {
 
 struct Pending {
     base_offset: i64,
-    records: Arc<[Record]>,
+    records: Arc<Records>,
 }
 
 /// A service that has begun its epoch.
@@ -77,9 +76,13 @@ impl MetadataService {
         log.begin_epoch(&node, &identity, now_ms)?;
         image.skip_to(log.end_offset());
         let batches = controller::start(&image, &node, &identity, || reactor.random_u64());
-        let appended = log.append(batches.iter().map(Vec::as_slice), now_ms)?;
+        let appended = log.append(&batches, now_ms)?;
         log.sync()?;
-        image.replay_all(appended.base_offset, batches.iter().flatten())?;
+        let mut base_offset = appended.base_offset;
+        for batch in &batches {
+            image.replay_all(base_offset, batch)?;
+            base_offset += batch.len() as i64;
+        }
         let inner = Inner {
             reactor: reactor.clone(),
             node,
@@ -137,15 +140,7 @@ impl MetadataService {
 
     /// Deletes topics by id; `false` for one that is not there. Done when it is durable and published.
     pub async fn delete_topics(&self, topic_ids: &[Uuid]) -> Result<Vec<bool>, MetadataUnavailable> {
-        let (mut records, mut seen) = (Vec::new(), AHashSet::new());
-        let mut delete = |topic_id: &Uuid| {
-            let record = controller::delete_topic(&self.0.latest.borrow(), *topic_id);
-            let is_first = seen.insert(*topic_id);
-            let is_deleted = record.is_some() && is_first;
-            records.extend(record.filter(|_| is_first));
-            is_deleted
-        };
-        let deleted = topic_ids.iter().map(&mut delete).collect();
+        let (deleted, records) = controller::delete_topics(&self.0.latest.borrow(), topic_ids);
         self.commit(records).await?;
         Ok(deleted)
     }
@@ -156,7 +151,7 @@ impl MetadataService {
     ) -> Result<Result<ProducerIdBlock, ProducerIdsExhausted>, MetadataUnavailable> {
         let allocated = controller::allocate_producer_ids(&self.0.latest.borrow(), self.0.node.node_id);
         match allocated {
-            Ok((block, record)) => self.commit(vec![record]).await.map(|()| Ok(block)),
+            Ok((block, records)) => self.commit(records).await.map(|()| Ok(block)),
             Err(exhausted) => Ok(Err(exhausted)),
         }
     }
@@ -165,7 +160,7 @@ impl MetadataService {
     pub fn stop(&self) -> Result<(), MetadataLogError> {
         let batches = controller::stop(&self.0.latest.borrow(), self.0.node.node_id);
         let mut log = self.0.log.borrow_mut();
-        log.append(batches.iter().map(Vec::as_slice), self.0.reactor.wall_clock_ms())?;
+        log.append(&batches, self.0.reactor.wall_clock_ms())?;
         log.sync()?;
         log.fail();
         self.0.has_failed.set(true);
@@ -173,7 +168,7 @@ impl MetadataService {
     }
 
     /// Appends one batch and waits until it is durable and published.
-    async fn commit(&self, records: Vec<Record>) -> Result<(), MetadataUnavailable> {
+    async fn commit(&self, records: Records) -> Result<(), MetadataUnavailable> {
         if records.is_empty() {
             return Ok(());
         }
@@ -192,19 +187,19 @@ impl MetadataService {
         .await
     }
 
-    fn append(&self, records: Vec<Record>) -> Result<i64, MetadataUnavailable> {
+    fn append(&self, records: Records) -> Result<i64, MetadataUnavailable> {
         let inner = &*self.0;
         if inner.has_failed.get() {
             return Err(MetadataUnavailable);
         }
-        let appended = inner.log.borrow_mut().append([records.as_slice()], inner.reactor.wall_clock_ms());
+        let appended = inner.log.borrow_mut().append([&records], inner.reactor.wall_clock_ms());
         let appended = appended.map_err(|error| {
             tracing::error!("metadata: {error}");
             MetadataUnavailable
         })?;
         let replayed = inner.latest.borrow_mut().replay_all(appended.base_offset, &records);
         replayed.expect("the controller decides on the image that it replays to");
-        inner.pending.borrow_mut().push_back(Pending { base_offset: appended.base_offset, records: records.into() });
+        inner.pending.borrow_mut().push_back(Pending { base_offset: appended.base_offset, records: Arc::new(records) });
         if !inner.is_syncing.replace(true) {
             inner.reactor.spawn(Rc::clone(&self.0).sync());
         }
@@ -259,6 +254,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
+    use ahash::AHashSet;
     use ringlog_core::reactor::Disk;
     use ringlog_core::reactor::sim::{Crash, DiskCall, DiskFault, SimConfig, SimWorld};
 
@@ -319,8 +315,8 @@ mod tests {
         let (reactor, service) = start(&world);
         let shard = Rc::new(RefCell::new(service.latest().clone()));
         let replaying = Rc::clone(&shard);
-        service.set_publish(Rc::new(move |base_offset, records: &Arc<[Record]>| {
-            replaying.borrow_mut().replay_all(base_offset, records.iter()).unwrap();
+        service.set_publish(Rc::new(move |base_offset, records: &Arc<Records>| {
+            replaying.borrow_mut().replay_all(base_offset, records).unwrap();
         }));
         let answered = Rc::default();
         create_many(&reactor, &service, 0, &answered);

@@ -4,10 +4,11 @@ use std::cell::{Ref, RefCell};
 
 use ahash::AHashMap;
 use ringlog_core::log::{Durability, LogConfig, LogSpec};
+use ringlog_core::protocol::metadata::{MetadataRecord, RemoveTopicRecord};
 use ringlog_core::record::{KeylessRule, ProduceRules, TimestampRule, TimestampType, ValidationLevel};
 use uuid::Uuid;
 
-use super::{MetadataImage, Record, ReplayError, TopicImage, owner_shard, topic_config};
+use super::{MetadataImage, Records, ReplayError, TopicImage, owner_shard, topic_config};
 
 /// What a compressed batch may grow to when it is opened.
 const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
@@ -66,18 +67,18 @@ impl MetadataView {
     }
 
     /// Replays records that are durable in the metadata log.
-    pub fn replay(&self, base_offset: i64, records: &[Record]) -> Result<Changes, ReplayError> {
+    pub fn replay(&self, base_offset: i64, records: &Records) -> Result<Changes, ReplayError> {
         let mut changes = Changes::default();
         let mut image = self.image.borrow_mut();
-        for record in records {
+        for record in records.iter() {
             match record {
-                Record::Partition(partition) => {
-                    changes.created.push((partition.topic_id, partition.partition_index, partition.leader_epoch));
+                MetadataRecord::Partition(partition) => {
+                    changes.created.push((partition.topic_id, partition.partition_id, partition.leader_epoch));
                 }
-                Record::RemoveTopic { topic_id } => {
-                    let partitions = image.topic(topic_id).map_or(0, |topic| topic.partitions.len());
-                    changes.removed.extend((0..partitions as i32).map(|index| (*topic_id, index)));
-                    self.rules.borrow_mut().remove(topic_id);
+                MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }) => {
+                    let partitions = image.topic(&topic_id).map_or(0, |topic| topic.partitions.len());
+                    changes.removed.extend((0..partitions as i32).map(|index| (topic_id, index)));
+                    self.rules.borrow_mut().remove(&topic_id);
                 }
                 _ => {}
             }

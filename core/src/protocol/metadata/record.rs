@@ -106,11 +106,12 @@ impl<'a> MetadataRecord<'a> {
         self.encode_body(writer, version);
     }
 
-    /// The version that Kafka writes at a level of `metadata.version` (7 is 3.3-IV3, 30 is 4.3-IV0).
+    /// The version that Kafka writes at a level of `metadata.version` (7 is 3.3-IV3, 30 is 4.3-IV0). A change of a
+    /// registration is in the lowest version that can carry it.
     pub fn version_at(&self, metadata_version: i16) -> i16 {
         let newest_first: &[(i16, i16)] = match self {
             Self::RegisterBroker(_) => &[(30, 4), (17, 3), (8, 2), (7, 1)],
-            Self::BrokerRegistrationChange(_) => &[(30, 3), (17, 2), (7, 1)],
+            Self::BrokerRegistrationChange(change) => return change.lowest_version(),
             Self::Partition(_) | Self::PartitionChange(_) => &[(23, 2), (17, 1)],
             _ => &[],
         };

@@ -18,3 +18,16 @@ pub struct BrokerRegistrationChangeRecord<'a> {
     #[field(versions = 2.., tag = 2)] pub log_dirs: Array<'a, Uuid>,
     #[field(versions = 3.., tag = 3)] pub cordoned_log_dirs: Option<Array<'a, Uuid>>,
 }
+
+impl BrokerRegistrationChangeRecord<'_> {
+    /// The lowest version that has all that changed.
+    pub fn lowest_version(&self) -> i16 {
+        if self.cordoned_log_dirs.is_some() {
+            3
+        } else if !self.log_dirs.is_empty() {
+            2
+        } else {
+            i16::from(self.in_controlled_shutdown != 0)
+        }
+    }
+}
