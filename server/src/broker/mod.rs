@@ -4,11 +4,13 @@
 //! cluster, tells the others, deals connections, and is the last to stop.
 
 mod control;
+mod life;
 mod messages;
 mod outbox;
 mod run;
 mod shard;
 mod startup;
 
+pub use life::{BrokerConfig, OnReady, Seat, ShardLife, Stop, seats};
 pub use messages::ShardMessage;
 pub use run::{RunError, run};

@@ -26,6 +26,8 @@ const CONNECTION_INFLIGHT_BYTES_MAX: usize = 64 << 20;
 pub struct Shared {
     /// The broker's configuration.
     pub settings: Arc<Settings>,
+    /// Bounds of each shard's store.
+    pub store: StoreConfig,
     /// Open connections of each shard.
     pub connections: Vec<AtomicUsize>,
 }
@@ -45,6 +47,8 @@ pub struct Shard {
     pool: FramePool,
     stopped: RefCell<Vec<Result<Vec<ClosedLog>, String>>>,
     stopping: Cell<bool>,
+    /// Why it stops although nobody asked.
+    failure: Cell<Option<RunError>>,
 }
 
 struct Serving {
@@ -72,7 +76,13 @@ impl Shard {
             pool: FramePool::default(),
             stopped: RefCell::default(),
             stopping: Cell::new(false),
+            failure: Cell::new(None),
         })
+    }
+
+    /// The broker's configuration.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// The mesh.
@@ -98,9 +108,9 @@ impl Shard {
 
     /// Opens the partitions of this shard and begins to serve.
     pub fn start(self: &Rc<Self>, cluster: Cluster) -> Result<(), RunError> {
-        let settings = &self.shared.settings;
+        let Shared { settings, store, .. } = &*self.shared;
         let reactor = self.reactor.clone();
-        let store = LogStore::open(reactor.clone(), settings.log_dir.clone(), self.shard_id, StoreConfig::default())?;
+        let store = LogStore::open(reactor.clone(), settings.log_dir.clone(), self.shard_id, store.clone())?;
         let partitions = Partitions::new(reactor.clone(), store);
         let outbox = self.outbox.clone();
         let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
@@ -170,9 +180,14 @@ impl Shard {
     }
 
     /// Takes a message of another shard.
-    pub fn receive(self: &Rc<Self>, from: u16, message: ShardMessage) -> Result<(), RunError> {
+    pub fn receive(self: &Rc<Self>, from: u16, message: ShardMessage) {
         match message {
-            ShardMessage::Start(cluster) => self.start(*cluster)?,
+            ShardMessage::Start(cluster) => {
+                if let Err(error) = self.start(*cluster) {
+                    self.failure.set(Some(error));
+                    self.stopping.set(true);
+                }
+            }
             ShardMessage::Partition(message) => {
                 let router = self.serving.borrow().as_ref().map(|serving| serving.router.clone());
                 if let Some(router) = router {
@@ -195,12 +210,16 @@ impl Shard {
             ShardMessage::Stop => self.stopping.set(true),
             ShardMessage::Stopped(closed) => self.stopped.borrow_mut().push(closed),
         }
-        Ok(())
     }
 
-    /// Whether shard 0 has told this shard to stop.
+    /// Whether shard 0 has told this shard to stop, or it cannot go on.
     pub fn is_stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// Why this shard cannot go on.
+    pub fn take_failure(&self) -> Option<RunError> {
+        self.failure.take()
     }
 
     /// The other shards that have stopped, as they told.

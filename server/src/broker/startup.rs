@@ -1,4 +1,4 @@
-//! Opens the cluster on shard 0, before anything is served: directory, identity, metadata, election. Blocking.
+//! Opens the cluster on shard 0, before anything is served: directory, identity, metadata, election. Blocks on files.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -35,10 +35,14 @@ pub struct OpenedCluster {
 }
 
 /// Locks the directory, formats it if that is allowed, loads the metadata, takes the election and recovers the logs.
-pub fn open_cluster(reactor: &Reactor, settings: &Settings, view: &MetadataView) -> Result<OpenedCluster, RunError> {
+pub async fn open_cluster(
+    reactor: &Reactor,
+    settings: &Settings,
+    view: &MetadataView,
+) -> Result<OpenedCluster, RunError> {
     let disk = reactor.disk();
     let directory = DataDirectory::lock(&disk, &settings.log_dir)?;
-    let (listeners, endpoints) = bind(reactor, settings)?;
+    let (listeners, endpoints) = bind(reactor, settings).await?;
     let node = node_config(settings, &endpoints);
     let now_ms = reactor.wall_clock_ms();
     let identity = match directory.identity(settings.node_id) {
@@ -92,12 +96,12 @@ pub fn topic_defaults(settings: &Settings) -> TopicDefaults {
 }
 
 /// Listens everywhere; port 0 becomes a real one in what clients are told.
-fn bind(reactor: &Reactor, settings: &Settings) -> Result<(Vec<Listener>, Vec<Endpoint>), RunError> {
+async fn bind(reactor: &Reactor, settings: &Settings) -> Result<(Vec<Listener>, Vec<Endpoint>), RunError> {
     let mut listeners = Vec::new();
     let mut endpoints = Vec::new();
     for (listener, advertised) in settings.listeners.iter().zip(&settings.advertised_listeners) {
         let address = resolve(listener)?;
-        let bound = listen(reactor, address).map_err(|source| RunError::Listen { address, source })?;
+        let bound = listen(reactor, address).await.map_err(|source| RunError::Listen { address, source })?;
         let port = if advertised.port == 0 { bound.local_address().port() } else { advertised.port };
         endpoints.push(Endpoint { port, ..advertised.clone() });
         listeners.push(bound);
@@ -107,11 +111,11 @@ fn bind(reactor: &Reactor, settings: &Settings) -> Result<(Vec<Listener>, Vec<En
 
 /// Listens, and waits a little for an address in use: the kernel ends the ring of a broker that was killed, and with it
 /// its sockets, only some time after the process is gone.
-fn listen(reactor: &Reactor, address: SocketAddr) -> io::Result<Listener> {
+async fn listen(reactor: &Reactor, address: SocketAddr) -> io::Result<Listener> {
     for _ in 0..LISTEN_TRIES_MAX {
         match reactor.listen(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                reactor.block_on(reactor.sleep(LISTEN_RETRY_AFTER));
+                reactor.sleep(LISTEN_RETRY_AFTER).await;
             }
             done => return done,
         }
