@@ -103,38 +103,70 @@ macro_rules! compare_all {
 }
 
 compare_all! {
+    alter_client_quotas_request: AlterClientQuotasRequest as alter_client_quotas_request::AlterClientQuotasRequest;
+    alter_client_quotas_response: AlterClientQuotasResponse as alter_client_quotas_response::AlterClientQuotasResponse;
+    alter_configs_request: AlterConfigsRequest as alter_configs_request::AlterConfigsRequest;
+    alter_configs_response: AlterConfigsResponse as alter_configs_response::AlterConfigsResponse;
+    alter_partition_reassignments_request: AlterPartitionReassignmentsRequest as alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
+    alter_partition_reassignments_response: AlterPartitionReassignmentsResponse as alter_partition_reassignments_response::AlterPartitionReassignmentsResponse;
+    alter_replica_log_dirs_request: AlterReplicaLogDirsRequest as alter_replica_log_dirs_request::AlterReplicaLogDirsRequest;
+    alter_replica_log_dirs_response: AlterReplicaLogDirsResponse as alter_replica_log_dirs_response::AlterReplicaLogDirsResponse;
     api_versions_request: ApiVersionsRequest as api_versions_request::ApiVersionsRequest;
     api_versions_response: ApiVersionsResponse as api_versions_response::ApiVersionsResponse;
     consumer_group_describe_request: ConsumerGroupDescribeRequest as consumer_group_describe_request::ConsumerGroupDescribeRequest;
     consumer_group_describe_response: ConsumerGroupDescribeResponse as consumer_group_describe_response::ConsumerGroupDescribeResponse;
     consumer_group_heartbeat_request: ConsumerGroupHeartbeatRequest as consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
     consumer_group_heartbeat_response: ConsumerGroupHeartbeatResponse as consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
+    create_partitions_request: CreatePartitionsRequest as create_partitions_request::CreatePartitionsRequest;
+    create_partitions_response: CreatePartitionsResponse as create_partitions_response::CreatePartitionsResponse;
     create_topics_request: CreateTopicsRequest as create_topics_request::CreateTopicsRequest;
     create_topics_response: CreateTopicsResponse as create_topics_response::CreateTopicsResponse;
     delete_groups_request: DeleteGroupsRequest as delete_groups_request::DeleteGroupsRequest;
     delete_groups_response: DeleteGroupsResponse as delete_groups_response::DeleteGroupsResponse;
+    delete_records_request: DeleteRecordsRequest as delete_records_request::DeleteRecordsRequest;
+    delete_records_response: DeleteRecordsResponse as delete_records_response::DeleteRecordsResponse;
     delete_topics_request: DeleteTopicsRequest as delete_topics_request::DeleteTopicsRequest;
     delete_topics_response: DeleteTopicsResponse as delete_topics_response::DeleteTopicsResponse;
+    describe_client_quotas_request: DescribeClientQuotasRequest as describe_client_quotas_request::DescribeClientQuotasRequest;
+    describe_client_quotas_response: DescribeClientQuotasResponse as describe_client_quotas_response::DescribeClientQuotasResponse;
     describe_cluster_request: DescribeClusterRequest as describe_cluster_request::DescribeClusterRequest;
     describe_cluster_response: DescribeClusterResponse as describe_cluster_response::DescribeClusterResponse;
+    describe_configs_request: DescribeConfigsRequest as describe_configs_request::DescribeConfigsRequest;
+    describe_configs_response: DescribeConfigsResponse as describe_configs_response::DescribeConfigsResponse;
     describe_groups_request: DescribeGroupsRequest as describe_groups_request::DescribeGroupsRequest;
     describe_groups_response: DescribeGroupsResponse as describe_groups_response::DescribeGroupsResponse;
+    describe_log_dirs_request: DescribeLogDirsRequest as describe_log_dirs_request::DescribeLogDirsRequest;
+    describe_log_dirs_response: DescribeLogDirsResponse as describe_log_dirs_response::DescribeLogDirsResponse;
+    describe_producers_request: DescribeProducersRequest as describe_producers_request::DescribeProducersRequest;
+    describe_producers_response: DescribeProducersResponse as describe_producers_response::DescribeProducersResponse;
+    describe_quorum_request: DescribeQuorumRequest as describe_quorum_request::DescribeQuorumRequest;
+    describe_quorum_response: DescribeQuorumResponse as describe_quorum_response::DescribeQuorumResponse;
+    describe_topic_partitions_request: DescribeTopicPartitionsRequest as describe_topic_partitions_request::DescribeTopicPartitionsRequest;
+    describe_topic_partitions_response: DescribeTopicPartitionsResponse as describe_topic_partitions_response::DescribeTopicPartitionsResponse;
+    elect_leaders_request: ElectLeadersRequest as elect_leaders_request::ElectLeadersRequest;
+    elect_leaders_response: ElectLeadersResponse as elect_leaders_response::ElectLeadersResponse;
     fetch_request: FetchRequest as fetch_request::FetchRequest;
     fetch_response: FetchResponse as fetch_response::FetchResponse;
     find_coordinator_request: FindCoordinatorRequest as find_coordinator_request::FindCoordinatorRequest;
     find_coordinator_response: FindCoordinatorResponse as find_coordinator_response::FindCoordinatorResponse;
     heartbeat_request: HeartbeatRequest as heartbeat_request::HeartbeatRequest;
     heartbeat_response: HeartbeatResponse as heartbeat_response::HeartbeatResponse;
+    incremental_alter_configs_request: IncrementalAlterConfigsRequest as incremental_alter_configs_request::IncrementalAlterConfigsRequest;
+    incremental_alter_configs_response: IncrementalAlterConfigsResponse as incremental_alter_configs_response::IncrementalAlterConfigsResponse;
     init_producer_id_request: InitProducerIdRequest as init_producer_id_request::InitProducerIdRequest;
     init_producer_id_response: InitProducerIdResponse as init_producer_id_response::InitProducerIdResponse;
     join_group_request: JoinGroupRequest as join_group_request::JoinGroupRequest;
     join_group_response: JoinGroupResponse as join_group_response::JoinGroupResponse;
     leave_group_request: LeaveGroupRequest as leave_group_request::LeaveGroupRequest;
     leave_group_response: LeaveGroupResponse as leave_group_response::LeaveGroupResponse;
+    list_config_resources_request: ListConfigResourcesRequest as list_config_resources_request::ListConfigResourcesRequest;
+    list_config_resources_response: ListConfigResourcesResponse as list_config_resources_response::ListConfigResourcesResponse;
     list_groups_request: ListGroupsRequest as list_groups_request::ListGroupsRequest;
     list_groups_response: ListGroupsResponse as list_groups_response::ListGroupsResponse;
     list_offsets_request: ListOffsetsRequest as list_offsets_request::ListOffsetsRequest;
     list_offsets_response: ListOffsetsResponse as list_offsets_response::ListOffsetsResponse;
+    list_partition_reassignments_request: ListPartitionReassignmentsRequest as list_partition_reassignments_request::ListPartitionReassignmentsRequest;
+    list_partition_reassignments_response: ListPartitionReassignmentsResponse as list_partition_reassignments_response::ListPartitionReassignmentsResponse;
     metadata_request: MetadataRequest as metadata_request::MetadataRequest;
     metadata_response: MetadataResponse as metadata_response::MetadataResponse;
     offset_commit_request: OffsetCommitRequest as offset_commit_request::OffsetCommitRequest;
@@ -143,10 +175,14 @@ compare_all! {
     offset_delete_response: OffsetDeleteResponse as offset_delete_response::OffsetDeleteResponse;
     offset_fetch_request: OffsetFetchRequest as offset_fetch_request::OffsetFetchRequest;
     offset_fetch_response: OffsetFetchResponse as offset_fetch_response::OffsetFetchResponse;
+    offset_for_leader_epoch_request: OffsetForLeaderEpochRequest as offset_for_leader_epoch_request::OffsetForLeaderEpochRequest;
+    offset_for_leader_epoch_response: OffsetForLeaderEpochResponse as offset_for_leader_epoch_response::OffsetForLeaderEpochResponse;
     produce_request: ProduceRequest as produce_request::ProduceRequest;
     produce_response: ProduceResponse as produce_response::ProduceResponse;
     sync_group_request: SyncGroupRequest as sync_group_request::SyncGroupRequest;
     sync_group_response: SyncGroupResponse as sync_group_response::SyncGroupResponse;
+    update_features_request: UpdateFeaturesRequest as update_features_request::UpdateFeaturesRequest;
+    update_features_response: UpdateFeaturesResponse as update_features_response::UpdateFeaturesResponse;
 }
 
 #[test]

@@ -51,6 +51,18 @@ macro_rules! sample_integers {
 
 sample_integers!(i8, i16, i32, i64);
 
+impl Sample for u16 {
+    fn sample(random: &mut Random) -> Self {
+        i16::sample(random) as u16
+    }
+}
+
+impl Sample for f64 {
+    fn sample(random: &mut Random) -> Self {
+        [0.0, -1.5, f64::MAX, f64::INFINITY, 0.1][random.below(5)]
+    }
+}
+
 impl Sample for bool {
     fn sample(random: &mut Random) -> Self {
         random.below(2) == 1

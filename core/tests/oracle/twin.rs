@@ -26,6 +26,8 @@ macro_rules! same {
 same! {
     i8 => i8: |value| value;
     i16 => i16: |value| value;
+    u16 => u16: |value| value;
+    f64 => f64: |value| value;
     i32 => i32: |value| value;
     i64 => i64: |value| value;
     bool => bool: |value| value;
