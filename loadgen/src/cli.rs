@@ -18,7 +18,8 @@ use crate::workload::{FetchSpec, ProduceSpec};
 
 /// Drives any Kafka-compatible broker over its wire protocol, measures it and checks what it answers.
 ///
-/// Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 the broker's answers are wrong, 99 a threshold is not met.
+/// Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 answers or records are wrong, 4 requests failed, 99 a threshold
+/// is not met.
 #[derive(Debug, Parser)]
 #[command(name = "ringlog-loadgen", version)]
 pub struct Cli {
@@ -90,9 +91,18 @@ pub struct Common {
     /// A limit such as `p99<5ms`, `requests/s>1000` or `mb/s>100`; may be repeated
     #[arg(long)]
     pub threshold: Vec<Threshold>,
+    /// The length of an interval of the curves over time
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    pub interval: Duration,
     /// Write the result as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the intervals as comma-separated values
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write the intervals as an HdrHistogram log
+    #[arg(long, value_name = "FILE")]
+    pub hdr: Option<PathBuf>,
     /// No table on stdout
     #[arg(long)]
     pub quiet: bool,
@@ -224,6 +234,7 @@ impl Common {
             duration: self.duration,
             broker_pid: self.broker_pid,
             seed: self.seed,
+            interval: self.interval,
         }
     }
 

@@ -1,17 +1,42 @@
 //! What was wrong with the answers: counted by kind, the first few in full.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use ringlog_core::protocol::ErrorCode;
 
 /// Findings kept in full.
 const EXAMPLES_MAX: usize = 5;
 
+/// Why a request failed. That is no contradiction: a broker may refuse, and connections break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// The broker refused it.
+    Code(ErrorCode),
+    /// Its connection broke before the answer.
+    ConnectionLost,
+    /// No connection could be made.
+    NotConnected,
+    /// The answer had not come when the run ended.
+    NoAnswer,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => code.fmt(f),
+            Self::ConnectionLost => f.write_str("connection lost"),
+            Self::NotConnected => f.write_str("not connected"),
+            Self::NoAnswer => f.write_str("no answer"),
+        }
+    }
+}
+
 /// Counts of one worker, merged at the end.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
-    /// Error codes in answers.
-    pub errors: BTreeMap<ErrorCode, u64>,
+    /// Requests that failed, by why.
+    pub errors: BTreeMap<Failure, u64>,
     /// Answers that contradict what they should be, by kind.
     pub problems: BTreeMap<&'static str, u64>,
     /// The first few of both.
@@ -21,8 +46,13 @@ pub struct Findings {
 impl Findings {
     /// Notes an error code.
     pub fn error(&mut self, code: ErrorCode, text: impl FnOnce() -> String) {
-        *self.errors.entry(code).or_default() += 1;
-        self.example(|| format!("{code}: {}", text()));
+        self.failures(Failure::Code(code), 1, text);
+    }
+
+    /// Notes `count` failures.
+    pub fn failures(&mut self, failure: Failure, count: u64, text: impl FnOnce() -> String) {
+        *self.errors.entry(failure).or_default() += count;
+        self.example(|| format!("{failure}: {}", text()));
     }
 
     /// Notes a contradiction.
@@ -44,8 +74,8 @@ impl Findings {
 
     /// Adds another worker's.
     pub fn merge(&mut self, other: &Self) {
-        for (code, count) in &other.errors {
-            *self.errors.entry(*code).or_default() += count;
+        for (failure, count) in &other.errors {
+            *self.errors.entry(*failure).or_default() += count;
         }
         for (kind, count) in &other.problems {
             *self.problems.entry(kind).or_default() += count;
@@ -54,9 +84,14 @@ impl Findings {
         self.examples.extend(other.examples.iter().take(room).cloned());
     }
 
-    /// Whether everything was as it should be.
+    /// Whether nothing contradicts what it should be.
+    pub fn is_verified(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Whether nothing failed either.
     pub fn is_clean(&self) -> bool {
-        self.errors.is_empty() && self.problems.is_empty()
+        self.errors.is_empty() && self.is_verified()
     }
 }
 
@@ -72,7 +107,7 @@ mod tests {
         let mut all = Findings::default();
         all.problem("crc", || "x".to_owned());
         all.merge(&findings);
-        assert_eq!((all.errors[&ErrorCode::NOT_LEADER_OR_FOLLOWER], all.examples.len()), (9, 5));
+        assert_eq!((all.errors[&Failure::Code(ErrorCode::NOT_LEADER_OR_FOLLOWER)], all.examples.len()), (9, 5));
         assert!(!all.is_clean());
     }
 }

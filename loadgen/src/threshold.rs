@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::report::Report;
+use crate::measured::Measured;
 use crate::units::parse_duration;
 
 /// What is compared.
@@ -49,13 +49,13 @@ impl FromStr for Threshold {
 
 impl Threshold {
     /// Nothing when the run kept it, else a sentence. A run without an answer keeps no limit.
-    pub fn broken_by(&self, report: &Report) -> Option<String> {
+    pub fn broken_by(&self, measured: &Measured) -> Option<String> {
         let value = match self.metric {
-            Metric::Latency(quantile) => report.recorder.latency.value_at_quantile(quantile) as f64,
-            Metric::RequestsPerSecond => report.requests_per_second(),
-            Metric::MegabytesPerSecond => report.megabytes_per_second(),
+            Metric::Latency(quantile) => measured.recorder.latency.value_at_quantile(quantile) as f64,
+            Metric::RequestsPerSecond => measured.per_second(measured.recorder.requests),
+            Metric::MegabytesPerSecond => measured.megabytes_per_second(),
         };
-        let kept = report.recorder.requests > 0 && if self.below { value < self.bound } else { value > self.bound };
+        let kept = measured.recorder.requests > 0 && if self.below { value < self.bound } else { value > self.bound };
         (!kept).then(|| match self.metric {
             Metric::Latency(_) => format!("{}: it was {}", self.text, crate::units::format_nanos(value as u64)),
             _ => format!("{}: it was {value:.1}", self.text),

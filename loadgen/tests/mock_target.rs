@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use ringlog_core::reactor::Reactor;
 use ringlog_core::reactor::sim::{SimConfig, SimNetConfig, SimWorld, host_ip};
-use ringlog_loadgen::client::{Pace, Pipe, Shared, Target, TopicSpec, drive, prepare};
-use ringlog_loadgen::findings::Findings;
+use ringlog_loadgen::client::{Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive, prepare};
+use ringlog_loadgen::findings::{Failure, Findings};
 use ringlog_loadgen::plan::{Arrival, Plan};
+use ringlog_loadgen::recorder::Recorder;
+use ringlog_loadgen::series::Cut;
 use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
 use ringlog_loadgen::workload::{Fetch, FetchSpec, Produce, ProduceSpec, Requests, Workload};
 
@@ -71,8 +73,10 @@ async fn start<W: Workload + 'static>(
     let topic = TopicSpec { name: "t".to_owned(), partitions: Some(3), with_offsets: true, ..TopicSpec::default() };
     let target = prepare(reactor, &address.to_string(), &topic).await.expect("the sink answers");
     let socket = reactor.connect(address).await.expect("the sink listens");
-    let pipe = Rc::new(RefCell::new(Pipe::new(make(&target), pace)));
-    drive(reactor, socket, &pipe, reactor.now());
+    let recorder = Recorder::new(Cut { start: Duration::ZERO, length: ms(100) });
+    let pipe = Rc::new(RefCell::new(Pipe::new(make(&target), pace, Rc::new(RefCell::new(recorder)))));
+    let route = Route { address, bootstrap: address, end: RouteEnd::Leader(topic, 0) };
+    drive(reactor, route, socket, &pipe, reactor.now());
     pipe
 }
 
@@ -89,12 +93,13 @@ fn an_injected_delay_comes_back_right() {
         let rate = 5.0 / delay.as_secs_f64();
         let pipe = run(quiet_net(), config, pace(rate, ms(2_000)), produce);
         let pipe = pipe.borrow();
+        let recorder = pipe.recorder.borrow();
         assert!(pipe.findings.is_clean(), "{:?}", pipe.findings);
-        assert_eq!(pipe.recorder.requests, (rate * 2.0) as u64);
+        assert_eq!(recorder.requests, (rate * 2.0) as u64);
         let expected = delay + Duration::from_micros(20);
         for quantile in [0.01, 0.5, 0.99, 1.0] {
-            assert_about(pipe.recorder.latency.value_at_quantile(quantile), expected);
-            assert_about(pipe.recorder.service.value_at_quantile(quantile), expected);
+            assert_about(recorder.latency.value_at_quantile(quantile), expected);
+            assert_about(recorder.service.value_at_quantile(quantile), expected);
         }
     }
 }
@@ -104,13 +109,14 @@ fn a_stall_of_the_target_shows_in_every_request_it_delayed() {
     let config = SinkConfig { stall: Some((ms(500), ms(1_000))), ..SinkConfig::default() };
     let pipe = run(quiet_net(), config, pace(1_000.0, ms(3_000)), produce);
     let pipe = pipe.borrow();
-    assert_eq!(pipe.recorder.requests, 3_000);
+    let recorder = pipe.recorder.borrow();
+    assert_eq!(recorder.requests, 3_000);
     // A third of the requests was planned during the stall, evenly: they waited from 1,000 ms down to nothing.
-    assert_about(pipe.recorder.latency.max(), ms(1_000));
-    assert_about(pipe.recorder.latency.value_at_quantile(0.9), ms(700));
-    assert_about(pipe.recorder.latency.value_at_quantile(0.8), ms(400));
+    assert_about(recorder.latency.max(), ms(1_000));
+    assert_about(recorder.latency.value_at_quantile(0.9), ms(700));
+    assert_about(recorder.latency.value_at_quantile(0.8), ms(400));
     // A clock that starts at the send sees only the ten that were in flight.
-    assert!(pipe.recorder.service.value_at_quantile(0.99) < ms(1).as_nanos() as u64);
+    assert!(recorder.service.value_at_quantile(0.99) < ms(1).as_nanos() as u64);
 }
 
 fn findings<W: Workload + 'static>(fault: Option<(Fault, u64)>, make: fn(&Target) -> W) -> Findings {
@@ -125,13 +131,27 @@ fn a_right_target_is_verified_on_a_bad_network() {
     assert!(findings(None, fetch).is_clean());
 }
 
+/// The sink closes at every hundredth request of a plan of 500: the run goes on, and what was in flight is told.
+#[test]
+fn a_broken_connection_is_made_again_and_what_was_lost_is_counted() {
+    let config = SinkConfig { fault: Some((Fault::Close, 100)), ..SinkConfig::default() };
+    let pipe = run(quiet_net(), config, pace(1_000.0, ms(500)), produce);
+    let pipe = pipe.borrow();
+    let recorder = pipe.recorder.borrow();
+    assert!(pipe.findings.is_verified(), "{:?}", pipe.findings);
+    let lost = pipe.findings.errors[&Failure::ConnectionLost];
+    assert_eq!((recorder.failed, recorder.requests), (lost, 500 - lost));
+    assert!((5..50).contains(&lost), "{lost}");
+    // During the pause before the new connection requests went on being planned.
+    assert!(recorder.latency.max() >= ms(20).as_nanos() as u64);
+}
+
 #[test]
 fn each_fault_is_detected() {
     let problem = |findings: Findings, kind: &str| {
         assert!(findings.problems.get(kind).is_some_and(|count| *count > 0), "{kind}: {findings:?}");
     };
     problem(findings(Some((Fault::RepeatOffset, 100)), produce), "offset not rising");
-    problem(findings(Some((Fault::Close, 100)), produce), "connection");
     problem(findings(Some((Fault::FlipBit, 100)), fetch), "CRC");
     problem(findings(Some((Fault::SkipBatch, 100)), fetch), "offset gap");
     for errors in

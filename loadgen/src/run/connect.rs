@@ -10,12 +10,13 @@ use ringlog_core::reactor::{Instant, Reactor};
 
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Target, greet};
+use crate::findings::Failure;
+use crate::measured::Measured;
 use crate::plan::{Plan, Rate};
-use crate::recorder::Timing;
-use crate::report::Report;
+use crate::recorder::{Timing, Volume};
 
 /// `load.connections` at a time at most, `load.rate` per second. A request of the report is one connection.
-pub fn connect(load: &Load, target: &Target) -> anyhow::Result<Report> {
+pub fn connect(load: &Load, target: &Target) -> anyhow::Result<Measured> {
     let threads = load.threads.clamp(1, load.connections);
     measured(load, threads, |thread, started| work(load, target, (thread, threads), started))
 }
@@ -44,7 +45,7 @@ fn work(load: &Load, target: &Target, (thread, threads): (usize, usize), started
         topic_name: target.topic_name.clone(),
         warmup: load.warmup,
         end: load.warmup + load.duration,
-        outcome: RefCell::default(),
+        outcome: RefCell::new(Outcome::new(load, &reactor)),
         running: Cell::new(own.len()),
         reactor: reactor.clone(),
     });
@@ -65,11 +66,8 @@ fn work(load: &Load, target: &Target, (thread, threads): (usize, usize), started
         }
     });
     stop(&reactor)?;
-    let mut outcome = storm.outcome.take();
-    let lost = storm.running.get() as u64;
-    if lost > 0 {
-        outcome.findings.problems("no answer", lost, || format!("{lost} connections"));
-    }
+    let mut outcome = storm.outcome.replace(Outcome::new(load, &reactor));
+    outcome.unanswered(storm.running.get());
     Ok(outcome)
 }
 
@@ -98,11 +96,13 @@ impl Storm {
             let outcome = &mut *self.outcome.borrow_mut();
             match result {
                 Ok(()) if planned >= self.warmup => {
-                    outcome.recorder.record(Timing { planned, sent, answered }, 0);
-                    outcome.last_answered = answered;
+                    outcome.recorder.record(Timing { planned, sent, answered }, Volume::default());
                 }
                 Ok(()) => {}
-                Err(error) => outcome.findings.problem("connection", || error.to_string()),
+                Err(error) => {
+                    outcome.recorder.fail(answered);
+                    outcome.findings.failures(Failure::NotConnected, 1, || error.to_string());
+                }
             }
         }
     }

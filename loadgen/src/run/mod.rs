@@ -12,14 +12,15 @@ use ringlog_core::reactor::{Instant, Reactor, UringConfig, UringDriver};
 
 pub use connect::connect;
 pub use e2e::e2e;
-pub use pipes::{Connection, run};
+pub use pipes::{Connection, Place, run};
 
 use crate::client::{Target, TopicSpec, prepare};
 use crate::cpu::{Sample, Usage};
-use crate::findings::Findings;
+use crate::findings::{Failure, Findings};
+use crate::measured::Measured;
 use crate::plan::{Arrival, Rate};
 use crate::recorder::Recorder;
-use crate::report::Report;
+use crate::series::Cut;
 
 /// Answers are waited for this long after the last request.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
@@ -53,14 +54,44 @@ pub struct Load {
     pub broker_pid: Option<u32>,
     /// Of plans and payloads.
     pub seed: u64,
+    /// The length of an interval of the report.
+    pub interval: Duration,
+}
+
+impl Load {
+    /// How the measured window is cut into intervals.
+    pub fn cut(&self) -> Cut {
+        Cut { start: self.warmup, length: self.interval }
+    }
+
+    /// The end of the run: nothing is planned from then on.
+    pub fn end(&self) -> Duration {
+        self.warmup + self.duration
+    }
 }
 
 /// What one worker brings back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Outcome {
     recorder: Recorder,
     findings: Findings,
-    last_answered: Duration,
+    /// By the wall clock.
+    start_ms: i64,
+}
+
+impl Outcome {
+    /// Of a worker whose run starts now.
+    fn new(load: &Load, reactor: &Reactor) -> Self {
+        let start_ms = reactor.wall_clock_ms();
+        Self { recorder: Recorder::new(load.cut()), findings: Findings::default(), start_ms }
+    }
+
+    /// Requests that were still in flight when the worker stopped waiting.
+    fn unanswered(&mut self, count: usize) {
+        if count > 0 {
+            self.findings.failures(Failure::NoAnswer, count as u64, || format!("{count} requests of one connection"));
+        }
+    }
 }
 
 /// An executor on a new io_uring of the calling thread.
@@ -82,7 +113,7 @@ fn measured(
     load: &Load,
     threads: usize,
     work: impl Fn(usize, &Barrier) -> anyhow::Result<Outcome> + Sync,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<Measured> {
     shorten_timer_slack();
     let started = Barrier::new(threads + 1);
     let (ended, over) = mpsc::channel::<()>();
@@ -107,7 +138,7 @@ fn measured(
             workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?).collect();
         (outcomes, usage)
     });
-    Ok(report(load, outcomes?, usage, threads))
+    Ok(merge(load, outcomes?, usage, threads))
 }
 
 /// The end of a worker: everything that its tasks hold is given back.
@@ -122,15 +153,24 @@ fn start(reactor: &Reactor) -> Instant {
     reactor.now()
 }
 
-fn report(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> Report {
-    let mut all = Outcome::default();
+fn merge(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> Measured {
+    let start_ms = outcomes.iter().map(|outcome| outcome.start_ms).min().unwrap_or_default();
+    let mut all = Outcome { recorder: Recorder::new(load.cut()), findings: Findings::default(), start_ms };
     for outcome in &outcomes {
         all.recorder.merge(&outcome.recorder);
         all.findings.merge(&outcome.findings);
-        all.last_answered = all.last_answered.max(outcome.last_answered);
     }
-    let elapsed = load.duration.max(all.last_answered.saturating_sub(load.warmup));
-    Report { recorder: all.recorder, findings: all.findings, elapsed, window: load.duration, usage, threads }
+    let elapsed = load.duration.max(all.recorder.last_answered.saturating_sub(load.warmup));
+    Measured {
+        recorder: all.recorder,
+        control: None,
+        findings: all.findings,
+        window_start_ms: start_ms + load.warmup.as_millis() as i64,
+        elapsed,
+        window: load.duration,
+        usage,
+        threads,
+    }
 }
 
 /// Binds the calling thread to a core.

@@ -1,4 +1,4 @@
-//! Connections with a workload each.
+//! Connections with a workload each, spread over the brokers that they go to.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -10,19 +10,40 @@ use anyhow::Context;
 use ringlog_core::reactor::{Reactor, Socket};
 
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
-use crate::client::{Pace, Pipe, Shared, Target, drive};
+use crate::client::{Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive};
+use crate::measured::Measured;
 use crate::plan::{Plan, Rate};
-use crate::report::Report;
+use crate::recorder::Recorder;
 use crate::workload::Workload;
 
-/// Runs `load`. `make` is called on the worker's thread for each connection.
-pub fn run<W: Workload + 'static>(
-    load: &Load,
-    target: &Target,
-    make: impl Fn(&Connection<'_>) -> anyhow::Result<W> + Sync,
-) -> anyhow::Result<Report> {
-    let threads = load.threads.clamp(1, load.connections.max(1));
-    measured(load, threads, |thread, started| work(load, target, (thread, threads), &make, started))
+/// A broker that connections go to.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Any broker, which is asked when the way was lost.
+    pub bootstrap: SocketAddr,
+    /// Partitions that it leads.
+    pub partitions: Vec<i32>,
+    /// What is looked for when the way was lost; without, the leader of the connection's first partition.
+    pub group_id: Option<String>,
+}
+
+impl Place {
+    /// The leaders of the target's partitions.
+    pub fn leaders(target: &Target) -> Vec<Self> {
+        let place = |(address, partitions)| Self { address, bootstrap: target.bootstrap, partitions, group_id: None };
+        target.by_leader().into_iter().map(place).collect()
+    }
+
+    /// Where connection `index` goes.
+    pub(super) fn route(&self, topic: &TopicSpec, index: usize) -> Route {
+        let end = match &self.group_id {
+            Some(group_id) => RouteEnd::Coordinator(group_id.clone()),
+            None => RouteEnd::Leader(topic.clone(), self.partitions[index % self.partitions.len()]),
+        };
+        Route { address: self.address, bootstrap: self.bootstrap, end }
+    }
 }
 
 /// One connection of a run.
@@ -32,76 +53,99 @@ pub struct Connection<'a> {
     pub index: usize,
     /// All connections.
     pub count: usize,
-    /// The broker it goes to.
-    pub leader: SocketAddr,
-    /// Partitions that this broker leads.
-    pub partitions: &'a [i32],
+    /// Where it goes.
+    pub place: &'a Place,
 }
 
-fn work<W: Workload + 'static>(
+/// Runs `load`. The places take turns; `make` is called on the worker's thread for each connection.
+pub fn run<W: Workload + 'static>(
     load: &Load,
-    target: &Target,
-    (thread, threads): (usize, usize),
-    make: &(impl Fn(&Connection<'_>) -> anyhow::Result<W> + Sync),
-    started: &Barrier,
-) -> anyhow::Result<Outcome> {
-    let connected = pin(load.core.map(|core| core + thread)).and_then(|()| reactor()).and_then(|reactor| {
-        let pipes = connect(&reactor, load, target, (thread, threads), make)?;
-        Ok((reactor, pipes))
-    });
-    // Also after a failure: the others wait here.
-    started.wait();
-    let (reactor, pipes) = connected?;
-    let start = start(&reactor);
-    for (socket, pipe) in &pipes {
-        drive(&reactor, socket.clone(), pipe, start);
-    }
-    let deadline = load.warmup + load.duration + DRAIN_MAX;
-    let elapsed = || Duration::from_nanos(reactor.now().0 - start.0);
-    reactor.block_on(async {
-        while elapsed() < deadline && !pipes.iter().all(|(_, pipe)| pipe.borrow().is_done()) {
-            reactor.sleep(LOOK).await;
-        }
-    });
-    stop(&reactor)?;
-    let mut outcome = Outcome::default();
-    for (_, pipe) in &pipes {
-        let pipe = pipe.borrow();
-        outcome.recorder.merge(&pipe.recorder);
-        outcome.findings.merge(&pipe.findings);
-        outcome.last_answered = outcome.last_answered.max(pipe.last_answered);
-        let lost = pipe.in_flight_count() as u64;
-        if lost > 0 {
-            outcome.findings.problems("no answer", lost, || format!("{lost} requests of one connection"));
-        }
-    }
-    Ok(outcome)
+    topic: &TopicSpec,
+    places: &[Place],
+    make: impl Fn(&Connection<'_>) -> anyhow::Result<W> + Sync,
+) -> anyhow::Result<Measured> {
+    let threads = load.threads.clamp(1, load.connections.max(1));
+    measured(load, threads, |thread, started| {
+        let worker = Worker { load, topic, places, thread, threads };
+        worker.work(&make, started)
+    })
 }
 
-type Pipes<W> = Vec<(Socket, Shared<W>)>;
+struct Worker<'a> {
+    load: &'a Load,
+    topic: &'a TopicSpec,
+    places: &'a [Place],
+    thread: usize,
+    threads: usize,
+}
 
-/// The worker's share of the connections; brokers take turns.
-fn connect<W: Workload + 'static>(
-    reactor: &Reactor,
-    load: &Load,
-    target: &Target,
-    (thread, threads): (usize, usize),
-    make: &impl Fn(&Connection<'_>) -> anyhow::Result<W>,
-) -> anyhow::Result<Pipes<W>> {
-    let leaders: Vec<(SocketAddr, Vec<i32>)> = target.by_leader().into_iter().collect();
-    let mut pipes = Vec::new();
-    for index in (thread..load.connections).step_by(threads) {
-        let (leader, partitions) = &leaders[index % leaders.len()];
-        let connection = Connection { index, count: load.connections, leader: *leader, partitions };
-        let workload = make(&connection)?;
-        let socket = reactor.block_on(reactor.connect(*leader)).with_context(|| format!("connect to {leader}"))?;
-        let plan = match load.rate {
-            Rate::PerSecond(rate) => Some(Plan::new(rate, load.arrival, index, load.connections, load.seed).peekable()),
-            Rate::Max => None,
-        };
-        let end = load.warmup + load.duration;
-        let pace = Pace { plan, in_flight_max: load.in_flight.max(1), warmup: load.warmup, end };
-        pipes.push((socket, Rc::new(RefCell::new(Pipe::new(workload, pace)))));
+/// A connected pipe and where it went.
+type Connected<W> = (Route, Socket, Shared<W>);
+
+impl Worker<'_> {
+    fn work<W: Workload + 'static>(
+        &self,
+        make: &impl Fn(&Connection<'_>) -> anyhow::Result<W>,
+        started: &Barrier,
+    ) -> anyhow::Result<Outcome> {
+        let load = self.load;
+        let recorder = Rc::new(RefCell::new(Recorder::new(load.cut())));
+        let connected = pin(load.core.map(|core| core + self.thread)).and_then(|()| reactor()).and_then(|reactor| {
+            let pipes = self.connect(&reactor, &recorder, make)?;
+            Ok((reactor, pipes))
+        });
+        // Also after a failure: the others wait here.
+        started.wait();
+        let (reactor, connected) = connected?;
+        let start = start(&reactor);
+        let mut outcome = Outcome::new(load, &reactor);
+        let mut pipes = Vec::with_capacity(connected.len());
+        for (route, socket, pipe) in connected {
+            drive(&reactor, route, socket, &pipe, start);
+            pipes.push(pipe);
+        }
+        let deadline = load.end() + DRAIN_MAX;
+        let elapsed = || Duration::from_nanos(reactor.now().0 - start.0);
+        reactor.block_on(async {
+            while elapsed() < deadline && !pipes.iter().all(|pipe| pipe.borrow().is_done()) {
+                reactor.sleep(LOOK).await;
+            }
+        });
+        stop(&reactor)?;
+        outcome.recorder.merge(&recorder.borrow());
+        for pipe in &pipes {
+            let pipe = pipe.borrow();
+            outcome.findings.merge(&pipe.findings);
+            outcome.unanswered(pipe.in_flight_count());
+        }
+        Ok(outcome)
     }
-    Ok(pipes)
+
+    /// The worker's share of the connections.
+    fn connect<W: Workload + 'static>(
+        &self,
+        reactor: &Reactor,
+        recorder: &Rc<RefCell<Recorder>>,
+        make: &impl Fn(&Connection<'_>) -> anyhow::Result<W>,
+    ) -> anyhow::Result<Vec<Connected<W>>> {
+        let load = self.load;
+        let mut pipes = Vec::new();
+        for index in (self.thread..load.connections).step_by(self.threads) {
+            let place = &self.places[index % self.places.len()];
+            let workload = make(&Connection { index, count: load.connections, place })?;
+            let address = place.address;
+            let socket = reactor.block_on(reactor.connect(address)).with_context(|| format!("connect to {address}"))?;
+            let plan = match load.rate {
+                Rate::PerSecond(rate) => {
+                    Some(Plan::new(rate, load.arrival, index, load.connections, load.seed).peekable())
+                }
+                Rate::Max => None,
+            };
+            let in_flight_max = load.in_flight.max(1);
+            let pace = Pace { plan, in_flight_max, warmup: load.warmup, end: load.end() };
+            let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::clone(recorder))));
+            pipes.push((place.route(self.topic, index / self.places.len()), socket, pipe));
+        }
+        Ok(pipes)
+    }
 }

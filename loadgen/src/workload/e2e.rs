@@ -1,5 +1,7 @@
 //! End to end: one record per request, which carries its number and its instants, and a reader at the end of the log.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ringlog_core::protocol::messages::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
@@ -7,11 +9,11 @@ use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_reque
 use ringlog_core::record::{BatchBuilder, Batches, NewRecord};
 use ringlog_core::wire::{Array, DecodeError, Message, Reader, Records};
 
-use super::fetch_one::{FetchOne, FetchTarget};
-use super::{Leaving, Workload};
+use super::fetch_one::{FetchOne, FetchTarget, Fetched};
+use super::{Answered, Leaving, Workload, readable, refused};
 use crate::client::{CLIENT_ID, Outgoing, Partition, SetupError, Target};
 use crate::findings::Findings;
-use crate::recorder::{Recorder, Timing};
+use crate::recorder::{Recorder, Timing, Volume};
 
 /// Number, planned and sent.
 const STAMP: usize = 24;
@@ -60,16 +62,18 @@ impl Mark {
         builder.build()
     }
 
-    fn check(&self, frame: &[u8], findings: &mut Findings) -> Result<(), DecodeError> {
+    fn check(&self, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
         let mut reader = Reader::new(frame);
         ResponseHeader::decode(&mut reader, ApiKey::Produce, self.version)?;
         let response = ProduceResponse::decode(&mut reader, self.version)?;
+        let mut answered = Answered::Done(Volume::default());
         for topic in &response.responses {
             for partition in topic.partition_responses.iter().filter(|partition| !partition.error_code.is_none()) {
-                findings.error(partition.error_code, || format!("partition {}", partition.index));
+                let index = partition.index;
+                answered = refused(partition.error_code, findings, || format!("partition {index}"));
             }
         }
-        Ok(())
+        Ok(answered)
     }
 }
 
@@ -100,11 +104,8 @@ impl Workload for Mark {
         out.copy(&encoded.bytes);
     }
 
-    fn answer(&mut self, (): (), _: Duration, frame: &[u8], findings: &mut Findings) -> u64 {
-        if let Err(error) = self.check(frame, findings) {
-            findings.problem("answer not readable", || error.to_string());
-        }
-        0
+    fn answer(&mut self, (): (), _: Duration, frame: &[u8], findings: &mut Findings) -> Answered {
+        readable(self.check(frame, findings), findings)
     }
 
     fn has_answers(&self) -> bool {
@@ -122,14 +123,12 @@ pub struct Tail {
     /// Records received so far, which is the number of the next one.
     pub received: u64,
     /// From the plan of a record to its arrival.
-    pub recorder: Recorder,
-    /// When the last one arrived.
-    pub last_answered: Duration,
+    recorder: Rc<RefCell<Recorder>>,
 }
 
 impl Tail {
     /// From the end of the log as it was when the target was asked for it.
-    pub fn new(target: &Target, warmup: Duration) -> Result<Self, SetupError> {
+    pub fn new(target: &Target, warmup: Duration, recorder: Rc<RefCell<Recorder>>) -> Result<Self, SetupError> {
         let Partition { index, end_offset, .. } = first(target)?;
         Ok(Self {
             topic: FetchTarget::new(target)?,
@@ -137,13 +136,15 @@ impl Tail {
             next_offset: end_offset,
             warmup,
             received: 0,
-            recorder: Recorder::default(),
-            last_answered: Duration::ZERO,
+            recorder,
         })
     }
 
-    fn check(&mut self, answered: Duration, frame: &[u8], findings: &mut Findings) -> Result<(), DecodeError> {
-        let Some(records) = self.topic.records(self.partition, frame, findings)? else { return Ok(()) };
+    fn check(&mut self, answered: Duration, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
+        let records = match self.topic.records(self.partition, frame, findings)? {
+            Fetched::Records(records) => records,
+            Fetched::Refused(refused) => return Ok(refused),
+        };
         for batch in Batches::new(records) {
             let (base_offset, next_offset) = (batch.base_offset(), self.next_offset);
             if base_offset != next_offset {
@@ -161,7 +162,7 @@ impl Tail {
                 }
             }
         }
-        Ok(())
+        Ok(Answered::Done(Volume::default()))
     }
 
     fn note(&mut self, (number, planned, sent): Stamp, answered: Duration, size_bytes: u64, findings: &mut Findings) {
@@ -171,8 +172,8 @@ impl Tail {
         }
         self.received = number + 1;
         if planned >= self.warmup {
-            self.recorder.record(Timing { planned, sent, answered }, size_bytes);
-            self.last_answered = answered;
+            let volume = Volume { records: 1, bytes: size_bytes };
+            self.recorder.borrow_mut().record(Timing { planned, sent, answered }, volume);
         }
     }
 }
@@ -186,11 +187,8 @@ impl Workload for Tail {
         out.copy(&self.topic.request(leaving.correlation_id, &one));
     }
 
-    fn answer(&mut self, (): (), answered: Duration, frame: &[u8], findings: &mut Findings) -> u64 {
-        if let Err(error) = self.check(answered, frame, findings) {
-            findings.problem("answer not readable", || error.to_string());
-        }
-        0
+    fn answer(&mut self, (): (), answered: Duration, frame: &[u8], findings: &mut Findings) -> Answered {
+        readable(self.check(answered, frame, findings), findings)
     }
 }
 

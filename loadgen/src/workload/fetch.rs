@@ -11,10 +11,11 @@ use rand::{RngExt, SeedableRng};
 use ringlog_core::record::{BatchView, Batches};
 use ringlog_core::wire::DecodeError;
 
-use super::fetch_one::{FetchOne, FetchTarget};
-use super::{Leaving, Workload};
+use super::fetch_one::{FetchOne, FetchTarget, Fetched};
+use super::{Answered, Leaving, Workload, readable};
 use crate::client::{Outgoing, Partition, SetupError, Target};
 use crate::findings::Findings;
+use crate::recorder::Volume;
 
 /// There is always something to answer with at once.
 const WAIT_MS: i32 = 500;
@@ -110,13 +111,16 @@ impl Fetch {
         }
     }
 
-    fn check(&mut self, asked: Asked, frame: &[u8], findings: &mut Findings) -> Result<u64, DecodeError> {
-        let Some(records) = self.topic.records(asked.index, frame, findings)? else { return Ok(0) };
+    fn check(&mut self, asked: Asked, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
+        let records = match self.topic.records(asked.index, frame, findings)? {
+            Fetched::Records(records) => records,
+            Fetched::Refused(refused) => return Ok(refused),
+        };
         let next = check_batches(asked, records, findings);
         if !self.spec.random {
             self.advance(asked.reader, next);
         }
-        Ok(records.len() as u64)
+        Ok(Answered::Done(Volume { records: next.abs_diff(asked.offset), bytes: records.len() as u64 }))
     }
 }
 
@@ -166,12 +170,13 @@ impl Workload for Fetch {
         asked
     }
 
-    fn answer(&mut self, asked: Asked, _: Duration, frame: &[u8], findings: &mut Findings) -> u64 {
+    fn answer(&mut self, asked: Asked, _: Duration, frame: &[u8], findings: &mut Findings) -> Answered {
         self.idle.push(asked.reader);
-        self.check(asked, frame, findings).unwrap_or_else(|error| {
-            findings.problem("answer not readable", || error.to_string());
-            0
-        })
+        readable(self.check(asked, frame, findings), findings)
+    }
+
+    fn lost(&mut self, asked: Asked) {
+        self.idle.push(asked.reader);
     }
 }
 

@@ -5,6 +5,7 @@ use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_reque
 use ringlog_core::wire::{Array, DecodeError, Message, Reader};
 use uuid::Uuid;
 
+use super::{Answered, refused};
 use crate::client::{CLIENT_ID, SetupError, Target};
 use crate::findings::Findings;
 
@@ -17,6 +18,15 @@ pub struct FetchTarget {
     name: String,
     id: Uuid,
     version: i16,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub enum Fetched<'a> {
+    /// Record batches, the last one perhaps cut short; none where there is nothing yet.
+    Records(&'a [u8]),
+    /// An error, which is noted.
+    Refused(Answered),
 }
 
 /// What is asked for.
@@ -77,30 +87,30 @@ impl FetchTarget {
         encoded.bytes
     }
 
-    /// The records of the partition, or nothing where the answer has none to check: that is a finding.
+    /// The records of the partition in an answer.
     pub fn records<'a>(
         &self,
         index: i32,
         frame: &'a [u8],
         findings: &mut Findings,
-    ) -> Result<Option<&'a [u8]>, DecodeError> {
+    ) -> Result<Fetched<'a>, DecodeError> {
         let mut reader = Reader::new(frame);
         ResponseHeader::decode(&mut reader, ApiKey::Fetch, self.version)?;
         let response = FetchResponse::decode(&mut reader, self.version)?;
         if !response.error_code.is_none() {
-            findings.error(response.error_code, || "the whole answer".to_owned());
-            return Ok(None);
+            let refused = refused(response.error_code, findings, || "the whole answer".to_owned());
+            return Ok(Fetched::Refused(refused));
         }
         let partitions = response.responses.iter().next().map(|topic| topic.partitions);
         let partition = partitions.and_then(|all| all.iter().find(|partition| partition.partition_index == index));
         let Some(partition) = partition else {
             findings.problem("partition not in the answer", || format!("partition {index}"));
-            return Ok(None);
+            return Ok(Fetched::Refused(Answered::Failed));
         };
         if !partition.error_code.is_none() {
-            findings.error(partition.error_code, || format!("partition {index}"));
-            return Ok(None);
+            let refused = refused(partition.error_code, findings, || format!("partition {index}"));
+            return Ok(Fetched::Refused(refused));
         }
-        Ok(Some(partition.records.map(|records| records.bytes()).unwrap_or_default()))
+        Ok(Fetched::Records(partition.records.map(|records| records.bytes()).unwrap_or_default()))
     }
 }

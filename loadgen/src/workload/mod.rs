@@ -11,8 +11,12 @@ pub use produce::{Produce, ProduceSpec, Requests};
 
 use std::time::Duration;
 
+use ringlog_core::protocol::ErrorCode;
+use ringlog_core::wire::DecodeError;
+
 use crate::client::Outgoing;
 use crate::findings::Findings;
+use crate::recorder::Volume;
 
 /// A request that is about to leave; instants count from the start of the run.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +29,17 @@ pub struct Leaving {
     pub sent: Duration,
 }
 
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// It was done, and stood for this.
+    Done(Volume),
+    /// It was refused.
+    Failed,
+    /// It was refused by a broker that is not, or not yet, the right one.
+    Stale,
+}
+
 /// The requests of one connection. It never waits and never reads a clock.
 pub trait Workload {
     /// What a request leaves behind for the check of its answer.
@@ -32,15 +47,42 @@ pub trait Workload {
 
     /// Appends the next request.
     fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> Self::Ticket;
-    /// Checks an answer (a frame without its length) that came at `answered`; returns the bytes of record batches that
-    /// it stands for.
-    fn answer(&mut self, ticket: Self::Ticket, answered: Duration, frame: &[u8], findings: &mut Findings) -> u64;
+    /// Checks an answer (a frame without its length) that came at `answered`.
+    fn answer(&mut self, ticket: Self::Ticket, answered: Duration, frame: &[u8], findings: &mut Findings) -> Answered;
+    /// The connection broke before the answer came: nobody knows whether the request was done.
+    fn lost(&mut self, _ticket: Self::Ticket) {}
+    /// After a reconnect: these partitions are led where the connection goes now.
+    fn lead(&mut self, _partitions: &[i32]) {}
     /// Whether requests are answered at all.
     fn has_answers(&self) -> bool {
         true
     }
-    /// Bytes of record batches in a request that is never answered.
-    fn request_size_bytes(&self, _ticket: Self::Ticket) -> u64 {
-        0
+    /// What a request stands for that is never answered.
+    fn request_volume(&self, _ticket: Self::Ticket) -> Volume {
+        Volume::default()
     }
+}
+
+/// Notes an error code, and tells what it means for the connection.
+fn refused(code: ErrorCode, findings: &mut Findings, text: impl FnOnce() -> String) -> Answered {
+    findings.error(code, text);
+    match code {
+        ErrorCode::NOT_LEADER_OR_FOLLOWER
+        | ErrorCode::LEADER_NOT_AVAILABLE
+        | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        | ErrorCode::UNKNOWN_TOPIC_ID
+        | ErrorCode::FENCED_LEADER_EPOCH
+        | ErrorCode::NOT_COORDINATOR
+        | ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => Answered::Stale,
+        _ => Answered::Failed,
+    }
+}
+
+/// An answer that cannot be read is a contradiction.
+fn readable(checked: Result<Answered, DecodeError>, findings: &mut Findings) -> Answered {
+    checked.unwrap_or_else(|error| {
+        findings.problem("answer not readable", || error.to_string());
+        Answered::Failed
+    })
 }

@@ -15,10 +15,11 @@ use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_reque
 use ringlog_core::record::{BatchBuilder, NewRecord};
 use ringlog_core::wire::{Array, DecodeError, Message, Reader, Records, Segment};
 
-use super::{Leaving, Workload};
+use super::{Answered, Leaving, Workload, readable, refused};
 use crate::client::{Outgoing, SetupError, Target};
 use crate::coverage::{Acknowledged, Inserted};
 use crate::findings::Findings;
+use crate::recorder::Volume;
 
 /// Different batches in turn, so that not everything is one hot cache line.
 const BATCHES: usize = 8;
@@ -134,29 +135,27 @@ impl Produce {
         Self { requests: Arc::clone(requests), next_template, next_batch: index % BATCHES, expected: HashMap::new() }
     }
 
-    fn check(&mut self, ticket: usize, frame: &[u8], findings: &mut Findings) -> Result<u64, DecodeError> {
+    fn check(&mut self, ticket: usize, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
         let requests = Arc::clone(&self.requests);
         let mut reader = Reader::new(frame);
         ResponseHeader::decode(&mut reader, ApiKey::Produce, requests.version)?;
         let response = ProduceResponse::decode(&mut reader, requests.version)?;
         let asked = &requests.templates[ticket].partitions;
-        let mut answered = 0;
+        let mut answered = Answered::Done(self.request_volume(ticket));
         for topic in &response.responses {
             for partition in &topic.partition_responses {
                 let index = partition.index;
                 if !asked.contains(&index) {
                     findings.problem("partition not asked for", || format!("partition {index}"));
                 } else if !partition.error_code.is_none() {
-                    findings.error(partition.error_code, || {
-                        format!("partition {index}: {}", partition.error_message.unwrap_or("no message"))
-                    });
+                    let message = partition.error_message.unwrap_or("no message");
+                    answered = refused(partition.error_code, findings, || format!("partition {index}: {message}"));
                 } else {
                     self.acked(index, partition.base_offset, findings);
-                    answered += 1;
                 }
             }
         }
-        Ok(answered * requests.batch_size_bytes() as u64)
+        Ok(answered)
     }
 
     fn acked(&mut self, partition: i32, base_offset: i64, findings: &mut Findings) {
@@ -202,18 +201,19 @@ impl Workload for Produce {
         ticket
     }
 
-    fn answer(&mut self, ticket: usize, _: Duration, frame: &[u8], findings: &mut Findings) -> u64 {
-        self.check(ticket, frame, findings).unwrap_or_else(|error| {
-            findings.problem("answer not readable", || error.to_string());
-            0
-        })
+    fn answer(&mut self, ticket: usize, _: Duration, frame: &[u8], findings: &mut Findings) -> Answered {
+        readable(self.check(ticket, frame, findings), findings)
     }
 
     fn has_answers(&self) -> bool {
         self.requests.spec.acks != 0
     }
 
-    fn request_size_bytes(&self, ticket: usize) -> u64 {
-        (self.requests.templates[ticket].partitions.len() * self.requests.batch_size_bytes()) as u64
+    fn request_volume(&self, ticket: usize) -> Volume {
+        let batches = self.requests.templates[ticket].partitions.len();
+        Volume {
+            records: (batches * self.requests.spec.records_per_batch.max(1)) as u64,
+            bytes: (batches * self.requests.batch_size_bytes()) as u64,
+        }
     }
 }

@@ -1,0 +1,216 @@
+//! One connection under load, without its socket: what leaves when, what its answers mean, what is lost when it breaks.
+//!
+//! Invariant: a request is recorded once, as answered or as failed.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::Peekable;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Outgoing, Signal};
+use crate::findings::{Failure, Findings};
+use crate::plan::Plan;
+use crate::recorder::{Recorder, Timing, Volume};
+use crate::workload::{Answered, Leaving, Workload};
+
+/// Bytes handed to one send at most.
+const SEND_MAX: usize = 4 << 20;
+
+/// When one connection sends, as time since the start of the run.
+#[derive(Debug)]
+pub struct Pace {
+    /// Open loop; none for a closed one.
+    pub plan: Option<Peekable<Plan>>,
+    /// Requests without an answer at most.
+    pub in_flight_max: usize,
+    /// What is planned before is not recorded.
+    pub warmup: Duration,
+    /// Nothing is planned from here on.
+    pub end: Duration,
+}
+
+/// The state that the tasks of a connection share.
+pub struct Pipe<W: Workload> {
+    /// What to send, and what to check.
+    pub workload: W,
+    /// Latencies, of all connections of this thread.
+    pub recorder: Rc<RefCell<Recorder>>,
+    /// What was wrong.
+    pub findings: Findings,
+    pace: Pace,
+    in_flight: VecDeque<InFlight<W::Ticket>>,
+    next_correlation_id: i32,
+    state: State,
+    pub(super) signal: Signal,
+}
+
+/// A pipe and its tasks.
+pub type Shared<W> = Rc<RefCell<Pipe<W>>>;
+
+#[derive(Debug)]
+struct InFlight<T> {
+    planned: Duration,
+    sent: Duration,
+    correlation_id: i32,
+    ticket: T,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Sending,
+    /// The broker said that it is not the right one any more: nothing is sent until the right one is found.
+    Stale,
+    /// There is no connection.
+    Lost,
+    Ended,
+}
+
+/// What the sender does when nothing is to be sent now.
+pub(super) enum Next {
+    At(Duration),
+    Answer,
+    End,
+}
+
+impl<W: Workload> fmt::Debug for Pipe<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipe").field("in_flight", &self.in_flight.len()).field("state", &self.state).finish()
+    }
+}
+
+impl<W: Workload> Pipe<W> {
+    /// Before the first request.
+    pub fn new(workload: W, pace: Pace, recorder: Rc<RefCell<Recorder>>) -> Self {
+        Self {
+            workload,
+            recorder,
+            findings: Findings::default(),
+            in_flight: VecDeque::with_capacity(pace.in_flight_max.min(1 << 16)),
+            pace,
+            next_correlation_id: 0,
+            state: State::Sending,
+            signal: Signal::default(),
+        }
+    }
+
+    /// Nothing more will be sent, and everything was answered or is lost.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Ended && self.in_flight.is_empty()
+    }
+
+    /// Requests without an answer.
+    pub fn in_flight_count(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Puts all requests that are due into `out`.
+    pub(super) fn fill(&mut self, out: &mut Outgoing, now: Duration) -> Next {
+        loop {
+            let planned = match &mut self.pace.plan {
+                Some(plan) => *plan.peek().expect("a plan is endless"),
+                None => now,
+            };
+            if self.state != State::Sending {
+                return Next::End;
+            }
+            if planned >= self.pace.end {
+                self.state = State::Ended;
+                return Next::End;
+            }
+            if planned > now {
+                return Next::At(planned);
+            }
+            if self.in_flight.len() >= self.pace.in_flight_max || out.size_bytes() >= SEND_MAX {
+                return Next::Answer;
+            }
+            if let Some(plan) = &mut self.pace.plan {
+                plan.next();
+            }
+            let correlation_id = self.next_correlation_id;
+            self.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
+            let ticket = self.workload.request(Leaving { correlation_id, planned, sent: now }, out);
+            self.in_flight.push_back(InFlight { planned, sent: now, correlation_id, ticket });
+        }
+    }
+
+    /// Requests that nobody answers (acks=0) are done when the kernel has taken them.
+    pub(super) fn sent_unanswered(&mut self, now: Duration) {
+        while let Some(request) = self.in_flight.pop_front() {
+            let volume = self.workload.request_volume(request.ticket);
+            self.record(&request, now, volume);
+        }
+    }
+
+    /// Takes an answer, a frame without its length. What is not the answer to the oldest request is told.
+    pub(super) fn answer(&mut self, frame: &[u8], now: Duration) -> Result<(), &'static str> {
+        let correlation_id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes)).ok_or("answer too short")?;
+        match self.in_flight.front() {
+            None => return Err("answer without a request"),
+            Some(request) if request.correlation_id != correlation_id => return Err("answer out of order"),
+            Some(_) => {}
+        }
+        let Some(request) = self.in_flight.pop_front() else { return Ok(()) };
+        match self.workload.answer(request.ticket, now, frame, &mut self.findings) {
+            Answered::Done(volume) => self.record(&request, now, volume),
+            Answered::Failed => self.fail(request.planned, now),
+            Answered::Stale => {
+                self.fail(request.planned, now);
+                if self.state == State::Sending {
+                    self.state = State::Stale;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, request: &InFlight<W::Ticket>, answered: Duration, volume: Volume) {
+        if request.planned >= self.pace.warmup {
+            let timing = Timing { planned: request.planned, sent: request.sent, answered };
+            self.recorder.borrow_mut().record(timing, volume);
+        }
+    }
+
+    fn fail(&mut self, planned: Duration, at: Duration) {
+        if planned >= self.pace.warmup {
+            self.recorder.borrow_mut().fail(at);
+        }
+    }
+
+    /// Whether the connection has to be given up for one to the right broker, and nothing is lost by it.
+    pub(super) fn is_drained(&self) -> bool {
+        self.state == State::Stale && self.in_flight.is_empty()
+    }
+
+    /// The connection is no more: what was in flight has failed.
+    pub(super) fn disconnected(&mut self, why: &str, now: Duration) {
+        if self.state == State::Sending {
+            self.state = State::Lost;
+        }
+        let lost = self.in_flight.len() as u64;
+        if lost > 0 {
+            self.findings.failures(Failure::ConnectionLost, lost, || format!("{lost} requests in flight: {why}"));
+        }
+        while let Some(request) = self.in_flight.pop_front() {
+            self.workload.lost(request.ticket);
+            self.fail(request.planned, now);
+        }
+    }
+
+    /// Whether a new connection would have nothing to do.
+    pub(super) fn is_over(&mut self, now: Duration) -> bool {
+        if now >= self.pace.end {
+            self.state = State::Ended;
+        }
+        self.state == State::Ended
+    }
+
+    /// There is a connection again.
+    pub(super) fn reconnected(&mut self, partitions: &[i32]) {
+        if !partitions.is_empty() {
+            self.workload.lead(partitions);
+        }
+        self.state = State::Sending;
+    }
+}
