@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The benchmark harness end to end on a debug build, in seconds and without Java: shows that it works, not how fast.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=$(mktemp -d); trap 'rm -rf "$out"' EXIT
+cargo build --locked -q -p ringlog-server -p ringlog-loadgen -p ringlog-bench
+bin=${CARGO_TARGET_DIR:-target}/debug
+"$bin/ringlog-bench" run smoke --ringlog-bin "$bin/ringlog" --loadgen-bin "$bin/ringlog-loadgen" --out "$out"
+result=$(echo "$out"/*-smoke-*)
+for file in summary.json summary.md README.md raw; do [ -s "$result/$file" ] || { echo "no $file in the result"; exit 1; }; done
+if grep -rlF -e "$PWD" -e "$HOME/" -e "$out" "$result"; then echo "the files above name a path of this machine"; exit 1; fi

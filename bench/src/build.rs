@@ -1,0 +1,59 @@
+//! Where the programs come from: built from this checkout, or named by the user.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+/// The programs that a run needs.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The broker.
+    pub ringlog: PathBuf,
+    /// The load generator.
+    pub loadgen: PathBuf,
+}
+
+/// The checkout that this program was built from, if it is still there.
+pub fn checkout() -> Option<&'static Path> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    root.join("Cargo.lock").is_file().then_some(root)
+}
+
+impl Programs {
+    /// Builds what was not named, in release mode, with cargo's own output on stderr.
+    pub fn find(ringlog: Option<&Path>, loadgen: Option<&Path>) -> anyhow::Result<Self> {
+        let mut packages = Vec::new();
+        if ringlog.is_none() {
+            packages.push("ringlog-server");
+        }
+        if loadgen.is_none() {
+            packages.push("ringlog-loadgen");
+        }
+        let built = if packages.is_empty() {
+            PathBuf::new()
+        } else {
+            let root = checkout().context("the checkout is gone: name --ringlog-bin and --loadgen-bin")?;
+            release(root, &root.join("target"), &packages)?
+        };
+        let or_built = |named: Option<&Path>, name: &str| named.map_or_else(|| built.join(name), Path::to_owned);
+        let programs = Self { ringlog: or_built(ringlog, "ringlog"), loadgen: or_built(loadgen, "ringlog-loadgen") };
+        for program in [&programs.ringlog, &programs.loadgen] {
+            anyhow::ensure!(program.is_file(), "{} is not there", program.display());
+        }
+        Ok(programs)
+    }
+}
+
+/// Builds packages of the checkout at `root`; gives the folder with their programs.
+pub fn release(root: &Path, target: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root).args(["build", "--release", "--locked"]).arg("--target-dir").arg(target);
+    packages.iter().for_each(|package| {
+        command.args(["-p", package]);
+    });
+    let status = command.status().context("cargo cannot be started")?;
+    anyhow::ensure!(status.success(), "cargo build of {} failed", packages.join(", "));
+    Ok(target.join("release"))
+}

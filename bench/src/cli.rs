@@ -1,0 +1,166 @@
+//! The command line.
+
+mod kafka;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use crate::build::Programs;
+use crate::cores::{Cores, Wanted};
+use crate::limits::Limits;
+use crate::report;
+use crate::results::Results;
+use crate::runner::{self, Progress, Setup};
+use crate::scenario::Scenario;
+use crate::scrub::Scrubber;
+use crate::tables::tables;
+use crate::target::Target;
+use kafka::KafkaCommand;
+
+/// Runs Ringlog and Apache Kafka side by side, compares, reports and gates.
+#[derive(Debug, Parser)]
+#[command(name = "ringlog-bench", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a scenario: smoke, quick, standard, full, or a TOML file
+    Run(Run),
+    /// Shows a result's tables again and writes its summary.md and report.html anew
+    Report {
+        /// The folder of a result
+        result: PathBuf,
+    },
+    /// Measures what this machine can do at best
+    Limits,
+    /// Apache Kafka for your own trials: jars, one node, its end
+    #[command(subcommand)]
+    Kafka(KafkaCommand),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ringlog-bench run quick\n  ringlog-bench run standard --targets ringlog --set rounds=9\n  \
+                        ringlog-bench run my.toml --targets ringlog,broker.example:9092 --set placement.broker=all"
+)]
+struct Run {
+    /// smoke, quick, standard, full, or a path
+    scenario: String,
+    /// Who is measured: ringlog, kafka, kafka-fsync, HOST:PORT; by default what the scenario says
+    #[arg(long, value_delimiter = ',')]
+    targets: Vec<Target>,
+    /// Replaces one setting of the scenario, such as `rounds=9` or `kafka.num.io.threads=4`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    settings: Vec<(String, String)>,
+    /// This broker instead of one built from the checkout
+    #[arg(long, value_name = "PATH")]
+    ringlog_bin: Option<PathBuf>,
+    /// This load generator instead of one built from the checkout
+    #[arg(long, value_name = "PATH")]
+    loadgen_bin: Option<PathBuf>,
+    /// Where the result's folder is made
+    #[arg(long, value_name = "FOLDER", default_value = "results")]
+    out: PathBuf,
+    /// No progress, no tables
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("not of the form KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Does what was asked for.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Run(flags) => run_scenario(&flags),
+        Command::Report { result } => report_again(&result),
+        Command::Limits => print_limits(),
+        Command::Kafka(command) => kafka::run(&command),
+    }
+}
+
+fn run_scenario(flags: &Run) -> anyhow::Result<ExitCode> {
+    let mut scenario = Scenario::load(&flags.scenario, &flags.settings)?;
+    if !flags.targets.is_empty() {
+        scenario.targets = flags.targets.iter().map(|target| target.name().to_owned()).collect();
+    }
+    let targets: Vec<Target> =
+        scenario.targets.iter().map(|name| name.parse().map_err(anyhow::Error::msg)).collect::<Result<_, _>>()?;
+    let programs = Programs::find(flags.ringlog_bin.as_deref(), flags.loadgen_bin.as_deref())?;
+    let folder = tempfile::Builder::new().prefix("ringlog-bench-").tempdir()?;
+    let setup = Setup { programs: &programs, targets: &targets, command: typed(), folder: folder.path() };
+    let progress = Progress::new(runs_count(&scenario, &targets), flags.quiet);
+    let results = runner::run(&scenario, &setup, &progress);
+    progress.finish();
+    let results = results?;
+    let mut scrubber = Scrubber::of_this_machine();
+    scrubber.hide_path(folder.path(), "$RUN");
+    for program in [&programs.ringlog, &programs.loadgen] {
+        if let Some(place) = program.parent().filter(|place| place.is_absolute()) {
+            scrubber.hide_path(place, "$BIN");
+        }
+    }
+    let written = report::write(&results, &flags.out, folder.path(), &scrubber)?;
+    if !flags.quiet {
+        println!("{}", report::plain(&results, &tables(&results)));
+        println!("Written: {}", written.display());
+    }
+    let failed = results.runs.iter().any(|run| run.target == Target::Ringlog.name() && run.failed.is_none());
+    anyhow::ensure!(failed, "not one run on ringlog gave a figure");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs that are planned, for the progress bar.
+fn runs_count(scenario: &Scenario, targets: &[Target]) -> u64 {
+    let turns = scenario.cells.iter().flat_map(|cell| &cell.classes);
+    let per_round: usize = turns.map(|class| targets.iter().filter(|target| target.has_class(*class)).count()).sum();
+    per_round as u64 * u64::from(scenario.rounds)
+}
+
+/// The command line with the program's name alone.
+fn typed() -> String {
+    let mut words = std::env::args();
+    let program = words.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    std::iter::once(name).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+fn report_again(folder: &Path) -> anyhow::Result<ExitCode> {
+    let results = Results::load(folder)?;
+    report::write_again(&results, folder, &Scrubber::of_this_machine())?;
+    println!("{}", report::plain(&results, &tables(&results)));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_limits() -> anyhow::Result<ExitCode> {
+    let machine = Cores::of_this_machine()?;
+    let (broker, loadgen) = (Wanted::Rest.on(&machine)?, Wanted::Last.on(&machine)?);
+    let folder = tempfile::tempdir()?;
+    let limits = Limits::measure(&broker, &loadgen, folder.path()).context("measure")?;
+    println!("{}", report::limits_table(&limits, false));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        let typed = "ringlog-bench run quick --targets ringlog,kafka-fsync,h:9 --set rounds=2 --set a.b=c=d";
+        let Command::Run(run) = Cli::parse_from(typed.split(' ')).command else { panic!("run") };
+        assert_eq!(run.targets, [Target::Ringlog, Target::KafkaFsync, Target::Address("h:9".to_owned())]);
+        assert_eq!(run.settings[1], ("a.b".to_owned(), "c=d".to_owned()));
+        assert!(Cli::try_parse_from(["ringlog-bench", "run", "quick", "--targets", "redpanda"]).is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! What `/proc` tells about a run: the broker, its threads, the machine.
+
+mod procfs;
+mod watch;
+
+pub use procfs::{mem_free_mib, rss_and_pss_mib};
+pub use watch::{Point, ThreadShare, Usage, Watch};

@@ -1,0 +1,165 @@
+//! Tables as text: for the terminal, and as Markdown.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
+
+use crate::figure;
+use crate::limits::Limits;
+use crate::results::Results;
+use crate::tables::{Row, Table, Value};
+
+/// Columns of a terminal whose width is not known.
+const WIDTH: u16 = 150;
+
+/// All tables and what belongs beside them, for a terminal.
+pub fn plain(results: &Results, tables: &[Table]) -> String {
+    let mut text = String::new();
+    for table in tables {
+        let _ = writeln!(text, "\n{}\n{}\n{}", table.title, table.note, grid(table, presets::UTF8_FULL_CONDENSED));
+    }
+    let _ = writeln!(text, "\n{}", footnotes(results));
+    text
+}
+
+/// The same as Markdown.
+pub fn markdown(results: &Results, tables: &[Table]) -> String {
+    let mut text = format!(
+        "# {} on {}\n\n{}\n\n{}, {} rounds of {} s each, broker on core {}, load generator on core {}, {:.0} s in all.\n",
+        results.scenario.name,
+        results.host,
+        results.scenario.about,
+        results.started,
+        results.scenario.rounds,
+        results.scenario.seconds,
+        results.broker_cores,
+        results.loadgen_cores,
+        results.took_s
+    );
+    for table in tables {
+        let _ = writeln!(text, "\n## {}\n\n{}\n\n{}", table.title, table.note, grid(table, presets::ASCII_MARKDOWN));
+    }
+    let _ = writeln!(text, "\n## Brokers\n\n{}", lives(results, presets::ASCII_MARKDOWN));
+    let _ = writeln!(text, "\n## What this machine can do\n\n{}", limits_table(&results.limits, true));
+    let _ = writeln!(text, "\n{}", footnotes(results));
+    text
+}
+
+fn new_grid(preset: &str) -> Grid {
+    let mut grid = Grid::new();
+    grid.load_preset(preset);
+    if preset != presets::ASCII_MARKDOWN {
+        grid.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    }
+    grid
+}
+
+fn grid(table: &Table, preset: &str) -> Grid {
+    let mut grid = new_grid(preset);
+    let mut header = vec!["load".to_owned(), "figure".to_owned()];
+    header.extend(table.columns.iter().cloned());
+    header.extend(["Ringlog is".to_owned(), "% of limit".to_owned()]);
+    let width = header.len();
+    grid.set_header(header);
+    let mut last = "";
+    for row in &table.rows {
+        grid.add_row(cells(row, row.cell == last));
+        last = &row.cell;
+    }
+    for index in (2..width).filter(|index| *index != width - 2) {
+        if let Some(column) = grid.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    grid
+}
+
+fn cells(row: &Row, same_cell: bool) -> Vec<String> {
+    let mut cells = vec![
+        if same_cell { String::new() } else { row.cell_title.clone() },
+        format!("{}, {}", row.figure.label, row.figure.unit),
+    ];
+    cells.extend(row.values.iter().map(|value| match value {
+        Value::Measured { text, .. } => text.clone(),
+        Value::Missing { reason } => first_line(reason),
+    }));
+    cells.push(row.verdict.clone());
+    cells.push(row.percent_of_limit.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.0} %")));
+    cells
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// What the machine can do.
+pub fn limits_table(limits: &Limits, markdown: bool) -> String {
+    let mut grid = new_grid(if markdown { presets::ASCII_MARKDOWN } else { presets::UTF8_FULL_CONDENSED });
+    grid.set_header(["probe", "value", "unit"]);
+    for (name, value, unit) in limits.rows() {
+        grid.add_row([name.to_owned(), figure::format(value), unit.to_owned()]);
+    }
+    grid.to_string()
+}
+
+fn lives(results: &Results, preset: &str) -> Grid {
+    let mut grid = new_grid(preset);
+    grid.set_header(["broker", "ready after", "idle RSS", "idle CPU", "RSS after load", "PSS after load"]);
+    let shown = |value: Option<f64>, unit: &str| {
+        value.map_or("-".to_owned(), |value| format!("{} {unit}", figure::format(value)))
+    };
+    for life in &results.lives {
+        grid.add_row([
+            life.title.clone(),
+            shown(life.ready_ms, "ms"),
+            shown(life.idle_rss_mib, "MiB"),
+            shown(life.idle_cpu_percent, "% of a core"),
+            shown(life.loaded_rss_mib, "MiB"),
+            shown(life.loaded_pss_mib, "MiB"),
+        ]);
+    }
+    grid
+}
+
+fn footnotes(results: &Results) -> String {
+    let mut text = String::from(
+        "Medians of the rounds; in brackets the best round. \"Ringlog is\": ratio of interleaved medians with its 95 % \
+         bootstrap interval. \"% of limit\": how much of what this machine can do at all, measured in the same run.\n",
+    );
+    let (disturbed, all) = results.disturbed_count();
+    if disturbed > 0 {
+        let _ = writeln!(
+            text,
+            "{disturbed} of {all} counted runs were disturbed by other processes or the hypervisor, also when repeated: \
+             run this on a quiet machine before you believe small differences."
+        );
+    }
+    for (target, reason) in &results.missing {
+        let _ = writeln!(text, "No {target}: {}", first_line(reason));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::sample;
+    use crate::tables::tables;
+
+    #[test]
+    fn markdown_holds_figures_ratio_and_doubts() {
+        let results = sample();
+        let text = markdown(&results, &tables(&results));
+        for part in ["| 2.00 (best 2.00) |", "7.00 (best 6.00)", "3.50x better", "1 of 4 counted runs were disturbed"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_terminal_sees_why_something_is_missing() {
+        let mut results = sample();
+        results.missing.insert("kafka-fsync".to_owned(), "no Java here\nsecond line".to_owned());
+        let text = plain(&results, &tables(&results));
+        assert!(text.contains("No kafka-fsync: no Java here\n") && !text.contains("second line"));
+    }
+}
