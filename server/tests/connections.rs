@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ringlog_core::reactor::{Reactor, UringConfig, UringDriver};
-use ringlog_server::net::{Connection, ConnectionLimits, FrameHandler, FramePool, Responder, accept_loop};
+use ringlog_server::net::{Budget, Connection, ConnectionLimits, FrameHandler, FramePool, Responder, accept_loop};
 
-const LIMITS: ConnectionLimits = ConnectionLimits { frame_bytes_max: 8 << 20, inflight_bytes_max: 1 << 20 };
+const FRAME_BYTES_MAX: usize = 8 << 20;
+const CONNECTION_BYTES_MAX: usize = 1 << 20;
+const SHARD_BYTES_MAX: usize = 16 << 20;
 
 /// Echoes each frame; holds back frames that begin with `w` until one that begins with `g` comes.
 struct Echo {
@@ -45,8 +47,14 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
     let address = listener.local_address();
     let handler: Rc<dyn FrameHandler> = Rc::new(Echo { waiting: RefCell::default() });
     let serving = reactor.clone();
+    let (shard, pool) = (Budget::new(SHARD_BYTES_MAX), FramePool::default());
     reactor.spawn(accept_loop(reactor.clone(), listener, move |socket| {
-        Connection::start(&serving, socket, LIMITS, FramePool::default(), Rc::clone(&handler));
+        let limits = ConnectionLimits {
+            frame_bytes_max: FRAME_BYTES_MAX,
+            budget: shard.within(CONNECTION_BYTES_MAX),
+            pool: pool.clone(),
+        };
+        Connection::start(&serving, socket, limits, Rc::clone(&handler));
     }));
     let client = std::thread::Builder::new().spawn(move || client(address)).expect("a thread starts");
     reactor.block_on(async {

@@ -179,6 +179,7 @@ impl<'a, T: Element<'a>> Element<'a> for Option<Array<'a, T>> {
         if count > reader.remaining() {
             return Err(DecodeError::Count { count, left: reader.remaining() });
         }
+        reader.take_elements(count)?;
         let start = reader.rest();
         for _ in 0..count {
             T::read(reader, scope)?;
@@ -247,6 +248,18 @@ mod tests {
         assert_eq!(encoded(&received, OLD), bytes);
         assert_eq!(encoded(&received, FLEXIBLE), [4, 2, b'a', 3, b'b', b'c', 1]);
         assert_eq!(received.iter().collect::<Vec<_>>(), names);
+    }
+
+    #[test]
+    fn elements_of_nested_arrays_count_together() {
+        let inner: Vec<i32> = vec![7; 10];
+        let outer = Array::from(vec![Array::from(&inner[..]); 3]);
+        let mut writer = Writer::new();
+        outer.write(&mut writer, OLD);
+        let bytes = writer.finish().expect("small").bytes;
+        let read = |max| Array::<Array<'_, i32>>::read(&mut Reader::with_elements_max(&bytes, max), OLD).map(|_| ());
+        assert_eq!(read(33), Ok(()));
+        assert_eq!(read(32), Err(DecodeError::Elements(32)));
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub enum DecodeError {
     /// A variable-length integer that does not end, or does not fit.
     #[error("variable-length integer does not fit")]
     Varint,
+    /// More elements in all arrays together than the reader may decode.
+    #[error("more than {0} elements")]
+    Elements(u32),
     /// A string that is not UTF-8.
     #[error("string is not UTF-8")]
     Utf8,
@@ -54,12 +57,33 @@ pub enum DecodeError {
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
+    elements_max: u32,
+    elements_left: u32,
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the front of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
+        Self::with_elements_max(bytes, u32::MAX)
+    }
+
+    /// Refuses more than so many elements in all arrays together, nested ones included.
+    ///
+    /// For what a stranger sent: an element may take one byte of the frame, and a hundred in the hands of whoever works
+    /// on it.
+    pub fn with_elements_max(bytes: &'a [u8], elements_max: u32) -> Self {
+        Self { bytes, elements_max, elements_left: elements_max }
+    }
+
+    /// The same bounds for a part of what this one reads.
+    pub(super) fn part(&self, bytes: &'a [u8]) -> Self {
+        Self { bytes, ..*self }
+    }
+
+    pub(super) fn take_elements(&mut self, count: usize) -> Result<(), DecodeError> {
+        let left = u32::try_from(count).ok().and_then(|count| self.elements_left.checked_sub(count));
+        self.elements_left = left.ok_or(DecodeError::Elements(self.elements_max))?;
+        Ok(())
     }
 
     /// How many bytes are left.

@@ -18,7 +18,8 @@ pub fn read_count(reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
 pub fn read_next<'a>(reader: &mut Reader<'a>) -> Result<(u32, Reader<'a>), DecodeError> {
     let tag = read_unsigned_varint(reader)?;
     let size = read_unsigned_varint(reader)?;
-    Ok((tag, Reader::new(reader.read_slice(size as usize)?)))
+    let value = reader.read_slice(size as usize)?;
+    Ok((tag, reader.part(value)))
 }
 
 /// Skips all tagged fields of a struct that knows none.

@@ -16,11 +16,13 @@ use super::{RunError, startup};
 use crate::config::Settings;
 use crate::handlers::{Context, ProducerIds, dispatch};
 use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
-use crate::net::{Connection, ConnectionLimits, FrameHandler, FramePool, Responder};
+use crate::net::{Budget, Connection, ConnectionLimits, FrameHandler, FramePool, Responder};
 use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
 
-/// Requests and answers that one connection may hold on a shard.
-const CONNECTION_INFLIGHT_BYTES_MAX: usize = 64 << 20;
+/// Requests and answers that one connection may hold, of those of its shard.
+const CONNECTION_BYTES_MAX: usize = 128 << 20;
+/// Requests and answers that all connections of a shard may hold, where the configuration bounds no memory.
+const SHARD_BYTES_MAX: usize = 512 << 20;
 
 /// What all shards share: counters only.
 pub struct Shared {
@@ -45,6 +47,8 @@ pub struct Shard {
     /// On the others.
     remote: OnceCell<RemoteController>,
     pool: FramePool,
+    /// Of requests and answers.
+    budget: Budget,
     stopped: RefCell<Vec<Result<Vec<ClosedLog>, String>>>,
     stopping: Cell<bool>,
     /// Why it stops although nobody asked.
@@ -74,6 +78,7 @@ impl Shard {
             controller: OnceCell::new(),
             remote: OnceCell::new(),
             pool: FramePool::default(),
+            budget: Budget::new(SHARD_BYTES_MAX),
             stopped: RefCell::default(),
             stopping: Cell::new(false),
             failure: Cell::new(None),
@@ -157,11 +162,12 @@ impl Shard {
         let Some(serving) = &mut *serving else { return };
         let limits = ConnectionLimits {
             frame_bytes_max: self.shared.settings.socket_request_max_bytes as usize,
-            inflight_bytes_max: CONNECTION_INFLIGHT_BYTES_MAX,
+            budget: self.budget.within(CONNECTION_BYTES_MAX),
+            pool: self.pool.clone(),
         };
         let counted = Counted { shared: Arc::clone(&self.shared), shard_id: self.shard_id };
         let handler = Rc::new(Frames { context: Rc::clone(&serving.context), listener, _counted: counted });
-        let connection = Connection::start(&self.reactor, socket, limits, self.pool.clone(), handler);
+        let connection = Connection::start(&self.reactor, socket, limits, handler);
         if serving.connections.len() == serving.connections.capacity() {
             serving.connections.retain(|connection| !connection.is_closed());
         }

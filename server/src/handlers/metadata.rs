@@ -8,6 +8,7 @@
 
 use std::rc::Rc;
 
+use ahash::{AHashMap, AHashSet};
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
@@ -26,14 +27,14 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Err(error) => return request.close(&error),
     };
     if missing.is_empty() {
-        return finish(context, request, &[]);
+        return finish(context, request, &AHashMap::new());
     }
     let context_of_reply = Rc::clone(context);
     let topics = missing.iter().map(|name| with_defaults(name)).collect();
     let creating = ControlRequest::CreateTopics { topics, validate_only: false };
     let reply = Box::new(move |reply| {
         let results = if let ControlReply::CreateTopics(results) = reply { results } else { Vec::new() };
-        let refused: Vec<_> = missing
+        let refused: AHashMap<_, _> = missing
             .into_iter()
             .zip(results)
             .filter_map(|(name, result)| Some((name, create_topic_error(&result.err()?))))
@@ -54,16 +55,13 @@ fn missing_topics(context: &Context, encoded: &Body) -> Result<Vec<String>, Deco
     if !body.allow_auto_topic_creation || !context.settings.auto_create_topics {
         return Ok(Vec::new());
     }
-    let mut missing: Vec<String> = Vec::new();
-    for name in body.topics.iter().flatten().filter_map(|topic| topic.name) {
-        if image.topic_by_name(name).is_none() && !missing.iter().any(|other| other == name) {
-            missing.push(name.to_owned());
-        }
-    }
-    Ok(missing)
+    let mut seen = AHashSet::new();
+    let asked = body.topics.iter().flatten().filter_map(|topic| topic.name);
+    let missing = asked.filter(|name| image.topic_by_name(name).is_none() && seen.insert(*name));
+    Ok(missing.map(str::to_owned).collect())
 }
 
-fn finish(context: &Context, request: Request, refused: &[(String, ErrorCode)]) {
+fn finish(context: &Context, request: Request, refused: &AHashMap<String, ErrorCode>) {
     let encoded = request.body();
     let body: MetadataRequest<'_> = match encoded.decode() {
         Ok(body) => body,
@@ -99,7 +97,7 @@ fn finish(context: &Context, request: Request, refused: &[(String, ErrorCode)]) 
 fn asked_topic<'a>(
     image: &'a MetadataImage,
     asked: &MetadataRequestTopic<'a>,
-    refused: &[(String, ErrorCode)],
+    refused: &AHashMap<String, ErrorCode>,
 ) -> MetadataResponseTopic<'a> {
     let found = match asked.name {
         Some(name) => image.topic_by_name(name),
@@ -110,10 +108,7 @@ fn asked_topic<'a>(
     }
     let error_code = match asked.name {
         None => ErrorCode::UNKNOWN_TOPIC_ID,
-        Some(name) => refused
-            .iter()
-            .find(|(refused, _)| refused == name)
-            .map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |(_, error)| *error),
+        Some(name) => *refused.get(name).unwrap_or(&ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
     };
     MetadataResponseTopic { error_code, name: asked.name, topic_id: asked.topic_id, ..Default::default() }
 }

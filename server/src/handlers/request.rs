@@ -7,6 +7,10 @@ use ringlog_core::wire::{DecodeError, Message, Reader, Segment};
 
 use crate::net::Responder;
 
+/// Elements in all arrays of a request together. Ten million empty names fit in 20 MiB; no client sends more than a few
+/// for each partition that there is.
+const REQUEST_ELEMENTS_MAX: u32 = 200_000;
+
 /// A frame whose header was read, with the duty to answer it.
 pub struct Request {
     /// Which API, as the table found it.
@@ -33,7 +37,8 @@ pub struct Body {
 impl Body {
     /// Decodes, borrowed from the frame.
     pub fn decode<'a, M: Message<'a>>(&'a self) -> Result<M, DecodeError> {
-        M::decode(&mut Reader::new(&self.frame[self.position..]), self.api_version)
+        let body = &self.frame[self.position..];
+        M::decode(&mut Reader::with_elements_max(body, REQUEST_ELEMENTS_MAX), self.api_version)
     }
 
     /// The part of the frame that `bytes` (a slice of it) lies in, shared instead of copied.

@@ -3,27 +3,33 @@
 //!
 //! Invariants:
 //! - Answers leave in the order of their requests, whenever they were ready.
-//! - Reading stops while the frames handed on and the answers not yet sent hold more than `inflight_bytes_max`.
+//! - Reading stops while requests and answers fill the connection's budget or its shard's, while there are
+//!   `REQUESTS_MAX` requests, and before a large frame that has no room. What is there is counted, never refused.
 //! - When either task ends, the socket is shut down, so that the other ends too.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use ringlog_core::reactor::{Parts, Reactor, Socket};
+use ringlog_core::reactor::{Instant, Parts, Reactor, Socket};
 
-use super::{FramePool, Framing};
+use super::{Budget, FramePool, Framing, Held};
 
-/// Bounds of one connection.
-#[derive(Debug, Clone, Copy)]
+/// Requests of one connection that are not answered yet.
+const REQUESTS_MAX: usize = 128;
+
+/// Bounds of one connection, and what it shares with the others of its shard.
+#[derive(Clone)]
 pub struct ConnectionLimits {
     /// Largest request, `socket.request.max.bytes`.
     pub frame_bytes_max: usize,
-    /// Requests and answers held at once; one frame is always let through.
-    pub inflight_bytes_max: usize,
+    /// Bytes of requests and answers at once, within those of the shard; one frame is always let through.
+    pub budget: Budget,
+    /// Warm memory for large frames.
+    pub pool: FramePool,
 }
 
 /// What gets each frame, with the means to answer it.
@@ -38,6 +44,9 @@ pub struct Connection(Rc<Inner>);
 
 struct Inner {
     socket: Socket,
+    budget: Budget,
+    /// When bytes last came or went.
+    last_active: Cell<Instant>,
     state: RefCell<State>,
 }
 
@@ -46,7 +55,6 @@ struct State {
     /// Requests not yet answered on the wire, oldest first; the first has number `first`.
     slots: VecDeque<Slot>,
     first: u64,
-    inflight_bytes: usize,
     closed: bool,
     /// Waits for the oldest answer.
     writer: Option<Waker>,
@@ -55,7 +63,8 @@ struct State {
 }
 
 struct Slot {
-    request_bytes: usize,
+    /// Of the request, later with its answer.
+    held: Held,
     answer: Option<Parts>,
     /// Told when the connection ends before the answer.
     on_close: Option<Waker>,
@@ -63,24 +72,20 @@ struct Slot {
 
 impl Connection {
     /// Serves `socket` until the peer or the broker ends it.
-    pub fn start(
-        reactor: &Reactor,
-        socket: Socket,
-        limits: ConnectionLimits,
-        pool: FramePool,
-        handler: Rc<dyn FrameHandler>,
-    ) -> Self {
-        let connection = Self(Rc::new(Inner { socket, state: RefCell::default() }));
-        let reader = connection.clone();
+    pub fn start(reactor: &Reactor, socket: Socket, limits: ConnectionLimits, handler: Rc<dyn FrameHandler>) -> Self {
+        let ConnectionLimits { frame_bytes_max, budget, pool } = limits;
+        let last_active = Cell::new(reactor.now());
+        let connection = Self(Rc::new(Inner { socket, budget, last_active, state: RefCell::default() }));
+        let (reader, clock) = (connection.clone(), reactor.clone());
         reactor.spawn(async move {
-            if let Err(end) = reader.read(limits, pool, &*handler).await {
+            if let Err(end) = reader.read(&clock, Framing::new(frame_bytes_max, pool), &*handler).await {
                 tracing::debug!(%end, "connection ends");
             }
             reader.close();
         });
-        let writer = connection.clone();
+        let (writer, clock) = (connection.clone(), reactor.clone());
         reactor.spawn(async move {
-            writer.write().await;
+            writer.write(&clock).await;
             writer.close();
         });
         connection
@@ -108,21 +113,32 @@ impl Connection {
         self.0.state.borrow().closed
     }
 
+    /// When bytes last came or went.
+    pub fn last_active(&self) -> Instant {
+        self.0.last_active.get()
+    }
+
     /// Requests that wait for their answer or whose answer was not handed to the socket yet.
     pub fn unanswered(&self) -> usize {
         self.0.state.borrow().slots.len()
     }
 
-    async fn read(&self, limits: ConnectionLimits, pool: FramePool, handler: &dyn FrameHandler) -> std::io::Result<()> {
-        let mut framing = Framing::new(limits.frame_bytes_max, pool);
+    async fn read(&self, clock: &Reactor, mut framing: Framing, handler: &dyn FrameHandler) -> std::io::Result<()> {
+        // Held from before a large frame's memory grows until its request is answered.
+        let mut large_frame = None;
         loop {
             while let Some(frame) = framing.next_frame().map_err(std::io::Error::other)? {
-                let responder = self.open_slot(frame.len());
-                handler.handle(frame, responder);
-                self.room(limits.inflight_bytes_max).await;
-                if self.is_closed() {
+                let held = large_frame.take().unwrap_or_else(|| self.0.budget.hold(frame.len()));
+                handler.handle(frame, self.open_slot(held));
+                if !self.room(0).await {
                     return Ok(());
                 }
+            }
+            if let (None, Some(size_bytes)) = (&large_frame, framing.large_frame()) {
+                if !self.room(size_bytes).await {
+                    return Ok(());
+                }
+                large_frame = Some(self.0.budget.hold(size_bytes));
             }
             if let Some((mut buffer, filled, end)) = framing.take_direct() {
                 let len = buffer.len();
@@ -141,63 +157,68 @@ impl Connection {
                 }
                 framing.push(chunk);
             }
+            self.0.last_active.set(clock.now());
         }
     }
 
-    fn open_slot(&self, request_bytes: usize) -> Responder {
+    fn open_slot(&self, held: Held) -> Responder {
         let mut state = self.0.state.borrow_mut();
-        state.inflight_bytes += request_bytes;
         let number = state.first + state.slots.len() as u64;
-        state.slots.push_back(Slot { request_bytes, answer: None, on_close: None });
+        state.slots.push_back(Slot { held, answer: None, on_close: None });
         Responder { connection: Some(self.clone()), number }
     }
 
-    async fn room(&self, inflight_bytes_max: usize) {
-        poll_fn(|context| {
+    /// Waits for room for `bytes` and for one more request; false when the connection is closed.
+    async fn room(&self, bytes: usize) -> bool {
+        poll_fn(|context: &mut Context<'_>| {
             let mut state = self.0.state.borrow_mut();
-            if state.closed || state.inflight_bytes <= inflight_bytes_max {
-                return Poll::Ready(());
+            if state.closed {
+                return Poll::Ready(false);
+            }
+            if state.slots.len() < REQUESTS_MAX && self.0.budget.poll_room(bytes, context).is_ready() {
+                return Poll::Ready(true);
             }
             state.reader = Some(context.waker().clone());
             Poll::Pending
         })
-        .await;
+        .await
     }
 
-    async fn write(&self) {
-        while let Some((parts, bytes)) = self.due().await {
+    async fn write(&self, clock: &Reactor) {
+        while let Some((parts, held)) = self.due().await {
             let sent = if parts.is_empty() { Ok(()) } else { self.0.socket.send_all(parts).await };
             if sent.is_err() {
                 return;
             }
-            let mut state = self.0.state.borrow_mut();
-            state.inflight_bytes -= bytes;
-            if let Some(reader) = state.reader.take() {
+            self.0.last_active.set(clock.now());
+            drop(held);
+            if let Some(reader) = self.0.state.borrow_mut().reader.take() {
                 reader.wake();
             }
         }
     }
 
-    /// All answers that are due now, joined, with the in-flight bytes that they stand for; `None` when closed.
-    async fn due(&self) -> Option<(Parts, usize)> {
+    /// All answers that are due now, joined, with what is held for them; `None` when closed.
+    async fn due(&self) -> Option<(Parts, Held)> {
         poll_fn(|context| {
             let mut state = self.0.state.borrow_mut();
             if state.closed {
                 return Poll::Ready(None);
             }
-            let mut parts = Parts::new();
-            let mut bytes = 0;
-            let mut any = false;
-            while state.slots.front().is_some_and(|slot| slot.answer.is_some()) {
-                let slot = state.slots.pop_front().expect("there is a front");
+            let mut due: Option<(Parts, Held)> = None;
+            while let Some(slot) = state.slots.pop_front_if(|slot| slot.answer.is_some()) {
                 state.first += 1;
                 let answer = slot.answer.expect("checked above");
-                bytes += slot.request_bytes + answer.iter().map(Bytes::len).sum::<usize>();
-                parts.extend(answer);
-                any = true;
+                match &mut due {
+                    None => due = Some((answer, slot.held)),
+                    Some((parts, held)) => {
+                        parts.extend(answer);
+                        held.join(slot.held);
+                    }
+                }
             }
-            if any {
-                return Poll::Ready(Some((parts, bytes)));
+            if due.is_some() {
+                return Poll::Ready(due);
             }
             state.writer = Some(context.waker().clone());
             Poll::Pending
@@ -210,12 +231,12 @@ impl Connection {
         if state.closed {
             return;
         }
-        let bytes = parts.iter().map(Bytes::len).sum::<usize>();
+        let answer_bytes = parts.iter().map(Bytes::len).sum::<usize>();
         let at = usize::try_from(number - state.first).expect("a slot's index fits");
         let slot = &mut state.slots[at];
         assert!(slot.answer.is_none(), "a request is answered once");
         slot.answer = Some(parts);
-        state.inflight_bytes += bytes;
+        slot.held.resize(slot.held.bytes() + answer_bytes);
         if at == 0
             && let Some(writer) = state.writer.take()
         {
@@ -246,6 +267,11 @@ impl Responder {
 
     /// Closes the connection, as Kafka does for what it cannot answer.
     pub fn close(self) {}
+
+    /// The budget of the connection: an answer that can be cut short asks it for room first.
+    pub fn budget(&self) -> Option<&Budget> {
+        self.connection.as_ref().map(|connection| &connection.0.budget)
+    }
 
     /// Whether nobody waits any more.
     pub fn is_closed(&self) -> bool {

@@ -73,14 +73,17 @@ impl Framing {
         Ok(Some(frame.split_off(PREFIX)))
     }
 
+    /// Size of the frame that is received straight into its own buffer, prefix included.
+    pub fn large_frame(&self) -> Option<usize> {
+        let joining = self.joining.as_ref()?;
+        joining.total.filter(|total| total - joining.filled >= DIRECT_RECEIVE_MIN)
+    }
+
     /// When the rest of a large frame is due: its buffer, the bytes already there and how many the buffer may take now.
     /// The caller receives into it and gives it back to [`filled`](Self::filled).
     pub fn take_direct(&mut self) -> Option<(Vec<u8>, usize, usize)> {
+        let total = self.large_frame()?;
         let joining = self.joining.as_mut()?;
-        let total = joining.total?;
-        if total - joining.filled < DIRECT_RECEIVE_MIN {
-            return None;
-        }
         let received = joining.filled;
         if joining.buffer.len() < total && joining.buffer.len() - received < DIRECT_RECEIVE_MIN {
             self.grow(received, total);

@@ -3,11 +3,13 @@
 //! It never knows what an API does: each frame goes to the function that `broker` passed in, and the answer comes back
 //! through a [`Responder`].
 
+mod budget;
 mod connection;
 mod frame_pool;
 mod framing;
 mod listener;
 
+pub use budget::{Budget, Held};
 pub use connection::{Connection, ConnectionLimits, FrameHandler, Responder};
 pub use frame_pool::FramePool;
 pub use framing::{FrameError, Framing};

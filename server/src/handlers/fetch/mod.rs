@@ -18,13 +18,11 @@ use ringlog_core::protocol::messages::{
 use ringlog_core::reactor::{Instant, Parts};
 use ringlog_core::wire::{DecodeError, Records};
 
-use self::wait::{Bounds, Outcomes, Target, record_bytes};
+use self::wait::{Bounds, Outcomes, Room, Target, record_bytes};
 use super::errors::partition_error;
 use super::{Body, Context, Request};
 use crate::partition::{PartitionError, ReadOutcome, ReadRequest, TopicPartition};
 
-/// A fetch asks for no more than this at once, whatever its `max_bytes` says (Kafka's `fetch.max.bytes`).
-const FETCH_BYTES_MAX: usize = 55 << 20;
 /// The session epoch of a client that wants none.
 const FINAL_EPOCH: i32 = -1;
 
@@ -37,10 +35,12 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         }
         Err(error) => return request.close(&error),
     };
+    // Now and not in the task: the connection's next requests have to see what this one will hold.
+    let mut room = Room::take(request.responder(), &targets, bounds.max_bytes);
     let context_of_task = Rc::clone(context);
     context.reactor.spawn(async move {
         let Context { reactor, router, .. } = &*context_of_task;
-        let outcomes = wait::fetch(reactor, router, &targets, bounds, request.responder()).await;
+        let outcomes = wait::fetch(reactor, router, &targets, bounds, request.responder(), &mut room).await;
         finish(request, &targets, outcomes);
     });
 }
@@ -71,7 +71,7 @@ fn plan(context: &Context, encoded: &Body, api_version: i16) -> Result<Planned, 
         targets,
         Bounds {
             min_bytes: usize::try_from(body.min_bytes).unwrap_or(0),
-            max_bytes: usize::try_from(body.max_bytes).unwrap_or(0).min(FETCH_BYTES_MAX),
+            max_bytes: usize::try_from(body.max_bytes).unwrap_or(0).min(context.settings.fetch_max_bytes as usize),
             deadline: Instant(now.saturating_add(wait)),
         },
     )))

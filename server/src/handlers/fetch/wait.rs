@@ -1,7 +1,8 @@
 //! Reads all partitions of a fetch within its bounds and, while there is too little, waits for any of them to grow.
 //!
 //! Invariants:
-//! - Record bytes read at one time are bounded by the fetch's `max_bytes` plus one batch.
+//! - Record bytes read at one time are bounded by the fetch's `max_bytes` and by what is left to its connection, plus
+//!   one batch.
 //! - A wait ends with new records, the deadline or the connection, and then leaves no watch behind. It never polls.
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use ringlog_core::reactor::{Instant, Reactor};
 
 use crate::handlers::gather::Gather;
-use crate::net::Responder;
+use crate::net::{Held, Responder};
 use crate::partition::{
     PartitionError, PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, Router, TopicPartition, WatchRequest,
 };
@@ -42,6 +43,44 @@ pub struct Bounds {
 /// The outcome for each target, in order.
 pub type Outcomes = Vec<Result<ReadOutcome, PartitionError>>;
 
+/// What a fetch holds of its connection's budget: for its partitions all the time, for records while it reads.
+pub struct Room {
+    held: Option<Held>,
+    partitions_bytes: usize,
+    wanted_bytes: usize,
+}
+
+impl Room {
+    /// As many bytes as the fetch may want to read, but never all that is left: others read too.
+    pub fn take(responder: &Responder, targets: &[Target], max_bytes: usize) -> Self {
+        let asked = targets.iter().fold(0, |sum: usize, target| sum.saturating_add(target.read.max_bytes));
+        let mut room = Self {
+            held: responder.budget().map(|budget| budget.hold(0)),
+            partitions_bytes: targets.len()
+                * (size_of::<Target>() + 2 * size_of::<Result<ReadOutcome, PartitionError>>()),
+            wanted_bytes: asked.min(max_bytes),
+        };
+        room.renew();
+        room
+    }
+
+    fn renew(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        let bytes = self.wanted_bytes.min(held.budget().left() / 2);
+        held.resize(self.partitions_bytes + bytes);
+    }
+
+    fn release(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.resize(self.partitions_bytes);
+        }
+    }
+
+    fn record_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.bytes() - self.partitions_bytes)
+    }
+}
+
 /// Reads until the bounds are met.
 pub async fn fetch(
     reactor: &Reactor,
@@ -49,16 +88,21 @@ pub async fn fetch(
     targets: &[Target],
     bounds: Bounds,
     responder: &Responder,
+    room: &mut Room,
 ) -> Outcomes {
     loop {
-        let outcomes = collect(router, targets, bounds.max_bytes).await;
+        let outcomes = collect(router, targets, room.record_bytes()).await;
         let bytes: usize = outcomes.iter().flatten().map(record_bytes).sum();
         let failed = outcomes.iter().any(Result::is_err);
         let due = bytes >= bounds.min_bytes || failed || reactor.now() >= bounds.deadline;
         if due || targets.is_empty() || responder.is_closed() {
             return outcomes;
         }
-        Growth::watch(router, targets, &outcomes).wait(reactor, bounds.deadline, responder).await;
+        let growth = Growth::watch(router, targets, &outcomes);
+        drop(outcomes);
+        room.release();
+        growth.wait(reactor, bounds.deadline, responder).await;
+        room.renew();
     }
 }
 
