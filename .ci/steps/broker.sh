@@ -15,7 +15,7 @@ small_segments=(--override log.index.interval.bytes=1024 --override log.index.si
 broker_start() { # broker_start CLASS [OPTION...]
   local class=$1
   shift
-  data=$work/$class
+  data=$(mktemp -d -p "$work")/data
   target/release/ringlog --override listeners=PLAINTEXT://127.0.0.1:0 --override "log.dirs=$data" \
     --override "ringlog.durability=$class" --override message.max.bytes=4000000 "$@" \
     > "$work/banner" 2> "$work/broker.log" &

@@ -47,7 +47,7 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
     let address = listener.local_address();
     let handler: Rc<dyn FrameHandler> = Rc::new(Echo { waiting: RefCell::default() });
     let serving = reactor.clone();
-    let (shard, pool) = (Budget::new(SHARD_BYTES_MAX), FramePool::default());
+    let (shard, pool) = (Budget::new(SHARD_BYTES_MAX), FramePool::new(16 << 20));
     reactor.spawn(accept_loop(reactor.clone(), listener, move |socket| {
         let limits = ConnectionLimits {
             frame_bytes_max: FRAME_BYTES_MAX,

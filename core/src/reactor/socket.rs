@@ -281,6 +281,25 @@ impl Socket {
         }
     }
 
+    /// Receives no more until it is asked to again, and moves what has arrived into own memory: whoever waits for
+    /// something else keeps no buffer of the driver.
+    pub async fn pause_receiving(&self) {
+        let _receiving = self.start_receiving();
+        let mut arrived = Vec::new();
+        loop {
+            {
+                let mut incoming = self.0.incoming.borrow_mut();
+                arrived.extend_from_slice(&std::mem::take(&mut incoming.rest));
+                let Some(stream) = &incoming.stream else {
+                    incoming.rest = arrived.into();
+                    return;
+                };
+                stream.pause();
+            }
+            self.take_next().await;
+        }
+    }
+
     /// Waits for one completion of the stream, or of the head, and files it.
     async fn take_next(&self) {
         let next = poll_fn(|context| {

@@ -18,6 +18,7 @@ use ringlog_core::shard;
 
 use super::RunError;
 use super::control::{Controller, publish};
+use super::memory::ShardMemory;
 use super::messages::{Cluster, ShardMessage};
 use super::outbox::Outbox;
 use super::shard::{Shard, Shared};
@@ -41,6 +42,8 @@ pub struct BrokerConfig {
     pub shards_count: usize,
     /// Bounds of each shard's store.
     pub store: StoreConfig,
+    /// Bounds of each shard's memory.
+    pub memory: ShardMemory,
 }
 
 /// Called once by shard 0 when clients are served, with what they are told of each listener.
@@ -87,10 +90,11 @@ pub struct Seat {
 
 /// The seats of a broker's shards, shard 0 first.
 pub fn seats(config: BrokerConfig, stop: &Stop, on_ready: OnReady) -> Vec<Seat> {
-    let BrokerConfig { settings, shards_count, store } = config;
+    let BrokerConfig { settings, shards_count, store, memory } = config;
     let shared = Arc::new(Shared {
         settings: Arc::new(settings),
         store,
+        memory,
         connections: (0..shards_count).map(|_| AtomicUsize::new(0)).collect(),
     });
     let ports = Mesh::new(shards_count, MESH_CAPACITY).into_iter();
@@ -227,7 +231,8 @@ async fn follow(looped: Rc<ShardLoop>, shard: Rc<Shard>) -> Result<(), RunError>
         None => stop_serving(&shard, looped.reactor()),
     };
     shard.outbox().send(0, ShardMessage::Stopped(closed.map_err(|error| error.to_string())));
-    until(|| looped.mailbox().waiting_count() == 0 || looped.is_gone(0)).await;
+    // Flushed here and not at the end of the turn, which would sleep without another look at what it changed.
+    until(|| looped.mailbox().flush() == 0 || looped.is_gone(0)).await;
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod control;
 mod life;
+mod memory;
 mod messages;
 mod outbox;
 mod run;
@@ -12,5 +13,6 @@ mod shard;
 mod startup;
 
 pub use life::{BrokerConfig, OnReady, Seat, ShardLife, Stop, seats};
+pub use memory::ShardMemory;
 pub use messages::ShardMessage;
 pub use run::{RunError, run};

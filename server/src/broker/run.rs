@@ -6,10 +6,12 @@ use std::{io, thread};
 use ringlog_core::log::{StoreConfig, StoreError};
 use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError};
 use ringlog_core::shard::{CoreId, CpuQuota, allowed_cores, default_shard_count, pin};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::life::{BrokerConfig, Seat, Stop, seats};
+use super::memory::ShardMemory;
 use crate::config::{Endpoint, Settings};
 use crate::metadata::{DirectoryError, MetadataLogError};
 
@@ -44,6 +46,16 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
+    /// The memory does not suffice for the shards.
+    #[error("ringlog.memory: {memory} bytes are too few for {shards_count} shard(s), which need {needed}")]
+    Memory {
+        /// As configured.
+        memory: u64,
+        /// As configured, or one per core.
+        shards_count: usize,
+        /// At least so much.
+        needed: u64,
+    },
     /// A system call that always works.
     #[error("{what}: {source}")]
     System {
@@ -57,13 +69,19 @@ pub enum RunError {
     Shard(String),
 }
 
+/// Descriptors kept from connections: files of the metadata, listeners, rings, what is accepted and not yet counted.
+const OTHER_DESCRIPTORS: usize = 128;
+
 /// Runs until SIGTERM or SIGINT, then stops cleanly.
-pub fn run(settings: Settings) -> Result<(), RunError> {
+pub fn run(mut settings: Settings) -> Result<(), RunError> {
     let cores = allowed_cores();
     let shards_by_default = || default_shard_count(cores.len(), CpuQuota::of_this_process());
     let shards_count = settings.shards.map_or_else(shards_by_default, usize::from);
     let banner = Banner { node_id: settings.node_id, log_dir: settings.log_dir.display().to_string(), shards_count };
-    let config = BrokerConfig { settings, shards_count, store: StoreConfig::default() };
+    let memory = ShardMemory::new(settings.memory, machine_bytes(), shards_count)?;
+    let store = memory.store();
+    settings.max_connections = settings.max_connections.min(connections_max(&store, shards_count));
+    let config = BrokerConfig { settings, shards_count, store, memory };
     let stop = Stop::default();
     let mut seats = seats(config, &stop, Box::new(move |endpoints| banner.print(endpoints))).into_iter();
     let first = seats.next().expect("there is a shard");
@@ -74,6 +92,24 @@ pub fn run(settings: Settings) -> Result<(), RunError> {
     let first = spawn(first, &cores, move || end_of_signals.close())?;
     wait_for_end(first, signals, &stop)?;
     others.into_iter().try_for_each(join)
+}
+
+fn machine_bytes() -> u64 {
+    let machine = rustix::system::sysinfo();
+    machine.totalram.saturating_mul(u64::from(machine.mem_unit))
+}
+
+/// Connections that the descriptors allow which this process may open, as many as the system grants.
+fn connections_max(store: &StoreConfig, shards_count: usize) -> u32 {
+    let limit = getrlimit(Resource::Nofile);
+    let granted = match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let Some(descriptors) = granted else { return u32::MAX };
+    let of_files = (shards_count * (store.open_files_max + store.commit_log.file_count as usize)) as u64;
+    let left = descriptors.saturating_sub(of_files + OTHER_DESCRIPTORS as u64);
+    u32::try_from(left).unwrap_or(u32::MAX).max(1)
 }
 
 type ShardThread = thread::JoinHandle<Result<(), RunError>>;

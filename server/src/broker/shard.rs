@@ -10,19 +10,18 @@ use ringlog_core::log::{ClosedLog, LogStore, StoreConfig};
 use ringlog_core::reactor::{Reactor, Socket};
 
 use super::control::{Controller, RemoteController};
+use super::memory::ShardMemory;
 use super::messages::{Cluster, ShardMessage};
 use super::outbox::Outbox;
 use super::{RunError, startup};
 use crate::config::Settings;
 use crate::handlers::{Context, ProducerIds, dispatch};
 use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
-use crate::net::{Budget, Connection, ConnectionLimits, FrameHandler, FramePool, Responder};
+use crate::net::{Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, Place, Responder};
 use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
 
 /// Requests and answers that one connection may hold, of those of its shard.
 const CONNECTION_BYTES_MAX: usize = 128 << 20;
-/// Requests and answers that all connections of a shard may hold, where the configuration bounds no memory.
-const SHARD_BYTES_MAX: usize = 512 << 20;
 
 /// What all shards share: counters only.
 pub struct Shared {
@@ -30,6 +29,8 @@ pub struct Shared {
     pub settings: Arc<Settings>,
     /// Bounds of each shard's store.
     pub store: StoreConfig,
+    /// Bounds of each shard's memory.
+    pub memory: ShardMemory,
     /// Open connections of each shard.
     pub connections: Vec<AtomicUsize>,
 }
@@ -49,6 +50,8 @@ pub struct Shard {
     pool: FramePool,
     /// Of requests and answers.
     budget: Budget,
+    /// There are `max.connections`.
+    refusing: Cell<bool>,
     stopped: RefCell<Vec<Result<Vec<ClosedLog>, String>>>,
     stopping: Cell<bool>,
     /// Why it stops although nobody asked.
@@ -59,8 +62,7 @@ struct Serving {
     partitions: Partitions,
     router: Router,
     context: Rc<Context>,
-    /// Open connections; dead ones are dropped when many have come.
-    connections: Vec<Connection>,
+    connections: Connections,
 }
 
 impl Shard {
@@ -68,6 +70,7 @@ impl Shard {
     pub fn new(shard_id: u16, reactor: Reactor, outbox: Outbox, shared: Arc<Shared>) -> Rc<Self> {
         let shards_count = u16::try_from(shared.connections.len()).expect("shards are few");
         let view = Rc::new(MetadataView::new(shards_count, startup::topic_defaults(&shared.settings)));
+        let memory = shared.memory;
         Rc::new(Self {
             shard_id,
             reactor,
@@ -77,8 +80,9 @@ impl Shard {
             serving: RefCell::default(),
             controller: OnceCell::new(),
             remote: OnceCell::new(),
-            pool: FramePool::default(),
-            budget: Budget::new(SHARD_BYTES_MAX),
+            pool: FramePool::new(memory.frame_pool_max),
+            budget: Budget::new(memory.requests_max),
+            refusing: Cell::new(false),
             stopped: RefCell::default(),
             stopping: Cell::new(false),
             failure: Cell::new(None),
@@ -134,7 +138,8 @@ impl Shard {
             endpoints: cluster.endpoints,
             producer_ids: ProducerIds::default(),
         });
-        self.serving.replace(Some(Serving { partitions, router, context, connections: Vec::new() }));
+        let connections = Connections::new(self.reactor.clone(), settings.connections_max_idle);
+        self.serving.replace(Some(Serving { partitions, router, context, connections }));
         let changes = self.view.set_image(cluster.image);
         self.apply(changes);
         self.tell_replayed();
@@ -158,24 +163,33 @@ impl Shard {
 
     /// Serves a connection that was dealt to this shard.
     pub fn serve(self: &Rc<Self>, socket: Socket, listener: usize) {
-        let mut serving = self.serving.borrow_mut();
-        let Some(serving) = &mut *serving else { return };
+        let serving = self.serving.borrow();
+        let Some(Serving { context, connections, .. }) = &*serving else { return };
+        let settings = &self.shared.settings;
         let limits = ConnectionLimits {
-            frame_bytes_max: self.shared.settings.socket_request_max_bytes as usize,
+            frame_bytes_max: (settings.socket_request_max_bytes as usize).min(self.shared.memory.requests_max),
             budget: self.budget.within(CONNECTION_BYTES_MAX),
             pool: self.pool.clone(),
         };
         let counted = Counted { shared: Arc::clone(&self.shared), shard_id: self.shard_id };
-        let handler = Rc::new(Frames { context: Rc::clone(&serving.context), listener, _counted: counted });
-        let connection = Connection::start(&self.reactor, socket, limits, handler);
-        if serving.connections.len() == serving.connections.capacity() {
-            serving.connections.retain(|connection| !connection.is_closed());
-        }
-        serving.connections.push(connection);
+        connections.add(|place| {
+            let handler = Frames { context: Rc::clone(context), listener, _counted: counted, _place: place };
+            Connection::start(&self.reactor, socket, limits, Rc::new(handler))
+        });
     }
 
-    /// Deals a connection to the shard that has fewest.
+    /// Deals a connection to the shard that has fewest, or ends it if there are `max.connections`.
     pub fn deal(self: &Rc<Self>, socket: Socket, listener: usize) {
+        let max = self.shared.settings.max_connections as usize;
+        let open: usize = self.shared.connections.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let refuses = open >= max;
+        if refuses && !self.refusing.replace(refuses) {
+            tracing::warn!(max, "max.connections is reached: new connections are closed");
+        }
+        self.refusing.set(refuses);
+        if refuses {
+            return;
+        }
         let counts = self.shared.connections.iter().map(|count| count.load(Ordering::Relaxed));
         let (fewest, _) = counts.enumerate().min_by_key(|(_, count)| *count).expect("there is a shard");
         self.shared.connections[fewest].fetch_add(1, Ordering::Relaxed);
@@ -241,9 +255,7 @@ impl Shard {
     /// Stops serving: connections end, what was appended is synced. Returns where each log ended.
     pub fn stop(&self) -> Result<Vec<ClosedLog>, RunError> {
         let Some(serving) = self.serving.take() else { return Ok(Vec::new()) };
-        for connection in &serving.connections {
-            connection.close();
-        }
+        serving.connections.close_all();
         let partitions = serving.partitions.clone();
         drop(serving);
         Ok(partitions.close()?)
@@ -278,6 +290,7 @@ struct Frames {
     context: Rc<Context>,
     listener: usize,
     _counted: Counted,
+    _place: Place,
 }
 
 impl FrameHandler for Frames {

@@ -8,6 +8,7 @@ mod version;
 pub use format::node_config;
 pub use version::version_line;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use crate::config::{Command, ConfigErrors, FormatOptions, Notice, Settings};
@@ -70,5 +71,6 @@ fn fail(reason: &str) -> ExitCode {
 /// Logs go to standard error; `RUST_LOG` says which (`info` if it is not set).
 pub fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal).init();
 }

@@ -108,3 +108,31 @@ pub fn dispatch(context: &Rc<Context>, listener: usize, frame: Bytes, responder:
         _ => request.close(&"no such API or version"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::TABLE;
+
+    /// `| key | API | versions | ...`, for each row.
+    fn rows(document: &str) -> Vec<String> {
+        let rows = document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| key"));
+        rows.map(|row| row.splitn(5, '|').take(4).collect::<Vec<_>>().join("|").trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_table_is_that_of_the_document() {
+        let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md")).unwrap();
+        let versions = |row: &super::Api| match (row.versions.start(), row.versions.end()) {
+            (start, end) if start == end => start.to_string(),
+            (start, end) => format!("{start}-{end}"),
+        };
+        let served: Vec<String> =
+            TABLE.iter().map(|row| format!("| {} | {:?} | {}", row.key as i16, row.key, versions(row))).collect();
+        assert_eq!(rows(&document), served, "docs/protocol.md should have these rows:\n{}", served.join(" | |\n"));
+    }
+
+    #[test]
+    fn the_table_is_in_key_order() {
+        assert!(TABLE.is_sorted_by_key(|row| row.key as i16));
+    }
+}

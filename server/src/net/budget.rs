@@ -45,10 +45,11 @@ impl Budget {
         self.0.parent.as_ref().map_or(left, |parent| parent.left().min(left))
     }
 
-    /// Waits until `bytes` more fit. What exceeds a bound by itself fits where nothing is held.
+    /// Waits until `bytes` more fit below the bound, so that some room is left for small requests when large ones have
+    /// taken theirs. What exceeds a bound by itself fits where nothing is held.
     pub fn poll_room(&self, bytes: usize, context: &mut Context<'_>) -> Poll<()> {
         let held = self.0.held.get();
-        if held > 0 && (held >= self.0.bytes_max || held + bytes > self.0.bytes_max) {
+        if held > 0 && held + bytes >= self.0.bytes_max {
             let mut waiting = self.0.waiting.borrow_mut();
             if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
                 waiting.push(context.waker().clone());
@@ -133,9 +134,10 @@ mod tests {
 
         let mut held = one.hold(70);
         assert_eq!((one.left(), other.left()), (10, 30));
-        assert!(one.poll_room(11, &mut context).is_pending());
-        assert!(other.poll_room(30, &mut context).is_ready());
-        assert!(other.poll_room(31, &mut context).is_pending());
+        assert!(one.poll_room(10, &mut context).is_pending());
+        assert!(one.poll_room(9, &mut context).is_ready());
+        assert!(other.poll_room(29, &mut context).is_ready());
+        assert!(other.poll_room(30, &mut context).is_pending());
         assert_eq!(woken.0.load(Ordering::Relaxed), 0);
         held.resize(60);
         assert_eq!(woken.0.load(Ordering::Relaxed), 2, "one waited at its own bound, one at the shard's");

@@ -5,6 +5,7 @@
 //! - Answers leave in the order of their requests, whenever they were ready.
 //! - Reading stops while requests and answers fill the connection's budget or its shard's, while there are
 //!   `REQUESTS_MAX` requests, and before a large frame that has no room. What is there is counted, never refused.
+//! - A connection that is not read from keeps no buffer of the driver: others need them.
 //! - When either task ends, the socket is shut down, so that the other ends too.
 
 use std::cell::{Cell, RefCell};
@@ -130,12 +131,12 @@ impl Connection {
             while let Some(frame) = framing.next_frame().map_err(std::io::Error::other)? {
                 let held = large_frame.take().unwrap_or_else(|| self.0.budget.hold(frame.len()));
                 handler.handle(frame, self.open_slot(held));
-                if !self.room(0).await {
+                if !self.room(0, &mut framing).await {
                     return Ok(());
                 }
             }
             if let (None, Some(size_bytes)) = (&large_frame, framing.large_frame()) {
-                if !self.room(size_bytes).await {
+                if !self.room(size_bytes, &mut framing).await {
                     return Ok(());
                 }
                 large_frame = Some(self.0.budget.hold(size_bytes));
@@ -169,19 +170,26 @@ impl Connection {
     }
 
     /// Waits for room for `bytes` and for one more request; false when the connection is closed.
-    async fn room(&self, bytes: usize) -> bool {
-        poll_fn(|context: &mut Context<'_>| {
-            let mut state = self.0.state.borrow_mut();
-            if state.closed {
-                return Poll::Ready(false);
-            }
-            if state.slots.len() < REQUESTS_MAX && self.0.budget.poll_room(bytes, context).is_ready() {
-                return Poll::Ready(true);
-            }
-            state.reader = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await
+    async fn room(&self, bytes: usize, framing: &mut Framing) -> bool {
+        let look = |context: &mut Context<'_>| self.poll_room(bytes, context);
+        if let Poll::Ready(open) = poll_fn(|context| Poll::Ready(look(context))).await {
+            return open;
+        }
+        framing.detach();
+        self.0.socket.pause_receiving().await;
+        poll_fn(look).await
+    }
+
+    fn poll_room(&self, bytes: usize, context: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.0.state.borrow_mut();
+        if state.closed {
+            return Poll::Ready(false);
+        }
+        if state.slots.len() < REQUESTS_MAX && self.0.budget.poll_room(bytes, context).is_ready() {
+            return Poll::Ready(true);
+        }
+        state.reader = Some(context.waker().clone());
+        Poll::Pending
     }
 
     async fn write(&self, clock: &Reactor) {

@@ -1,14 +1,12 @@
 //! Memory for frames that do not fit one receive buffer, kept warm: a fresh page costs more than the copy into it.
 //!
-//! Invariant: what lies unused here never exceeds `POOLED_BYTES_MAX`; a frame larger than `POOLED_FRAME_MAX` is freed
+//! Invariant: what lies unused here never exceeds the bound it was made with; a frame larger than `POOLED_FRAME_MAX` is freed
 //! when its last slice is dropped.
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-/// Unused bytes one shard keeps.
-const POOLED_BYTES_MAX: usize = 16 << 20;
 /// Largest buffer that is kept.
 const POOLED_FRAME_MAX: usize = 4 << 20;
 /// Sizes are multiples of this, so that frames of nearly one size share buffers.
@@ -16,16 +14,21 @@ const FRAME_STEP: usize = 64 << 10;
 
 /// Warm buffers of one shard. A frame's last slice may be dropped on another shard's thread, hence the lock; it is
 /// taken once per large frame.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct FramePool(Arc<Mutex<Free>>);
 
-#[derive(Default)]
 struct Free {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
+    bytes_max: usize,
 }
 
 impl FramePool {
+    /// Keeps up to `bytes_max` unused bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self(Arc::new(Mutex::new(Free { buffers: Vec::new(), bytes: 0, bytes_max })))
+    }
+
     /// An initialised buffer of at least `len_min` bytes; its content is unspecified.
     pub fn take(&self, len_min: usize) -> Vec<u8> {
         let mut free = self.lock();
@@ -47,7 +50,7 @@ impl FramePool {
     /// Gives a buffer back.
     pub fn put(&self, buffer: Vec<u8>) {
         let mut free = self.lock();
-        if buffer.len() <= POOLED_FRAME_MAX && free.bytes + buffer.len() <= POOLED_BYTES_MAX {
+        if buffer.len() <= POOLED_FRAME_MAX && free.bytes + buffer.len() <= free.bytes_max {
             free.bytes += buffer.len();
             free.buffers.push(buffer);
         }
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_with_the_last_slice() {
-        let pool = FramePool::default();
+        let pool = FramePool::new(1 << 20);
         let frame = pool.freeze(pool.take(100_000), 100_000);
         let slice = frame.slice(5..10);
         drop(frame);
@@ -97,12 +100,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let pool = FramePool::default();
+        let pool = FramePool::new(16 << 20);
         for _ in 0..100 {
             pool.put(vec![0; 1 << 20]);
         }
-        assert_eq!(pool.lock().bytes, POOLED_BYTES_MAX);
+        assert_eq!(pool.lock().bytes, 16 << 20);
         pool.put(vec![0; POOLED_FRAME_MAX + 1]);
-        assert_eq!(pool.lock().bytes, POOLED_BYTES_MAX);
+        assert_eq!(pool.lock().bytes, 16 << 20);
     }
 }

@@ -57,6 +57,11 @@ impl Framing {
         self.chunk = chunk;
     }
 
+    /// Moves what was received and not yet cut into own memory: the buffer that it lies in is needed elsewhere.
+    pub fn detach(&mut self) {
+        self.chunk = Bytes::copy_from_slice(&self.chunk);
+    }
+
     /// The next whole frame without its prefix.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         if self.joining.is_some() {
@@ -170,7 +175,7 @@ mod tests {
     use super::*;
 
     fn frames_of(chunks: &[&[u8]], direct: bool) -> Result<Vec<Bytes>, FrameError> {
-        let mut framing = Framing::new(1 << 20, FramePool::default());
+        let mut framing = Framing::new(1 << 20, FramePool::new(16 << 20));
         let mut frames = Vec::new();
         for chunk in chunks {
             let mut chunk = Bytes::copy_from_slice(chunk);
@@ -232,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_length_alone_allocates_nothing_large() {
-        let mut framing = Framing::new(100 << 20, FramePool::default());
+        let mut framing = Framing::new(100 << 20, FramePool::new(16 << 20));
         framing.push(Bytes::from_static(&[0x05, 0, 0, 0, 1, 2, 3]));
         assert_eq!(framing.next_frame(), Ok(None));
         let (buffer, filled, end) = framing.take_direct().unwrap();

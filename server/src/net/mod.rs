@@ -5,12 +5,14 @@
 
 mod budget;
 mod connection;
+mod connections;
 mod frame_pool;
 mod framing;
 mod listener;
 
 pub use budget::{Budget, Held};
 pub use connection::{Connection, ConnectionLimits, FrameHandler, Responder};
+pub use connections::{Connections, Place};
 pub use frame_pool::FramePool;
 pub use framing::{FrameError, Framing};
 pub use listener::accept_loop;

@@ -124,6 +124,24 @@ fn a_buffer_dropped_on_another_thread_feeds_a_sleeping_ring() {
 }
 
 #[test]
+fn a_paused_connection_leaves_the_buffers_to_others() {
+    let config = UringConfig { entries: 8, buffers: 2, buffer_size: 4096 };
+    let (reactor, _) = reactor_with(config);
+    let ((mut greedy, paused), (mut other, served)) = (plain_pair(&reactor), plain_pair(&reactor));
+    greedy.write_all(&pattern(16_384)).unwrap();
+    let first = reactor.block_on(paused.receive()).unwrap();
+    reactor.block_on(paused.pause_receiving());
+    let first = Bytes::copy_from_slice(&first);
+    other.write_all(&pattern(4096)).unwrap();
+    assert_eq!(reactor.block_on(served.receive()).unwrap().len(), 4096);
+    let mut received = first.to_vec();
+    while received.len() < 16_384 {
+        received.extend_from_slice(&reactor.block_on(paused.receive()).unwrap());
+    }
+    assert!(received == pattern(16_384));
+}
+
+#[test]
 fn more_operations_in_one_turn_than_the_queue_has_entries() {
     let (reactor, _) = reactor_with(UringConfig { entries: 4, buffers: 4, buffer_size: 4096 });
     let dir = tempfile::tempdir().unwrap();
