@@ -1,0 +1,57 @@
+//! Ringlog, and the load generator's sink.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use super::{Ground, Running, Target, free_ports, typed};
+use crate::process::Process;
+
+/// The broker with its defaults, one shard per core that it may use, formatted at its start.
+pub(super) fn start(ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Running> {
+    let [port] = free_ports()?;
+    let mut settings = vec![
+        ("listeners".to_owned(), format!("PLAINTEXT://127.0.0.1:{port}")),
+        ("log.dirs".to_owned(), folder.join("data").display().to_string()),
+    ];
+    settings.extend(ground.scenario.ringlog.iter().map(|(key, value)| (key.clone(), value.clone())));
+    let mut arguments = vec!["--format".to_owned()];
+    for (key, value) in &settings {
+        arguments.extend(["--override".to_owned(), format!("{key}={value}")]);
+    }
+    let program = &ground.programs.ringlog;
+    run(Target::Ringlog, ground, folder, program, arguments, port, lines(&settings))
+}
+
+/// A target that keeps nothing.
+pub(super) fn start_sink(ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Running> {
+    let [port] = free_ports()?;
+    let arguments = vec![
+        "sink".to_owned(),
+        "--listen".to_owned(),
+        format!("127.0.0.1:{port}"),
+        "--core".to_owned(),
+        ground.cores.first().to_string(),
+    ];
+    let program = &ground.programs.loadgen;
+    run(Target::Sink, ground, folder, program, arguments, port, String::new())
+}
+
+fn run(
+    target: Target,
+    ground: &Ground<'_>,
+    folder: &Path,
+    program: &Path,
+    arguments: Vec<String>,
+    port: u16,
+    config: String,
+) -> anyhow::Result<Running> {
+    let started = Instant::now();
+    let process = Process::start(Command::new(program).args(&arguments), ground.cores, &folder.join("output.log"))?;
+    let command = typed(ground.cores, program, &arguments);
+    Running::when_ready(&target, format!("127.0.0.1:{port}"), process, started, command, config)
+}
+
+fn lines(settings: &[(String, String)]) -> String {
+    settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+}
