@@ -1,8 +1,9 @@
-//! Kafka's requests, responses and metadata records, both directions.
+//! Kafka's requests, responses, metadata records and the records of its coordinators, both directions.
 //!
-//! [`messages`] holds one file per API, [`metadata`] one per metadata record. Nothing here knows what an API does.
+//! [`messages`] holds one file per API, [`metadata`] and [`consumer_offsets`] one per kind of record. Nothing here knows what an API does.
 
 mod api_key;
+pub mod consumer_offsets;
 mod error_code;
 mod header;
 pub mod messages;
