@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod coordinator;
 pub mod handlers;
 pub mod metadata;
 pub mod net;

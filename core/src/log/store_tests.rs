@@ -84,6 +84,10 @@ impl Driver for DiskDriver {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    fn peer_address(&self, _socket: Handle) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn socket(&mut self, _peer: SocketAddr) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -79,6 +79,8 @@ pub trait Driver {
     fn listen(&mut self, address: SocketAddr) -> io::Result<Handle>;
     /// The address a socket is bound to.
     fn local_address(&self, socket: Handle) -> io::Result<SocketAddr>;
+    /// The address of the other end.
+    fn peer_address(&self, socket: Handle) -> io::Result<SocketAddr>;
     /// A new TCP socket of the family of `peer`, to be connected by [`Op::Connect`].
     fn socket(&mut self, peer: SocketAddr) -> io::Result<Handle>;
     /// Turns Nagle's algorithm off, as every Kafka peer does.

@@ -205,6 +205,11 @@ impl Socket {
         self.0.descriptor.handle
     }
 
+    /// The address of the other end; an error once that is gone.
+    pub fn peer_address(&self) -> io::Result<SocketAddr> {
+        self.0.reactor.driver().borrow().peer_address(self.handle())
+    }
+
     fn start_receiving(&self) -> Receiving<'_> {
         let mut incoming = self.0.incoming.borrow_mut();
         assert!(!std::mem::replace(&mut incoming.receiving, true), "one receive at a time");

@@ -6,6 +6,7 @@ use ringlog_core::log::ClosedLog;
 use ringlog_core::reactor::SocketHandle;
 
 use crate::config::Endpoint;
+use crate::coordinator::group::GroupMessage;
 use crate::metadata::{ControlReply, ControlRequest, MetadataImage, Records};
 use crate::partition::PartitionMessage;
 
@@ -16,6 +17,8 @@ pub enum ShardMessage {
     Start(Box<Cluster>),
     /// About a partition.
     Partition(PartitionMessage),
+    /// About a group.
+    Group(GroupMessage),
     /// From shard 0: a connection for the receiver, and the listener it came in by.
     Connection {
         /// The connection.

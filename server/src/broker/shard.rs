@@ -15,6 +15,7 @@ use super::messages::{Cluster, ShardMessage};
 use super::outbox::Outbox;
 use super::{RunError, startup};
 use crate::config::Settings;
+use crate::coordinator::group::{GroupCoordinators, GroupMessage, GroupRouter, OFFSETS_TOPIC};
 use crate::handlers::{Context, ProducerIds, dispatch};
 use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
 use crate::net::{Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, Place, Responder};
@@ -61,6 +62,8 @@ pub struct Shard {
 struct Serving {
     partitions: Partitions,
     router: Router,
+    coordinators: GroupCoordinators,
+    groups: GroupRouter,
     context: Rc<Context>,
     connections: Connections,
 }
@@ -124,6 +127,10 @@ impl Shard {
         let outbox = self.outbox.clone();
         let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
         let router = Router::new(self.shard_id, partitions.clone(), Box::new(send));
+        let coordinators = GroupCoordinators::new(reactor.clone(), partitions.clone(), Arc::clone(&settings.groups));
+        let outbox = self.outbox.clone();
+        let send = move |shard, message: GroupMessage| outbox.send(shard, ShardMessage::Group(message));
+        let groups = GroupRouter::new(self.shard_id, Rc::clone(&self.view), coordinators.clone(), Box::new(send));
         let controller: Box<dyn ControllerLink> = match self.controller.get() {
             Some(controller) => Box::new(controller.clone()),
             None => Box::new(self.remote.get_or_init(|| RemoteController::new(self.outbox.clone())).clone()),
@@ -131,6 +138,7 @@ impl Shard {
         let context = Rc::new(Context {
             reactor,
             router: router.clone(),
+            groups: groups.clone(),
             metadata: Rc::clone(&self.view),
             controller,
             settings: Arc::clone(settings),
@@ -139,7 +147,8 @@ impl Shard {
             producer_ids: ProducerIds::default(),
         });
         let connections = Connections::new(self.reactor.clone(), settings.connections_max_idle);
-        self.serving.replace(Some(Serving { partitions, router, context, connections }));
+        let serving = Serving { partitions, router, coordinators, groups, context, connections };
+        self.serving.replace(Some(serving));
         let changes = self.view.set_image(cluster.image);
         self.apply(changes);
         self.tell_replayed();
@@ -214,6 +223,12 @@ impl Shard {
                     router.receive(from, message);
                 }
             }
+            ShardMessage::Group(message) => {
+                let groups = self.serving.borrow().as_ref().map(|serving| serving.groups.clone());
+                if let Some(groups) = groups {
+                    groups.receive(from, message);
+                }
+            }
             ShardMessage::Connection { socket, listener } => self.serve(self.reactor.adopt(socket), listener),
             ShardMessage::Control { call, request } => {
                 let outbox = self.outbox.clone();
@@ -257,17 +272,21 @@ impl Shard {
         let Some(serving) = self.serving.take() else { return Ok(Vec::new()) };
         serving.connections.close_all();
         let partitions = serving.partitions.clone();
+        serving.coordinators.close();
         drop(serving);
         Ok(partitions.close()?)
     }
 
     fn apply(&self, changes: Changes) {
         let serving = self.serving.borrow();
-        let Some(Serving { partitions, .. }) = serving.as_ref() else { return };
+        let Some(Serving { partitions, coordinators, .. }) = serving.as_ref() else { return };
         for (topic_id, partition_index) in changes.removed {
-            if self.view.owner_of(topic_id, partition_index) == self.shard_id
-                && let Err(error) = partitions.remove(TopicPartition { topic_id, partition_index })
-            {
+            if self.view.owner_of(topic_id, partition_index) != self.shard_id {
+                continue;
+            }
+            let name = TopicPartition { topic_id, partition_index };
+            coordinators.unhost(name);
+            if let Err(error) = partitions.remove(name) {
                 tracing::error!(%error, "a deleted partition's files cannot be removed");
             }
         }
@@ -278,8 +297,13 @@ impl Shard {
             }
             let Some(topic) = image.topic(&topic_id) else { continue };
             let spec = self.view.log_spec(topic, partition_index);
-            if let Err(error) = partitions.create(TopicPartition { topic_id, partition_index }, leader_epoch, spec) {
-                tracing::error!(topic = %topic.name, partition_index, %error, "a partition cannot be opened");
+            let name = TopicPartition { topic_id, partition_index };
+            match partitions.create(name, leader_epoch, spec) {
+                Ok(()) if *topic.name == *OFFSETS_TOPIC => coordinators.host(name),
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(topic = %topic.name, partition_index, %error, "a partition cannot be opened");
+                }
             }
         }
     }

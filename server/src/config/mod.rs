@@ -5,6 +5,7 @@
 //! - What promises something that is not there refuses to start and names the key; nothing is ignored in silence.
 //! - A value comes from the command line, then `--override`, then the file, then Kafka's default.
 
+mod groups;
 mod listeners;
 mod names;
 mod options;
@@ -12,6 +13,7 @@ mod properties;
 mod settings;
 mod values;
 
+pub use groups::GroupSettings;
 pub use listeners::{Endpoint, Listener};
 pub use options::{BrokerOptions, Command, FormatOptions, Options};
 pub use properties::{Properties, Property};

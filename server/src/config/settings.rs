@@ -1,8 +1,10 @@
 //! The configuration as it is meant: checked, with defaults, nothing left to interpret.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::groups::GroupSettings;
 use super::listeners::{self, Endpoint, Listener};
 use super::names;
 use super::values::{Values, parse_size, split_list};
@@ -119,6 +121,8 @@ pub struct Settings {
     pub durability: Durability,
     /// For topics that do not say otherwise.
     pub log: LogDefaults,
+    /// Of consumer groups.
+    pub groups: Arc<GroupSettings>,
     /// `socket.request.max.bytes`.
     pub socket_request_max_bytes: u32,
     /// `fetch.max.bytes`.
@@ -225,6 +229,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         delete_topics: values.boolean("delete.topic.enable", true),
         durability: durability(values),
         log: log_defaults(values),
+        groups: Arc::new(GroupSettings::read(values)),
         socket_request_max_bytes: values.number("socket.request.max.bytes", 1..=i32::MAX as u32, 100 << 20),
         fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),
         max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
@@ -447,7 +452,7 @@ fn notices(properties: &Properties) -> Vec<Notice> {
             notices.push(Notice::Warning(format!("unknown key {key}{hint}")));
         } else if key == "log.cleanup.policy" && property.value.contains("compact") {
             notices.push(Notice::Warning(format!("{key}={}: nothing is compacted yet, all is kept", property.value)));
-        } else if !EFFECTIVE.contains(&key) && !names::RINGLOG_KEYS.contains(&key) {
+        } else if ![EFFECTIVE, &GroupSettings::KEYS, names::RINGLOG_KEYS].concat().contains(&key) {
             inert.push(key);
         }
     }

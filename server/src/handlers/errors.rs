@@ -5,6 +5,7 @@ use ringlog_core::log::AppendError;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::record::{BatchError, Rejection};
 
+use crate::coordinator::group::GroupReply;
 use crate::metadata::CreateTopicError;
 use crate::partition::PartitionError;
 
@@ -60,5 +61,16 @@ pub fn create_topic_error(error: &CreateTopicError) -> ErrorCode {
         CreateTopicError::InvalidReplicationFactor(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
         CreateTopicError::InvalidAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
         CreateTopicError::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
+    }
+}
+
+/// For an answer of a group's coordinator that is not of the kind that was asked for: it says why there is none.
+pub fn unexpected_group_reply(reply: &GroupReply) -> ErrorCode {
+    match reply {
+        GroupReply::Unavailable(error_code) => *error_code,
+        other => {
+            tracing::error!(?other, "an answer of another kind");
+            ErrorCode::UNKNOWN_SERVER_ERROR
+        }
     }
 }

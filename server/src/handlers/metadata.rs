@@ -18,6 +18,7 @@ use ringlog_core::wire::{Array, DecodeError};
 
 use super::errors::create_topic_error;
 use super::{Body, Context, Request};
+use crate::coordinator::group::{OFFSETS_TOPIC, offsets_topic};
 use crate::metadata::{ControlReply, ControlRequest, MetadataImage, NewTopic, TopicImage};
 
 /// Answers, after missing topics were created.
@@ -30,7 +31,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         return finish(context, request, &AHashMap::new());
     }
     let context_of_reply = Rc::clone(context);
-    let topics = missing.iter().map(|name| with_defaults(name)).collect();
+    let topics = missing.iter().map(|name| new_topic(context, name)).collect();
     let creating = ControlRequest::CreateTopics { topics, validate_only: false };
     let reply = Box::new(move |reply| {
         let results = if let ControlReply::CreateTopics(results) = reply { results } else { Vec::new() };
@@ -44,7 +45,10 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     context.controller.request(creating, reply);
 }
 
-fn with_defaults(name: &str) -> NewTopic {
+fn new_topic(context: &Context, name: &str) -> NewTopic {
+    if name == OFFSETS_TOPIC {
+        return offsets_topic(&context.settings.groups);
+    }
     NewTopic { name: name.to_owned(), num_partitions: -1, replication_factor: -1, ..NewTopic::default() }
 }
 
@@ -125,7 +129,7 @@ fn known_topic(topic: &TopicImage) -> MetadataResponseTopic<'_> {
     MetadataResponseTopic {
         name: Some(&topic.name),
         topic_id: topic.topic_id,
-        is_internal: matches!(&*topic.name, "__consumer_offsets" | "__transaction_state"),
+        is_internal: topic.is_internal(),
         partitions: partitions.collect(),
         ..Default::default()
     }

@@ -6,16 +6,27 @@
 
 mod api_versions;
 mod create_topics;
+mod delete_groups;
 mod delete_topics;
 mod describe_cluster;
+mod describe_groups;
 mod errors;
 mod fetch;
+mod find_coordinator;
 mod gather;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod produce;
 mod request;
+mod sync_group;
 
 use std::ops::RangeInclusive;
 use std::rc::Rc;
@@ -29,6 +40,7 @@ use ringlog_core::wire::Reader;
 pub use self::init_producer_id::ProducerIds;
 pub use self::request::{Body, Request};
 use crate::config::{Endpoint, Settings};
+use crate::coordinator::group::GroupRouter;
 use crate::metadata::{ControllerLink, MetadataView};
 use crate::net::Responder;
 use crate::partition::Router;
@@ -39,6 +51,8 @@ pub struct Context {
     pub reactor: Reactor,
     /// The way to partitions.
     pub router: Router,
+    /// The way to the coordinators of groups.
+    pub groups: GroupRouter,
     /// Topics and where their partitions are.
     pub metadata: Rc<MetadataView>,
     /// The way to the controller.
@@ -75,16 +89,27 @@ const fn api(key: ApiKey, versions: RangeInclusive<i16>, handle: fn(&Rc<Context>
 }
 
 /// All APIs of this broker, in key order.
-static TABLE: [Api; 9] = [
+static TABLE: [Api; 20] = [
     // librdkafka before 2.8 compresses only if Produce 0 is advertised (KAFKA-18659).
     Api { advertised_min: 0, ..api(ApiKey::Produce, 3..=13, produce::handle) },
     api(ApiKey::Fetch, 4..=18, fetch::handle),
     api(ApiKey::ListOffsets, 1..=11, list_offsets::handle),
     api(ApiKey::Metadata, 0..=13, metadata::handle),
+    api(ApiKey::OffsetCommit, 2..=10, offset_commit::handle),
+    api(ApiKey::OffsetFetch, 1..=10, offset_fetch::handle),
+    api(ApiKey::FindCoordinator, 0..=6, find_coordinator::handle),
+    api(ApiKey::JoinGroup, 0..=9, join_group::handle),
+    api(ApiKey::Heartbeat, 0..=4, heartbeat::handle),
+    api(ApiKey::LeaveGroup, 0..=5, leave_group::handle),
+    api(ApiKey::SyncGroup, 0..=5, sync_group::handle),
+    api(ApiKey::DescribeGroups, 0..=6, describe_groups::handle),
+    api(ApiKey::ListGroups, 0..=5, list_groups::handle),
     api(ApiKey::ApiVersions, 0..=4, api_versions::handle),
     api(ApiKey::CreateTopics, 2..=7, create_topics::handle),
     api(ApiKey::DeleteTopics, 1..=6, delete_topics::handle),
     api(ApiKey::InitProducerId, 0..=5, init_producer_id::handle),
+    api(ApiKey::DeleteGroups, 0..=2, delete_groups::handle),
+    api(ApiKey::OffsetDelete, 0..=0, offset_delete::handle),
     api(ApiKey::DescribeCluster, 0..=2, describe_cluster::handle),
 ];
 

@@ -88,6 +88,7 @@ fn plan(context: &Context, request: &Request) -> Result<(i16, Vec<Planned>), Dec
             planned.push(match (&topic, body.acks) {
                 (_, i16::MIN..=-2 | 2..) => Err(Outcome::refused(ErrorCode::INVALID_REQUIRED_ACKS)),
                 (Err(error), _) => Err(Outcome::refused(*error)),
+                (Ok(topic), _) if topic.is_internal() => Err(Outcome::refused(ErrorCode::INVALID_TOPIC_EXCEPTION)),
                 (Ok(topic), -1..=1) => plan_partition(context, &encoded, request.api_version, topic, &data),
             });
         }

@@ -65,6 +65,17 @@ impl Request {
         self.body.clone()
     }
 
+    /// The name that the client gives itself; empty for none.
+    pub fn client_id(&self) -> String {
+        let header = RequestHeader::decode(&mut Reader::new(&self.body.frame));
+        header.ok().and_then(|header| header.client_id).unwrap_or_default().to_owned()
+    }
+
+    /// Where the client is, as Java prints an address: `/127.0.0.1`.
+    pub fn client_host(&self) -> String {
+        self.responder.peer().map(|peer| format!("/{}", peer.ip().to_canonical())).unwrap_or_default()
+    }
+
     /// The connection's side of this request.
     pub fn responder(&self) -> &Responder {
         &self.responder

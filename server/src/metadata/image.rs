@@ -61,6 +61,13 @@ pub struct TopicImage {
     pub configs: BTreeMap<String, String>,
 }
 
+impl TopicImage {
+    /// Whether it belongs to the broker: clients read it, and never write or shape it.
+    pub fn is_internal(&self) -> bool {
+        matches!(&*self.name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+    }
+}
+
 /// The registration of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerImage {

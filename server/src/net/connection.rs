@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -279,6 +280,11 @@ impl Responder {
     /// The budget of the connection: an answer that can be cut short asks it for room first.
     pub fn budget(&self) -> Option<&Budget> {
         self.connection.as_ref().map(|connection| &connection.0.budget)
+    }
+
+    /// Where the client is, while it is there.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.connection.as_ref()?.0.socket.peer_address().ok()
     }
 
     /// Whether nobody waits any more.

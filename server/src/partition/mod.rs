@@ -2,10 +2,12 @@
 //!
 //! It knows neither connections nor other shards' partitions; [`Router`] reaches those over the mesh.
 
+mod calls;
 mod messages;
 mod partitions;
 mod router;
 
+pub use calls::Calls;
 pub use messages::{
     AppendOutcome, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionMessage, PartitionReply,
     PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,

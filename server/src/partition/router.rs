@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{PartitionMessage, PartitionRequest, Partitions, Reply, TopicPartition};
+use super::{Calls, PartitionMessage, PartitionRequest, Partitions, Reply, TopicPartition};
 
 /// Sends a message to another shard. Never fails: what the ring does not take at once waits, bounded by the callers.
 pub type SendToShard = Box<dyn Fn(u16, PartitionMessage)>;
@@ -18,15 +18,8 @@ struct Inner {
     shard_id: u16,
     partitions: Partitions,
     send: SendToShard,
-    calls: RefCell<Calls>,
+    calls: RefCell<Calls<Reply>>,
     watches: Cell<u64>,
-}
-
-/// Requests on their way, by call number.
-#[derive(Default)]
-struct Calls {
-    replies: Vec<Option<Reply>>,
-    free: Vec<u32>,
 }
 
 impl Router {
@@ -66,26 +59,5 @@ impl Router {
                 waiting(reply);
             }
         }
-    }
-}
-
-impl Calls {
-    fn open(&mut self, reply: Reply) -> u32 {
-        match self.free.pop() {
-            Some(call) => {
-                self.replies[call as usize] = Some(reply);
-                call
-            }
-            None => {
-                self.replies.push(Some(reply));
-                u32::try_from(self.replies.len() - 1).expect("calls are bounded by what connections may have in flight")
-            }
-        }
-    }
-
-    fn close(&mut self, call: u32) -> Reply {
-        let reply = self.replies[call as usize].take().expect("a reply answers an open call");
-        self.free.push(call);
-        reply
     }
 }

@@ -256,6 +256,10 @@ impl Driver for SimDriver {
         self.inner.net.borrow().local_address(socket)
     }
 
+    fn peer_address(&self, socket: Handle) -> io::Result<SocketAddr> {
+        self.inner.net.borrow().peer_address(socket)
+    }
+
     fn socket(&mut self, _peer: SocketAddr) -> io::Result<Handle> {
         self.alive()?;
         Ok(self.inner.net.borrow_mut().socket(self.host))

@@ -186,6 +186,12 @@ impl Net {
         self.endpoints.get(&socket.0).map(|endpoint| endpoint.local).ok_or_else(|| error(libc::EBADF))
     }
 
+    pub(super) fn peer_address(&self, socket: Handle) -> io::Result<SocketAddr> {
+        let endpoint = self.endpoints.get(&socket.0).ok_or_else(|| error(libc::EBADF))?;
+        let (peer, _) = endpoint.peer.ok_or_else(|| error(libc::ENOTCONN))?;
+        self.local_address(Handle(peer))
+    }
+
     pub(super) fn finish(&mut self, waiting: Waiting, result: io::Result<u32>, bytes: Bytes) {
         self.operations.remove(&(waiting.driver, waiting.token));
         self.done.push(waiting.finish(result, bytes));

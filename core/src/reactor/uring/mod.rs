@@ -451,6 +451,11 @@ impl Driver for UringDriver {
         SocketAddr::try_from(address).map_err(|_| io::ErrorKind::AddrNotAvailable.into())
     }
 
+    fn peer_address(&self, socket: Handle) -> io::Result<SocketAddr> {
+        let address = rustix::net::getpeername(borrow(socket))?.ok_or(io::ErrorKind::NotConnected)?;
+        SocketAddr::try_from(address).map_err(|_| io::ErrorKind::AddrNotAvailable.into())
+    }
+
     fn socket(&mut self, peer: SocketAddr) -> io::Result<Handle> {
         Ok(Handle(in_flight::tcp(peer)?.into_raw_fd()))
     }

@@ -1,0 +1,356 @@
+//! What is asked of a group's coordinator, and the answers. All of it is `Send`, so that it can cross the mesh to the
+//! shard that owns the group's partition of `__consumer_offsets`.
+
+use bytes::Bytes;
+use ringlog_core::protocol::ErrorCode;
+use uuid::Uuid;
+
+/// A request to the coordinator of a group.
+#[derive(Debug, Clone)]
+pub enum GroupRequest {
+    /// OffsetCommit.
+    CommitOffsets(CommitOffsets),
+    /// One group of OffsetFetch.
+    FetchOffsets(FetchOffsets),
+    /// OffsetDelete.
+    DeleteOffsets(DeleteOffsets),
+    /// JoinGroup.
+    Join(JoinGroup),
+    /// SyncGroup.
+    Sync(SyncGroup),
+    /// Heartbeat.
+    Heartbeat(Heartbeat),
+    /// LeaveGroup.
+    Leave(LeaveGroup),
+    /// One group of DescribeGroups.
+    Describe(String),
+    /// ListGroups: the groups of one partition.
+    List(ListGroups),
+    /// One group of DeleteGroups.
+    Delete(String),
+}
+
+/// The answer, of the same kind. An error code stands for the whole request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GroupReply {
+    /// To CommitOffsets: a code for each partition, in the order of the request.
+    CommitOffsets(Result<Vec<ErrorCode>, ErrorCode>),
+    /// To FetchOffsets.
+    FetchOffsets(Result<Vec<TopicOffsets>, ErrorCode>),
+    /// To DeleteOffsets: a code for each partition, in the order of the request.
+    DeleteOffsets(Result<Vec<ErrorCode>, ErrorCode>),
+    /// To Join.
+    Join(JoinReply),
+    /// To Sync.
+    Sync(Result<SyncReply, ErrorCode>),
+    /// To Heartbeat.
+    Heartbeat(ErrorCode),
+    /// To Leave: a code for each member, in the order of the request.
+    Leave(Result<Vec<ErrorCode>, ErrorCode>),
+    /// To Describe.
+    Describe(Result<GroupDescription, ErrorCode>),
+    /// To List.
+    List(Result<Vec<GroupListing>, ErrorCode>),
+    /// To Delete.
+    Delete(ErrorCode),
+    /// To any request: the coordinator is not here, or not ready.
+    Unavailable(ErrorCode),
+}
+
+/// Offsets to be committed.
+#[derive(Debug, Clone, Default)]
+pub struct CommitOffsets {
+    /// The group.
+    pub group_id: String,
+    /// Empty for a consumer that is not a member.
+    pub member_id: String,
+    /// Static membership.
+    pub group_instance_id: Option<String>,
+    /// -1 for a consumer that is not a member.
+    pub generation_id: i32,
+    /// How long to keep them; -1 is the broker's rule (clients before 2.1 ask for a time of their own).
+    pub retention_time_ms: i64,
+    /// The client knows GROUP_ID_NOT_FOUND (version 9).
+    pub knows_group_id_not_found: bool,
+    /// What to commit.
+    pub topics: Vec<CommitTopic>,
+}
+
+/// Offsets of one topic.
+#[derive(Debug, Clone, Default)]
+pub struct CommitTopic {
+    /// Name.
+    pub topic_name: String,
+    /// Nil if it is not known.
+    pub topic_id: Uuid,
+    /// Each partition.
+    pub partitions: Vec<CommitPartition>,
+}
+
+/// The offset of one partition.
+#[derive(Debug, Clone, Default)]
+pub struct CommitPartition {
+    /// From 0.
+    pub partition_index: i32,
+    /// Next offset to be read.
+    pub offset: i64,
+    /// Of the last record read, -1 if it is not known.
+    pub leader_epoch: i32,
+    /// The client's own note.
+    pub metadata: String,
+}
+
+/// Asks for committed offsets.
+#[derive(Debug, Clone, Default)]
+pub struct FetchOffsets {
+    /// The group.
+    pub group_id: String,
+    /// Refuse offsets that an open transaction may replace.
+    pub require_stable: bool,
+    /// Topics with partitions; `None` is all that have an offset.
+    pub topics: Option<Vec<(String, Vec<i32>)>>,
+}
+
+/// The offsets of one topic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicOffsets {
+    /// Name.
+    pub topic_name: String,
+    /// Each partition.
+    pub partitions: Vec<PartitionOffset>,
+}
+
+/// The committed offset of one partition; offset and leader epoch are -1 when there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartitionOffset {
+    /// From 0.
+    pub partition_index: i32,
+    /// Next offset to be read.
+    pub offset: i64,
+    /// Of the last record read.
+    pub leader_epoch: i32,
+    /// The client's own note.
+    pub metadata: String,
+    /// UNSTABLE_OFFSET_COMMIT, or none.
+    pub error_code: ErrorCode,
+}
+
+/// Removes committed offsets.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteOffsets {
+    /// The group.
+    pub group_id: String,
+    /// Topics with partitions.
+    pub topics: Vec<(String, Vec<i32>)>,
+}
+
+/// Joins a group, or joins it again.
+#[derive(Debug, Clone, Default)]
+pub struct JoinGroup {
+    /// The group.
+    pub group_id: String,
+    /// Empty for a new member.
+    pub member_id: String,
+    /// Static membership.
+    pub group_instance_id: Option<String>,
+    /// Of the request header.
+    pub client_id: String,
+    /// As Java prints the peer's address: `/127.0.0.1`.
+    pub client_host: String,
+    /// A member that is not heard for this long is gone.
+    pub session_timeout_ms: i32,
+    /// How long the group waits for a member to join again.
+    pub rebalance_timeout_ms: i32,
+    /// `consumer`, `connect`, ...
+    pub protocol_type: String,
+    /// In the member's order of preference.
+    pub protocols: Vec<Protocol>,
+    /// The client joins in two steps (version 4): a new member is told its id first.
+    pub requires_known_member_id: bool,
+    /// The client knows `skip_assignment` (version 9).
+    pub knows_skip_assignment: bool,
+    /// Makes the member id unique.
+    pub random_id: Uuid,
+}
+
+/// A protocol that a member speaks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Protocol {
+    /// `range`, `cooperative-sticky`, ...
+    pub name: String,
+    /// For the leader of the group alone.
+    pub metadata: Bytes,
+}
+
+/// What a member learns when the group has formed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinReply {
+    /// Success, or why not.
+    pub error_code: ErrorCode,
+    /// Of the group.
+    pub generation_id: i32,
+    /// Of the group.
+    pub protocol_type: Option<String>,
+    /// What all members speak.
+    pub protocol_name: Option<String>,
+    /// Member id of the leader.
+    pub leader: String,
+    /// The leader keeps the assignment that there is (KIP-814).
+    pub skip_assignment: bool,
+    /// The member's id.
+    pub member_id: String,
+    /// All members, for the leader alone.
+    pub members: Vec<JoinedMember>,
+}
+
+impl JoinReply {
+    /// A refusal.
+    pub fn refusal(member_id: &str, error_code: ErrorCode) -> Self {
+        Self {
+            error_code,
+            generation_id: -1,
+            protocol_type: None,
+            protocol_name: None,
+            leader: String::new(),
+            skip_assignment: false,
+            member_id: member_id.to_owned(),
+            members: Vec::new(),
+        }
+    }
+}
+
+/// A member as the leader sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedMember {
+    /// Its id.
+    pub member_id: String,
+    /// Static membership.
+    pub group_instance_id: Option<String>,
+    /// Of the protocol that was chosen.
+    pub metadata: Bytes,
+}
+
+/// Asks for the member's assignment; the leader brings those of all.
+#[derive(Debug, Clone, Default)]
+pub struct SyncGroup {
+    /// The group.
+    pub group_id: String,
+    /// As learned from the join.
+    pub generation_id: i32,
+    /// The member.
+    pub member_id: String,
+    /// Static membership.
+    pub group_instance_id: Option<String>,
+    /// As learned from the join, `None` before version 5.
+    pub protocol_type: Option<String>,
+    /// As learned from the join, `None` before version 5.
+    pub protocol_name: Option<String>,
+    /// Assignments by member id, from the leader.
+    pub assignments: Vec<(String, Bytes)>,
+}
+
+/// The member's assignment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncReply {
+    /// Of the group.
+    pub protocol_type: Option<String>,
+    /// Of the group.
+    pub protocol_name: Option<String>,
+    /// From the leader.
+    pub assignment: Bytes,
+}
+
+/// Keeps a member alive.
+#[derive(Debug, Clone, Default)]
+pub struct Heartbeat {
+    /// The group.
+    pub group_id: String,
+    /// As learned from the join.
+    pub generation_id: i32,
+    /// The member.
+    pub member_id: String,
+    /// Static membership.
+    pub group_instance_id: Option<String>,
+}
+
+/// Removes members.
+#[derive(Debug, Clone, Default)]
+pub struct LeaveGroup {
+    /// The group.
+    pub group_id: String,
+    /// Member id (empty: by instance id alone) and instance id.
+    pub members: Vec<(String, Option<String>)>,
+}
+
+/// Which groups to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListGroups {
+    /// In these states, in small letters; empty is all.
+    pub states: Vec<String>,
+    /// Of these types, in small letters; empty is all.
+    pub types: Vec<String>,
+}
+
+/// One group of a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupListing {
+    /// The group.
+    pub group_id: String,
+    /// Empty for a group that only commits offsets.
+    pub protocol_type: String,
+    /// Kafka's name of the state.
+    pub state: &'static str,
+    /// Kafka's name of the type.
+    pub group_type: &'static str,
+}
+
+/// A group as DescribeGroups shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupDescription {
+    /// Kafka's name of the state.
+    pub state: &'static str,
+    /// Empty for a group that only commits offsets.
+    pub protocol_type: String,
+    /// The protocol of a stable group.
+    pub protocol_name: String,
+    /// Its members.
+    pub members: Vec<MemberDescription>,
+}
+
+/// A member as DescribeGroups shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberDescription {
+    /// Its id.
+    pub member_id: String,
+    /// Static membership.
+    pub group_instance_id: Option<String>,
+    /// Of its request header.
+    pub client_id: String,
+    /// Where it joined from.
+    pub client_host: String,
+    /// Of the protocol of a stable group.
+    pub metadata: Bytes,
+    /// In a stable group.
+    pub assignment: Bytes,
+}
+
+/// A request or a reply on the mesh.
+#[derive(Debug)]
+pub enum GroupMessage {
+    /// For a coordinator of the receiver.
+    Request {
+        /// Echoed in the reply.
+        call: u32,
+        /// Of `__consumer_offsets`.
+        partition_index: i32,
+        /// What is asked.
+        request: GroupRequest,
+    },
+    /// The answer to a request of the receiver.
+    Reply {
+        /// As in the request.
+        call: u32,
+        /// The answer.
+        reply: GroupReply,
+    },
+}

@@ -1,0 +1,35 @@
+//! The group coordinator: committed offsets and the members of consumer groups.
+//!
+//! A group lives on one partition of `__consumer_offsets`, and so on the shard that owns it. [`Coordinator`] is the
+//! pure state machine of one such partition: `(state, request, now) -> (replies, records)`, and `replay(record)` after
+//! a restart. [`GroupCoordinators`] does the I/O of one shard: it appends the records of a loop turn as one batch for
+//! each partition, lets answers go when what they have seen is durable, and replays the log. [`GroupRouter`] reaches
+//! the coordinator of a group from any shard.
+//!
+//! Invariants:
+//! - Every change that must survive is a record. The state holds it at once; whoever saw it is answered after it is
+//!   durable, so no client knows more than a restarted coordinator.
+//! - A failed append throws the state away and loads the log anew.
+
+mod classic;
+mod coordinator;
+mod loader;
+mod messages;
+mod offsets;
+mod router;
+mod service;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod turn;
+
+pub use coordinator::Coordinator;
+pub use messages::{
+    CommitOffsets, CommitPartition, CommitTopic, DeleteOffsets, FetchOffsets, GroupDescription, GroupListing,
+    GroupMessage, GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, JoinedMember, LeaveGroup, ListGroups,
+    MemberDescription, PartitionOffset, Protocol, SyncGroup, SyncReply, TopicOffsets,
+};
+pub use router::GroupRouter;
+pub use service::{GroupCoordinators, ReplyTo};
+pub use topic::{OFFSETS_TOPIC, offsets_topic};
+pub use turn::{NewGroupRecord, Now, Output, Token, Turn};

@@ -1,0 +1,393 @@
+//! The coordinators of one shard: loading, appending, answering, and time.
+//!
+//! Invariants:
+//! - The records of one loop turn and partition are one batch (more only above `BATCH_BYTES_MAX`), appended at the end
+//!   of the turn: commits share their append and their sync without any timer.
+//! - An answer waits for the appends that were under way when the state machine gave it, in order.
+//! - What waits is bounded (`WAITING_MAX`): more is refused, not queued.
+//! - Each reply is called exactly once, never while anything here is borrowed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use ahash::AHashMap;
+use bytes::Bytes;
+use ringlog_core::protocol::ErrorCode;
+use ringlog_core::reactor::{Instant, Reactor, Sleep};
+use ringlog_core::record::{BatchBuilder, NewRecord};
+
+use super::loader::load;
+use super::{Coordinator, GroupReply, GroupRequest, NewGroupRecord, Now, Output, Token};
+use crate::config::GroupSettings;
+use crate::partition::{PartitionReply, PartitionRequest, Partitions, TopicPartition};
+
+/// A batch is closed when it has this many bytes.
+const BATCH_BYTES_MAX: usize = 512 << 10;
+/// Requests of one coordinator that are not answered yet, parked members included.
+const WAITING_MAX: usize = 200_000;
+/// Wait before a log that cannot be loaded or written is tried again.
+const RELOAD_AFTER: Duration = Duration::from_secs(1);
+const NANOS_PER_MS: u64 = 1_000_000;
+
+/// Gets the coordinator's answer, once.
+pub type ReplyTo = Box<dyn FnOnce(GroupReply)>;
+
+/// Clones are the same coordinators.
+#[derive(Clone)]
+pub struct GroupCoordinators(Rc<Inner>);
+
+struct Inner {
+    reactor: Reactor,
+    partitions: Partitions,
+    settings: Arc<GroupSettings>,
+    /// By partition of `__consumer_offsets`.
+    hosted: RefCell<AHashMap<i32, Hosted>>,
+    /// Partitions with records that the end of this turn appends.
+    dirty: RefCell<Vec<i32>>,
+    /// Monotonic time of the next wake-up.
+    armed_ms: Cell<Option<i64>>,
+    /// The task that sleeps until then.
+    timekeeper: Cell<Option<Waker>>,
+    closed: Cell<bool>,
+    incarnations: Cell<u64>,
+}
+
+struct Hosted {
+    name: TopicPartition,
+    /// Tells what was begun for an earlier life of this coordinator.
+    incarnation: u64,
+    /// `None` while the log is loaded.
+    active: Option<Active>,
+}
+
+struct Active {
+    coordinator: Coordinator,
+    next_token: u64,
+    /// Not answered by the state machine yet.
+    open: AHashMap<Token, ReplyTo>,
+    /// Records of this turn.
+    batch: BatchBuilder,
+    full_batches: Vec<Vec<u8>>,
+    /// Appends begun, and acked.
+    appends: u64,
+    acked: u64,
+    /// Answers that wait for the append of this number.
+    waiting: VecDeque<(u64, ReplyTo, GroupReply)>,
+}
+
+/// Answers that may go.
+type Due = Vec<(ReplyTo, GroupReply)>;
+
+impl GroupCoordinators {
+    /// Of a shard, none yet.
+    pub fn new(reactor: Reactor, partitions: Partitions, settings: Arc<GroupSettings>) -> Self {
+        let coordinators = Self(Rc::new(Inner {
+            reactor,
+            partitions,
+            settings,
+            hosted: RefCell::default(),
+            dirty: RefCell::default(),
+            armed_ms: Cell::new(None),
+            timekeeper: Cell::default(),
+            closed: Cell::new(false),
+            incarnations: Cell::new(0),
+        }));
+        coordinators.0.reactor.spawn(coordinators.clone().keep_time());
+        coordinators
+    }
+
+    /// This shard owns a partition of `__consumer_offsets` from now on: loads it.
+    pub fn host(&self, name: TopicPartition) {
+        let incarnation = self.0.incarnations.replace(self.0.incarnations.get() + 1);
+        let hosted = Hosted { name, incarnation, active: None };
+        self.replace(name.partition_index, Some(hosted));
+        self.load(name, incarnation);
+    }
+
+    /// A partition is gone; if it is not one of `__consumer_offsets`, nothing happens.
+    pub fn unhost(&self, name: TopicPartition) {
+        let is_hosted = |hosted: &Hosted| hosted.name == name;
+        if self.0.hosted.borrow().get(&name.partition_index).is_some_and(is_hosted) {
+            self.replace(name.partition_index, None);
+        }
+    }
+
+    /// The shard stops: nobody is answered any more.
+    pub fn close(&self) {
+        self.0.closed.set(true);
+        if let Some(waker) = self.0.timekeeper.take() {
+            waker.wake();
+        }
+        let hosted = self.0.hosted.take();
+        drop(hosted);
+    }
+
+    /// Asks one coordinator; `reply` may be called before this returns.
+    pub fn request(&self, partition_index: i32, request: GroupRequest, reply: ReplyTo) {
+        let refused = {
+            let mut hosted = self.0.hosted.borrow_mut();
+            match hosted.get_mut(&partition_index) {
+                None => ErrorCode::NOT_COORDINATOR,
+                Some(Hosted { active: None, .. }) => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+                Some(Hosted { active: Some(active), .. }) if active.is_full() => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+                Some(Hosted { active: Some(active), .. }) => {
+                    let (token, now, mut output) = (active.open(reply), self.now(), Output::default());
+                    active.coordinator.handle(request, token, now, &mut output);
+                    let due = active.take_output(output, now.wall_ms);
+                    drop(hosted);
+                    return self.after_step(partition_index, due);
+                }
+            }
+        };
+        reply(GroupReply::Unavailable(refused));
+    }
+
+    fn now(&self) -> Now {
+        let monotonic_ms = (self.0.reactor.now().0 / NANOS_PER_MS) as i64;
+        Now { monotonic_ms, wall_ms: self.0.reactor.wall_clock_ms() }
+    }
+
+    /// Lets answers go, sees to it that records are appended, and that the next wake-up is not missed.
+    fn after_step(&self, partition_index: i32, due: Due) {
+        let (has_records, wake_at_ms) = match self.0.hosted.borrow().get(&partition_index) {
+            Some(Hosted { active: Some(active), .. }) => (active.has_records(), active.coordinator.wake_at_ms()),
+            _ => (false, None),
+        };
+        if has_records {
+            self.schedule_append(partition_index);
+        }
+        if let Some(at_ms) = wake_at_ms {
+            self.arm(at_ms);
+        }
+        for (reply_to, reply) in due {
+            reply_to(reply);
+        }
+    }
+
+    fn schedule_append(&self, partition_index: i32) {
+        let mut dirty = self.0.dirty.borrow_mut();
+        if dirty.contains(&partition_index) {
+            return;
+        }
+        dirty.push(partition_index);
+        if dirty.len() == 1 {
+            let coordinators = self.clone();
+            self.0.reactor.at_turn_end(move || coordinators.append_all());
+        }
+    }
+
+    fn append_all(&self) {
+        for partition_index in self.0.dirty.take() {
+            let (name, incarnation, batches, last) = {
+                let mut hosted = self.0.hosted.borrow_mut();
+                let Some(Hosted { name, incarnation, active: Some(active) }) = hosted.get_mut(&partition_index) else {
+                    continue;
+                };
+                let batches = active.take_batches();
+                active.appends += batches.len() as u64;
+                (*name, *incarnation, batches, active.appends)
+            };
+            let first = last + 1 - batches.len() as u64;
+            for (append, batch) in (first..).zip(batches) {
+                let coordinators = self.clone();
+                let reply = Box::new(move |reply| {
+                    let PartitionReply::Append(appended) = reply else {
+                        unreachable!("an append is answered by an append")
+                    };
+                    match appended {
+                        Ok(_) => coordinators.on_appended(partition_index, incarnation, append),
+                        Err(error) => {
+                            tracing::error!(partition_index, %error, "group records cannot be appended");
+                            coordinators.on_append_failed(name, incarnation);
+                        }
+                    }
+                });
+                self.0.partitions.request(name, PartitionRequest::Append(Bytes::from(batch)), reply);
+            }
+        }
+    }
+
+    fn on_appended(&self, partition_index: i32, incarnation: u64, append: u64) {
+        let mut due = Due::new();
+        if let Some(hosted) = self.0.hosted.borrow_mut().get_mut(&partition_index)
+            && hosted.incarnation == incarnation
+            && let Some(active) = &mut hosted.active
+        {
+            active.acked = append;
+            while active.waiting.front().is_some_and(|(wanted, ..)| *wanted <= append) {
+                due.extend(active.waiting.pop_front().map(|(_, reply_to, reply)| (reply_to, reply)));
+            }
+        }
+        for (reply_to, reply) in due {
+            reply_to(reply);
+        }
+    }
+
+    /// The state holds what the log does not: it is thrown away and the log loaded anew.
+    fn on_append_failed(&self, name: TopicPartition, incarnation: u64) {
+        let is_current = |hosted: &Hosted| hosted.incarnation == incarnation;
+        if self.0.hosted.borrow().get(&name.partition_index).is_some_and(is_current) {
+            self.host(name);
+        }
+    }
+
+    /// Puts another coordinator in the place; those who wait for the earlier one are told to look again.
+    fn replace(&self, partition_index: i32, hosted: Option<Hosted>) {
+        let earlier = match hosted {
+            Some(hosted) => self.0.hosted.borrow_mut().insert(partition_index, hosted),
+            None => self.0.hosted.borrow_mut().remove(&partition_index),
+        };
+        let Some(active) = earlier.and_then(|hosted| hosted.active) else { return };
+        let waiting = active.waiting.into_iter().map(|(_, reply_to, _)| reply_to);
+        for reply_to in waiting.chain(active.open.into_values()) {
+            reply_to(GroupReply::Unavailable(ErrorCode::NOT_COORDINATOR));
+        }
+    }
+
+    fn load(&self, name: TopicPartition, incarnation: u64) {
+        let coordinators = self.clone();
+        self.0.reactor.spawn(async move {
+            let Inner { reactor, partitions, settings, .. } = &*coordinators.0;
+            loop {
+                let is_current = |hosted: &Hosted| hosted.incarnation == incarnation;
+                if !coordinators.0.hosted.borrow().get(&name.partition_index).is_some_and(is_current) {
+                    return;
+                }
+                match load(reactor, partitions, name, Arc::clone(settings)).await {
+                    Ok(coordinator) => return coordinators.on_loaded(name.partition_index, incarnation, coordinator),
+                    Err(error) => tracing::error!(partition = name.partition_index, %error, "groups cannot be loaded"),
+                }
+                reactor.sleep(RELOAD_AFTER).await;
+            }
+        });
+    }
+
+    fn on_loaded(&self, partition_index: i32, incarnation: u64, mut coordinator: Coordinator) {
+        let (now, mut output) = (self.now(), Output::default());
+        coordinator.on_loaded(now, &mut output);
+        let due = {
+            let mut hosted = self.0.hosted.borrow_mut();
+            let Some(hosted) = hosted.get_mut(&partition_index).filter(|hosted| hosted.incarnation == incarnation)
+            else {
+                return;
+            };
+            hosted.active.insert(Active::new(coordinator)).take_output(output, now.wall_ms)
+        };
+        self.after_step(partition_index, due);
+    }
+
+    /// Wakes up at this time, unless an earlier wake-up is due before.
+    fn arm(&self, at_ms: i64) {
+        if self.0.armed_ms.get().is_some_and(|armed_ms| armed_ms <= at_ms) {
+            return;
+        }
+        self.0.armed_ms.set(Some(at_ms));
+        if let Some(waker) = self.0.timekeeper.take() {
+            waker.wake();
+        }
+    }
+
+    /// Sleeps until what is armed, for the life of the shard.
+    async fn keep_time(self) {
+        let mut sleep: Option<(i64, Sleep)> = None;
+        let mut next = move |context: &mut Context<'_>, inner: &Inner| {
+            inner.timekeeper.set(Some(context.waker().clone()));
+            let Some(at_ms) = inner.armed_ms.get() else { return Poll::Pending };
+            let at = Instant(at_ms.max(0) as u64 * NANOS_PER_MS);
+            let (armed_ms, sleeping) = sleep.get_or_insert_with(|| (at_ms, inner.reactor.sleep_until(at)));
+            if *armed_ms != at_ms {
+                (*armed_ms, *sleeping) = (at_ms, inner.reactor.sleep_until(at));
+            }
+            ready!(Pin::new(sleeping).poll(context));
+            sleep = None;
+            Poll::Ready(())
+        };
+        while !self.0.closed.get() {
+            poll_fn(|context| if self.0.closed.get() { Poll::Ready(()) } else { next(context, &self.0) }).await;
+            self.0.armed_ms.set(None);
+            self.on_time();
+        }
+    }
+
+    fn on_time(&self) {
+        let now = self.now();
+        let all: Vec<i32> = self.0.hosted.borrow().keys().copied().collect();
+        for partition_index in all {
+            let due = match self.0.hosted.borrow_mut().get_mut(&partition_index) {
+                Some(Hosted { active: Some(active), .. }) => {
+                    let mut output = Output::default();
+                    active.coordinator.on_time(now, &mut output);
+                    active.take_output(output, now.wall_ms)
+                }
+                _ => continue,
+            };
+            self.after_step(partition_index, due);
+        }
+    }
+}
+
+impl Active {
+    fn new(coordinator: Coordinator) -> Self {
+        Self {
+            coordinator,
+            next_token: 0,
+            open: AHashMap::new(),
+            batch: BatchBuilder::new(),
+            full_batches: Vec::new(),
+            appends: 0,
+            acked: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.open.len() + self.waiting.len() >= WAITING_MAX
+    }
+
+    fn has_records(&self) -> bool {
+        self.batch.count() > 0 || !self.full_batches.is_empty()
+    }
+
+    fn open(&mut self, reply: ReplyTo) -> Token {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.open.insert(token, reply);
+        token
+    }
+
+    /// Takes records for the batch of this turn; returns the answers that need not wait.
+    fn take_output(&mut self, output: Output, timestamp: i64) -> Due {
+        for NewGroupRecord { key, value } in output.records {
+            if self.batch.count() > 0 && self.batch.size_bytes() + key.len() > BATCH_BYTES_MAX {
+                self.full_batches.push(self.batch.build());
+            }
+            self.batch.push(NewRecord { timestamp, key: Some(&key), value: value.as_deref(), headers: &[] });
+        }
+        let pending = self.full_batches.len() as u64 + u64::from(self.batch.count() > 0);
+        let wanted = self.appends + pending;
+        let mut due = Due::new();
+        for (token, reply) in output.replies {
+            let reply_to = self.open.remove(&token).expect("a request is answered once");
+            if wanted > self.acked {
+                self.waiting.push_back((wanted, reply_to, reply));
+            } else {
+                due.push((reply_to, reply));
+            }
+        }
+        due
+    }
+
+    fn take_batches(&mut self) -> Vec<Vec<u8>> {
+        let mut batches = std::mem::take(&mut self.full_batches);
+        if self.batch.count() > 0 {
+            batches.push(self.batch.build());
+        }
+        batches
+    }
+}

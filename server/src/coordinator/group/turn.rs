@@ -1,0 +1,74 @@
+//! What a state machine is given for one request, and what it gives back: no I/O, no clock of its own.
+
+use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
+
+use super::GroupReply;
+use crate::config::GroupSettings;
+
+/// The time of a request. Sessions run on the monotonic clock, so that a jump of the wall clock ends none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since an origin of the reactor's choice; never jumps.
+    pub monotonic_ms: i64,
+    /// Milliseconds since 1970 UTC, for records.
+    pub wall_ms: i64,
+}
+
+/// Names a request that is not answered yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// A record to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGroupRecord {
+    /// Its type and fields.
+    pub key: Vec<u8>,
+    /// `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What comes out of the state machine.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// To be appended, in order. The state already contains them.
+    pub records: Vec<NewGroupRecord>,
+    /// Answers; each must wait until all records of this output and of those before it are durable.
+    pub replies: Vec<(Token, GroupReply)>,
+}
+
+/// One step of the state machine.
+pub struct Turn<'a> {
+    /// When it happens.
+    pub now: Now,
+    /// The broker's rules for groups.
+    pub settings: &'a GroupSettings,
+    /// What it leads to.
+    pub output: &'a mut Output,
+    /// The group wants to be looked at no later than this monotonic time.
+    pub wake_at_ms: Option<i64>,
+}
+
+impl<'a> Turn<'a> {
+    /// Nothing has come out yet.
+    pub fn new(now: Now, settings: &'a GroupSettings, output: &'a mut Output) -> Self {
+        Self { now, settings, output, wake_at_ms: None }
+    }
+
+    /// Answers a request.
+    pub fn reply(&mut self, token: Token, reply: GroupReply) {
+        self.output.replies.push((token, reply));
+    }
+
+    /// Appends a record.
+    pub fn record(&mut self, record: &CoordinatorRecord<'_>) {
+        let (key, value) = record.encode().expect("strings came from messages or are short, so they fit into records");
+        self.output.records.push(NewGroupRecord { key, value });
+    }
+
+    /// The monotonic time after `timeout_ms`, at which the group will be looked at.
+    pub fn wake_after(&mut self, timeout_ms: i32) -> i64 {
+        let at = self.now.monotonic_ms + i64::from(timeout_ms.max(0));
+        self.wake_at_ms = Some(self.wake_at_ms.map_or(at, |other| other.min(at)));
+        at
+    }
+}
