@@ -1,6 +1,7 @@
 //! Runs a broker as a program: a pinned thread with io_uring for each shard, and signals that stop it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::{io, thread};
 
 use ringlog_core::log::{StoreConfig, StoreError};
@@ -13,7 +14,7 @@ use signal_hook::iterator::Signals;
 use super::life::{BrokerConfig, Seat, Stop, seats};
 use super::memory::ShardMemory;
 use crate::config::{Endpoint, Settings};
-use crate::metadata::{DirectoryError, MetadataLogError};
+use crate::metadata::{DirectoryError, MetadataLogError, TakeoverError};
 
 /// Why a broker does not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,14 @@ pub enum RunError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The data directory is one that this version cannot serve truthfully; it was left as it is.
+    #[error("{}: {source}; nothing was changed", path.display())]
+    Takeover {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: TakeoverError,
+    },
     /// The metadata log cannot be used.
     #[error(transparent)]
     MetadataLog(#[from] MetadataLogError),

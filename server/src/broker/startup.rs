@@ -11,8 +11,8 @@ use ringlog_core::record::{ProduceRules, TimestampRule, TimestampType};
 use super::RunError;
 use crate::config::{self, Endpoint, FormatPolicy, Quorum, Settings};
 use crate::metadata::{
-    DataDirectory, DirectoryError, MetadataService, MetadataView, NodeConfig, NodeEndpoint, StartedMetadata,
-    TopicDefaults,
+    DataDirectory, DirectoryError, MetadataLog, MetadataService, MetadataView, NodeConfig, NodeEndpoint,
+    StartedMetadata, TopicDefaults, check_takeover,
 };
 
 /// Wait between two tries to listen.
@@ -52,7 +52,10 @@ pub async fn open_cluster(
         identity => identity?,
     };
     let cluster_id = identity.cluster_id.clone();
-    let StartedMetadata { service, cut_bytes } = MetadataService::start(reactor, &directory, node, identity)?;
+    let found = MetadataLog::find(&disk, directory.path())?;
+    check_takeover(&directory, &found, &identity)
+        .map_err(|source| RunError::Takeover { path: directory.path().to_owned(), source })?;
+    let StartedMetadata { service, cut_bytes } = MetadataService::start(reactor, node, identity, found)?;
     if cut_bytes > 0 {
         tracing::warn!(cut_bytes, "the metadata log ended in a torn batch, which was cut off");
     }

@@ -4,8 +4,8 @@ use ringlog_core::protocol::metadata::{
     FeatureLevelRecord, KRaftVersionFeature, KRaftVersionRecord, LeaderChangeMessage, LeaderChangeVoter,
     SnapshotFooterRecord, SnapshotHeaderRecord, Voter, VoterEndpoint, VotersRecord,
 };
-use ringlog_core::record::{BatchBuilder, NewRecord};
-use ringlog_core::wire::{Message, Writer};
+use ringlog_core::record::{BatchBuilder, BatchView, NewRecord};
+use ringlog_core::wire::{Message, Reader, Writer};
 use uuid::Uuid;
 
 use super::node::{FEATURE_LEVELS, Identity, NodeConfig};
@@ -13,6 +13,8 @@ use super::records::Records;
 
 /// The level of `kraft.version` in a quorum whose voters are in the log.
 const KRAFT_VERSION: i16 = 1;
+/// The type of a voters record.
+const VOTERS: i16 = 6;
 
 /// A control record, by its type in the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +58,16 @@ pub(super) fn voters(node: &NodeConfig, directory_id: Uuid) -> ControlRecord {
         endpoints: vec![VoterEndpoint { name: &endpoint.name, host: &endpoint.host, port: endpoint.port }].into(),
         kraft_version_feature: KRaftVersionFeature { min_supported_version: 0, max_supported_version: KRAFT_VERSION },
     };
-    control_record(6, &VotersRecord { version: 0, voters: vec![voter].into() })
+    control_record(VOTERS, &VotersRecord { version: 0, voters: vec![voter].into() })
+}
+
+/// The node ids of a voters record in a control batch.
+pub(super) fn voters_of(batch: &BatchView<'_>) -> Option<Vec<i32>> {
+    let records = batch.records().filter_map(Result::ok);
+    let mut voters = records.filter(|record| record.key.is_some_and(|key| key.ends_with(&VOTERS.to_be_bytes())));
+    let value = voters.next()?.value?;
+    let record = VotersRecord::decode(&mut Reader::new(value), 0).ok()?;
+    Some(record.voters.iter().map(|voter| voter.voter_id).collect())
 }
 
 /// A control batch.
@@ -103,14 +114,14 @@ pub(super) fn voters_checkpoint(now_ms: i64, node: &NodeConfig, identity: &Ident
 
 #[cfg(test)]
 mod tests {
-    use ringlog_core::record::{BatchView, Batches};
+    use ringlog_core::record::Batches;
 
     use super::super::controller::tests::{identity, node};
     use super::*;
 
     const LOG: &[u8] = include_bytes!("../../tests/golden/cluster_metadata.log");
     const BOOTSTRAP: &[u8] = include_bytes!("../../tests/golden/bootstrap.checkpoint");
-    const VOTERS: &[u8] = include_bytes!("../../tests/golden/voters.checkpoint");
+    const VOTERS_CHECKPOINT: &[u8] = include_bytes!("../../tests/golden/voters.checkpoint");
 
     fn values(bytes: &[u8]) -> Vec<(i64, i32, bool, Vec<Vec<u8>>)> {
         let values = |batch: &BatchView<'_>| batch.records().map(|r| r.unwrap().value.unwrap().to_vec()).collect();
@@ -140,8 +151,8 @@ mod tests {
         node.controller_endpoint.port = 19093;
         // Kafka notes the time of formatting in the header record of the voters' checkpoint's batch only.
         assert_eq!(values(&bootstrap_checkpoint(5)), values(BOOTSTRAP));
-        assert_eq!(values(&voters_checkpoint(5, &node, &identity())).len(), values(VOTERS).len());
-        let (ours, theirs) = (values(&voters_checkpoint(5, &node, &identity())), values(VOTERS));
+        assert_eq!(values(&voters_checkpoint(5, &node, &identity())).len(), values(VOTERS_CHECKPOINT).len());
+        let (ours, theirs) = (values(&voters_checkpoint(5, &node, &identity())), values(VOTERS_CHECKPOINT));
         assert_eq!(ours[0].3[1..], theirs[0].3[1..]);
         assert_eq!(ours[1], theirs[1]);
     }

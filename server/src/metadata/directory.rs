@@ -1,4 +1,4 @@
-//! The data directory as a whole: its lock, `meta.properties`, formatting it, and the mark of a clean stop.
+//! The data directory as a whole: its lock, `meta.properties`, and formatting it.
 //!
 //! All calls block: they belong to start and stop.
 //!
@@ -19,7 +19,6 @@ use super::node::{Identity, NodeConfig};
 /// The folder of the metadata log.
 pub const METADATA_FOLDER: &str = "__cluster_metadata-0";
 const META_PROPERTIES: &str = "meta.properties";
-const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 /// What an interrupted format, a mount or another broker's lock leaves in a directory that holds no data.
 const NO_DATA: &[&str] = &[
     ".lock",
@@ -169,20 +168,6 @@ impl DataDirectory {
         Ok(identity)
     }
 
-    /// Writes the mark of a clean stop. Only after all logs, indexes and checkpoints are synced.
-    pub fn mark_clean(&self, broker_epoch: i64) -> Result<(), DirectoryError> {
-        self.write(CLEAN_SHUTDOWN, format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}").as_bytes())
-    }
-
-    /// Takes the mark of a clean stop away, durably, and says whether it was there. Before anything is written.
-    pub fn take_clean_mark(&self) -> Result<bool, DirectoryError> {
-        match self.disk.remove_file(&self.path.join(CLEAN_SHUTDOWN)) {
-            Ok(()) => self.disk.sync_dir(&self.path).map(|()| true).map_err(self.io_error("")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(self.io_error(CLEAN_SHUTDOWN)(error)),
-        }
-    }
-
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DirectoryError> {
         replace_file(&self.disk, &self.path.join(name), bytes).map_err(self.io_error(name))
     }
@@ -263,18 +248,6 @@ mod tests {
         std::fs::write(directory.path().join("t-0"), b"").unwrap();
         assert!(matches!(directory.identity(1), Err(DirectoryError::ForeignFiles(_))));
         assert!(matches!(directory.format(&node(), None, 7, random(1)), Err(DirectoryError::ForeignFiles(_))));
-    }
-
-    #[test]
-    fn the_clean_mark_is_taken_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = DataDirectory::lock(&disk(), folder.path()).unwrap();
-        assert!(!directory.take_clean_mark().unwrap());
-        directory.mark_clean(16).unwrap();
-        let mark = std::fs::read_to_string(folder.path().join(CLEAN_SHUTDOWN)).unwrap();
-        assert_eq!(mark, r#"{"version":0,"brokerEpoch":16}"#);
-        assert!(directory.take_clean_mark().unwrap());
-        assert!(!directory.take_clean_mark().unwrap());
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! - Records between BeginTransaction and EndTransaction show all at once; after AbortTransaction never.
 //! - A leader epoch never falls, a topic id is never reused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use ahash::AHashMap;
@@ -87,6 +88,30 @@ pub struct BrokerImage {
     pub log_dirs: Vec<Uuid>,
 }
 
+/// Records that promise something which is not enforced here: a directory with them is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unenforced {
+    acls: BTreeSet<Uuid>,
+    /// User and mechanism.
+    scram_credentials: BTreeSet<(String, i8)>,
+    delegation_tokens: BTreeSet<String>,
+}
+
+impl Unenforced {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.acls.is_empty() && self.scram_credentials.is_empty() && self.delegation_tokens.is_empty()
+    }
+}
+
+impl fmt::Display for Unenforced {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acls, scram_credentials, delegation_tokens } = self;
+        let (acls, scram, tokens) = (acls.len(), scram_credentials.len(), delegation_tokens.len());
+        write!(formatter, "{acls} ACLs, {scram} SCRAM credentials and {tokens} delegation tokens")
+    }
+}
+
 /// The image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MetadataImage {
@@ -99,6 +124,7 @@ pub struct MetadataImage {
     brokers: BTreeMap<i32, BrokerImage>,
     features: BTreeMap<String, i16>,
     next_producer_id: i64,
+    unenforced: Unenforced,
     /// The offset that the next record will have.
     end_offset: i64,
     /// Encoded records of a metadata transaction that has not ended.
@@ -179,6 +205,16 @@ impl MetadataImage {
     /// The registration of a broker.
     pub fn broker(&self, broker_id: i32) -> Option<&BrokerImage> {
         self.brokers.get(&broker_id)
+    }
+
+    /// Node ids of all registered brokers, ascending.
+    pub fn broker_ids(&self) -> impl Iterator<Item = i32> {
+        self.brokers.keys().copied()
+    }
+
+    /// What the records promise and this broker does not keep.
+    pub fn unenforced(&self) -> &Unenforced {
+        &self.unenforced
     }
 
     /// Finalized features above level 0, by name.
@@ -274,18 +310,18 @@ impl MetadataImage {
             ProducerIds(block) => self.next_producer_id = block.next_producer_id,
             // Handled by `replay`.
             BeginTransaction(_) | EndTransaction(_) | AbortTransaction(_) => {}
-            // Without effect on one node, or not enforced: kept in the log for Kafka.
-            NoOp(_)
-            | RegisterController(_)
-            | ZkMigrationState(_)
-            | ClearElr(_)
-            | DelegationToken(_)
-            | RemoveDelegationToken(_)
-            | UserScramCredential(_)
-            | RemoveUserScramCredential(_)
-            | ClientQuota(_)
-            | AccessControlEntry(_)
-            | RemoveAccessControlEntry(_) => {}
+            AccessControlEntry(acl) => _ = self.unenforced.acls.insert(acl.id),
+            RemoveAccessControlEntry(removed) => _ = self.unenforced.acls.remove(&removed.id),
+            UserScramCredential(scram) => {
+                self.unenforced.scram_credentials.insert((scram.name.to_owned(), scram.mechanism));
+            }
+            RemoveUserScramCredential(removed) => {
+                self.unenforced.scram_credentials.remove(&(removed.name.to_owned(), removed.mechanism));
+            }
+            DelegationToken(token) => _ = self.unenforced.delegation_tokens.insert(token.token_id.to_owned()),
+            RemoveDelegationToken(removed) => _ = self.unenforced.delegation_tokens.remove(removed.token_id),
+            // Without effect on one node: kept in the log for Kafka.
+            NoOp(_) | RegisterController(_) | ZkMigrationState(_) | ClearElr(_) | ClientQuota(_) => {}
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use super::control::{self, ControlRecord};
 use super::directory::METADATA_FOLDER;
 use super::image::{MetadataImage, ReplayError};
 use super::node::{Identity, NodeConfig};
-use super::quorum_state::{QUORUM_STATE, leader_epoch, quorum_state};
+use super::quorum_state::{QUORUM_STATE, QuorumState, quorum_state};
 use super::records::Records;
 
 const PARTITION_METADATA: &[u8] = b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ";
@@ -81,7 +81,24 @@ pub struct MetadataLog {
     has_failed: bool,
 }
 
-/// A log as it was found.
+/// A log as it was found. Nothing was written yet.
+#[derive(Debug)]
+pub struct FoundLog {
+    disk: Rc<dyn Disk>,
+    folder: PathBuf,
+    /// The file that goes on.
+    last: String,
+    /// Bytes of whole batches in it.
+    position: u64,
+    /// Bytes behind them.
+    torn_bytes: u64,
+    leader_epoch: i32,
+    epochs: Vec<(i32, i64)>,
+    image: MetadataImage,
+    voters: Vec<i32>,
+}
+
+/// A log that is open.
 #[derive(Debug)]
 pub struct LoadedLog {
     /// Open at its end.
@@ -102,11 +119,16 @@ pub struct AppendedMetadata {
 }
 
 impl MetadataLog {
-    /// Loads the log of a data directory, or starts an empty one. Blocking.
-    pub fn load(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<LoadedLog, MetadataLogError> {
+    /// Reads the log of a data directory; an empty one where there is none. Blocking.
+    pub fn find(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<FoundLog, MetadataLogError> {
         let folder = log_dir.join(METADATA_FOLDER);
-        let mut loading =
-            Loading { disk: Rc::clone(disk), folder, image: MetadataImage::default(), epochs: Vec::new() };
+        let loading = Loading {
+            disk: Rc::clone(disk),
+            folder,
+            image: MetadataImage::default(),
+            epochs: Vec::new(),
+            voters: Vec::new(),
+        };
         loading.run()
     }
 
@@ -196,21 +218,56 @@ impl MetadataLog {
     }
 }
 
+impl FoundLog {
+    /// What its records say.
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
+    }
+
+    /// Node ids of the controllers that vote, as the log, its first checkpoint or `quorum-state` names them; none where
+    /// nothing does.
+    pub fn voters(&self) -> &[i32] {
+        &self.voters
+    }
+
+    /// Opens it at its end, or starts an empty one. Blocking.
+    pub fn open(self) -> Result<LoadedLog, MetadataLogError> {
+        let Self { disk, folder, last, position, torn_bytes, leader_epoch, epochs, image, .. } = self;
+        let io_error = |source| MetadataLogError::Io { path: folder.clone(), source };
+        disk.create_dir_all(&folder).map_err(io_error)?;
+        let file = File::open(&disk, &folder.join(&last), OpenMode::READ_WRITE).map_err(io_error)?;
+        if torn_bytes > 0 {
+            file.set_len(position).map_err(io_error)?;
+        }
+        // What was replayed must not be lost by a later power cut.
+        file.sync().map_err(io_error)?;
+        disk.sync_dir(&folder).map_err(io_error)?;
+        if let Some(parent) = folder.parent() {
+            disk.sync_dir(parent).map_err(io_error)?;
+        }
+        let end_offset = image.end_offset();
+        let log = MetadataLog { disk, folder, file, position, end_offset, leader_epoch, epochs, has_failed: false };
+        Ok(LoadedLog { log, image, cut_bytes: torn_bytes })
+    }
+}
+
 /// The state of loading.
 struct Loading {
     disk: Rc<dyn Disk>,
     folder: PathBuf,
     image: MetadataImage,
     epochs: Vec<(i32, i64)>,
+    voters: Vec<i32>,
 }
 
 impl Loading {
-    fn run(&mut self) -> Result<LoadedLog, MetadataLogError> {
+    fn run(mut self) -> Result<FoundLog, MetadataLogError> {
         let folder = self.folder.clone();
-        let io_error = |source| MetadataLogError::Io { path: folder.clone(), source };
-        self.disk.create_dir_all(&folder).map_err(io_error)?;
-        let names: Vec<String> =
-            self.disk.list_dir(&folder).map_err(io_error)?.into_iter().map(|entry| entry.name).collect();
+        let names: Vec<String> = match self.disk.list_dir(&folder) {
+            Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(MetadataLogError::Io { path: folder, source }),
+        };
         if let Some((name, end_offset, epoch)) = names.iter().filter_map(|name| checkpoint(name)).max_by_key(|c| c.1) {
             self.load_checkpoint(name, end_offset, epoch)?;
         }
@@ -228,44 +285,37 @@ impl Loading {
                 return Err(MetadataLogError::Corrupt { path: folder.join(name), position: whole as u64 });
             }
         }
-        let path = folder.join(last);
-        let file = File::open(&self.disk, &path, OpenMode::READ_WRITE).map_err(io_error)?;
         let bytes = self.read(last)?;
         let whole = self.replay_segment(&bytes)?;
-        if whole < bytes.len() {
-            if has_later_epoch(&bytes[whole..], self.last_epoch()) {
-                return Err(MetadataLogError::Corrupt { path, position: whole as u64 });
-            }
-            file.set_len(whole as u64).map_err(io_error)?;
+        if whole < bytes.len() && has_later_epoch(&bytes[whole..], self.last_epoch()) {
+            return Err(MetadataLogError::Corrupt { path: folder.join(last), position: whole as u64 });
         }
-        // What is replayed now must not be lost by a later power cut.
-        file.sync().map_err(io_error)?;
-        self.disk.sync_dir(&folder).map_err(io_error)?;
-        if let Some(parent) = folder.parent() {
-            self.disk.sync_dir(parent).map_err(io_error)?;
+        let stored = self.quorum_state()?;
+        if self.voters.is_empty() {
+            self.voters = stored.voters;
         }
-        let log = MetadataLog {
-            disk: Rc::clone(&self.disk),
-            folder: folder.clone(),
-            file,
+        Ok(FoundLog {
+            last: (*last).clone(),
             position: whole as u64,
-            end_offset: self.image.end_offset(),
-            leader_epoch: self.last_epoch().max(self.stored_epoch()?),
-            epochs: std::mem::take(&mut self.epochs),
-            has_failed: false,
-        };
-        Ok(LoadedLog { log, image: std::mem::take(&mut self.image), cut_bytes: (bytes.len() - whole) as u64 })
+            torn_bytes: (bytes.len() - whole) as u64,
+            leader_epoch: self.last_epoch().max(stored.leader_epoch),
+            disk: self.disk,
+            folder,
+            epochs: self.epochs,
+            image: self.image,
+            voters: self.voters,
+        })
     }
 
     fn last_epoch(&self) -> i32 {
         self.epochs.last().map_or(0, |(epoch, _)| *epoch)
     }
 
-    fn stored_epoch(&self) -> Result<i32, MetadataLogError> {
+    fn quorum_state(&self) -> Result<QuorumState, MetadataLogError> {
         let path = self.folder.join(QUORUM_STATE);
         match read_file(&self.disk, &path) {
-            Ok(bytes) => leader_epoch(&bytes).ok_or(MetadataLogError::QuorumState(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Ok(bytes) => QuorumState::parse(&bytes).ok_or(MetadataLogError::QuorumState(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(QuorumState::default()),
             Err(source) => Err(MetadataLogError::Io { path, source }),
         }
     }
@@ -286,7 +336,9 @@ impl Loading {
             let position = (bytes.len() - rest.len()) as u64;
             let corrupt = || MetadataLogError::Corrupt { path: self.folder.join(name), position };
             let batch = whole_batch(rest).ok_or_else(corrupt)?;
-            if !batch.is_control() {
+            if batch.is_control() {
+                self.take_voters(&batch);
+            } else {
                 image.replay_all(image.end_offset(), &records(&batch)?)?;
             }
             rest = &rest[batch.bytes().len()..];
@@ -297,6 +349,12 @@ impl Loading {
             self.epochs.push((epoch, end_offset));
         }
         Ok(())
+    }
+
+    fn take_voters(&mut self, batch: &BatchView<'_>) {
+        if let Some(voters) = control::voters_of(batch) {
+            self.voters = voters;
+        }
     }
 
     /// Replays whole batches from the start of a segment; returns their size.
@@ -311,7 +369,9 @@ impl Loading {
                 if batch.leader_epoch() > self.last_epoch() {
                     self.epochs.push((batch.leader_epoch(), batch.base_offset()));
                 }
-                if !batch.is_control() {
+                if batch.is_control() {
+                    self.take_voters(&batch);
+                } else {
                     self.image.replay_all(expected, &records(&batch)?)?;
                 }
                 self.image.skip_to(batch.next_offset());
@@ -358,14 +418,13 @@ fn segment_base(name: &str) -> Option<i64> {
     if digits.len() == 20 { digits.parse().ok() } else { None }
 }
 
-/// Name, end offset and epoch of `<20 digits>-<10 digits>.checkpoint` that holds a snapshot.
+/// Name, end offset and epoch of `<20 digits>-<10 digits>.checkpoint`. That of offset 0 holds the voters only.
 fn checkpoint(name: &str) -> Option<(&str, i64, i32)> {
     let (offset, epoch) = name.strip_suffix(".checkpoint")?.split_once('-')?;
     if (offset.len(), epoch.len()) != (20, 10) {
         return None;
     }
-    let (offset, epoch) = (offset.parse().ok()?, epoch.parse().ok()?);
-    (offset > 0).then_some((name, offset, epoch))
+    Some((name, offset.parse().ok()?, epoch.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -384,6 +443,10 @@ mod tests {
         Rc::new(FsDisk)
     }
 
+    fn load(log_dir: &Path) -> Result<LoadedLog, MetadataLogError> {
+        MetadataLog::find(&disk(), log_dir)?.open()
+    }
+
     /// A log with its live image, as a controller keeps it.
     struct Live {
         log: MetadataLog,
@@ -392,7 +455,7 @@ mod tests {
 
     impl Live {
         fn start(log_dir: &Path, seed: u64) -> Self {
-            let LoadedLog { mut log, mut image, .. } = MetadataLog::load(&disk(), log_dir).unwrap();
+            let LoadedLog { mut log, mut image, .. } = load(log_dir).unwrap();
             log.begin_epoch(&node(), &identity(), 5).unwrap();
             image.skip_to(log.end_offset());
             let batches = controller::start(&image, &node(), &identity(), random(seed));
@@ -458,14 +521,14 @@ mod tests {
                         let epoch = live.log.leader_epoch();
                         let before = live.image.clone();
                         drop(live);
-                        let loaded = MetadataLog::load(&disk(), folder.path()).unwrap();
+                        let loaded = load(folder.path()).unwrap();
                         proptest::prop_assert_eq!(&loaded.image, &before, "replay order equals live order");
                         live = Live::start(folder.path(), 3);
                         proptest::prop_assert_eq!(live.log.leader_epoch(), epoch + 1);
                     }
                 }
             }
-            let loaded = MetadataLog::load(&disk(), folder.path()).unwrap();
+            let loaded = load(folder.path()).unwrap();
             proptest::prop_assert_eq!(loaded.image, live.image);
         }
     }
@@ -481,14 +544,14 @@ mod tests {
         drop(live);
         for len in [kept_bytes, kept_bytes + 1, kept_bytes + 60, kept_bytes + 61, whole.len() - 1] {
             std::fs::write(segment(folder.path()), &whole[..len]).unwrap();
-            let loaded = MetadataLog::load(&disk(), folder.path()).unwrap();
+            let loaded = load(folder.path()).unwrap();
             assert_eq!(loaded.image, kept);
             assert_eq!(loaded.cut_bytes as usize, len - kept_bytes);
             assert_eq!(std::fs::read(segment(folder.path())).unwrap().len(), kept_bytes);
         }
         let zeros = [&whole[..kept_bytes], &[0; 4096]].concat();
         std::fs::write(segment(folder.path()), zeros).unwrap();
-        assert_eq!(MetadataLog::load(&disk(), folder.path()).unwrap().cut_bytes, 4096);
+        assert_eq!(load(folder.path()).unwrap().cut_bytes, 4096);
     }
 
     #[test]
@@ -502,7 +565,7 @@ mod tests {
         let mut bytes = std::fs::read(segment(folder.path())).unwrap();
         bytes[position] ^= 1;
         std::fs::write(segment(folder.path()), &bytes).unwrap();
-        let error = MetadataLog::load(&disk(), folder.path()).unwrap_err();
+        let error = load(folder.path()).unwrap_err();
         assert!(matches!(error, MetadataLogError::Corrupt { .. }), "{error}");
         assert_eq!(std::fs::read(segment(folder.path())).unwrap(), bytes);
     }
@@ -534,7 +597,7 @@ mod tests {
         std::fs::write(&path, quorum_state(&node(), 9)).unwrap();
         assert_eq!(Live::start(folder.path(), 2).log.leader_epoch(), 10);
         std::fs::write(&path, "nonsense").unwrap();
-        assert!(matches!(MetadataLog::load(&disk(), folder.path()), Err(MetadataLogError::QuorumState(_))));
+        assert!(matches!(load(folder.path()), Err(MetadataLogError::QuorumState(_))));
     }
 
     #[test]
@@ -553,10 +616,10 @@ mod tests {
         let name = format!("{end_offset:020}-0000000004.checkpoint");
         std::fs::write(folder.path().join(METADATA_FOLDER).join(&name), &snapshot).unwrap();
         std::fs::remove_file(segment(folder.path())).unwrap();
-        let loaded = MetadataLog::load(&disk(), folder.path()).unwrap();
+        let loaded = load(folder.path()).unwrap();
         assert_eq!((loaded.image.end_offset(), loaded.log.leader_epoch()), (end_offset, 4));
         assert_eq!(loaded.image.topic_by_name("old").unwrap().partitions.len(), 2);
         std::fs::write(folder.path().join(METADATA_FOLDER).join(&name), &snapshot[..snapshot.len() - 1]).unwrap();
-        assert!(matches!(MetadataLog::load(&disk(), folder.path()), Err(MetadataLogError::Corrupt { .. })));
+        assert!(matches!(load(folder.path()), Err(MetadataLogError::Corrupt { .. })));
     }
 }

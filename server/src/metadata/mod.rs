@@ -12,6 +12,7 @@ mod placement;
 mod quorum_state;
 mod records;
 mod service;
+mod takeover;
 mod topic_config;
 mod view;
 
@@ -21,12 +22,13 @@ pub use controller::{
 };
 pub use directory::{DataDirectory, DirectoryError, METADATA_FOLDER};
 pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
-pub use image::{BrokerImage, MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage};
+pub use image::{BrokerImage, MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage, Unenforced};
 pub use link::{ControlReply, ControlRequest, ControllerLink, DeleteTopicError, ReplyTo};
-pub use log::{AppendedMetadata, LoadedLog, MetadataLog, MetadataLogError};
+pub use log::{AppendedMetadata, FoundLog, LoadedLog, MetadataLog, MetadataLogError};
 pub use node::{Identity, NodeConfig, NodeEndpoint, supported_features};
 pub use placement::owner_shard;
 pub use records::{METADATA_VERSION, Records, resource_type};
 pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};
+pub use takeover::{TakeoverError, check as check_takeover};
 pub use topic_config::{DURABILITY, check_topic_config};
 pub use view::{Changes, MetadataView, TopicDefaults};

@@ -1,5 +1,7 @@
 //! `quorum-state`: who leads which epoch. One line of JSON without a newline, in both of Kafka's forms.
 
+use serde::{Deserialize, Deserializer};
+
 use super::node::NodeConfig;
 
 /// The file's name, in the folder of the metadata log.
@@ -18,16 +20,33 @@ pub(super) fn quorum_state(node: &NodeConfig, leader_epoch: i32) -> String {
     }
 }
 
-/// The epoch that a file of either form names. `None` when it is not such a file, which Kafka refuses to start with.
-pub(super) fn leader_epoch(bytes: &[u8]) -> Option<i32> {
-    let text = std::str::from_utf8(bytes).ok()?.trim();
-    if !text.starts_with('{') || !text.ends_with('}') || !text.contains("\"data_version\"") {
-        return None;
+/// What a file of either form says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct QuorumState {
+    pub leader_epoch: i32,
+    /// Node ids, in a static quorum.
+    #[serde(rename = "currentVoters", default, deserialize_with = "voter_ids")]
+    pub voters: Vec<i32>,
+    #[serde(rename = "data_version")]
+    _data_version: i16,
+}
+
+impl QuorumState {
+    /// `None` when it is not such a file, which Kafka refuses to start with.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
     }
-    let (_, rest) = text.split_once("\"leaderEpoch\"")?;
-    let rest = rest.trim_start().strip_prefix(':')?.trim_start();
-    let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '-')?;
-    rest[..digits].parse().ok()
+}
+
+fn voter_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Voter {
+        voter_id: i32,
+    }
+    let voters: Option<Vec<Voter>> = Deserialize::deserialize(deserializer)?;
+    Ok(voters.unwrap_or_default().into_iter().map(|voter| voter.voter_id).collect())
 }
 
 #[cfg(test)]
@@ -44,16 +63,19 @@ mod tests {
             r#"{"leaderId":1,"leaderEpoch":1,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}"#
         );
         assert_eq!(dynamic.len(), 104);
-        assert_eq!(leader_epoch(dynamic.as_bytes()), Some(1));
+        let parsed = QuorumState::parse(dynamic.as_bytes()).unwrap();
+        assert_eq!((parsed.leader_epoch, &parsed.voters[..]), (1, &[][..]));
         node.is_static_quorum = true;
-        assert_eq!(leader_epoch(quorum_state(&node, 77).as_bytes()), Some(77));
+        let parsed = QuorumState::parse(quorum_state(&node, 77).as_bytes()).unwrap();
+        assert_eq!((parsed.leader_epoch, &parsed.voters[..]), (77, &[1][..]));
     }
 
     #[test]
     fn damaged_files_are_refused() {
         for text in ["", "x", "{}", r#"{"leaderEpoch":"1","data_version":1}"#, r#"{"leaderEpoch":1,"data_version":1"#] {
-            assert_eq!(leader_epoch(text.as_bytes()), None, "{text}");
+            assert_eq!(QuorumState::parse(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(leader_epoch(b"{ \"leaderEpoch\" : 5, \"data_version\":1}"), Some(5));
+        let parsed = QuorumState::parse(b"{ \"leaderEpoch\" : 5, \"data_version\":1}");
+        assert_eq!(parsed.map(|parsed| parsed.leader_epoch), Some(5));
     }
 }

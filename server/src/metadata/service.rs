@@ -17,9 +17,8 @@ use ringlog_core::reactor::Reactor;
 use uuid::Uuid;
 
 use super::controller::{self, CreateTopicError, CreatedTopic, NewTopic, ProducerIdBlock, ProducerIdsExhausted};
-use super::directory::DataDirectory;
 use super::image::MetadataImage;
-use super::log::{LoadedLog, MetadataLog, MetadataLogError};
+use super::log::{FoundLog, LoadedLog, MetadataLog, MetadataLogError};
 use super::node::{Identity, NodeConfig};
 use super::records::Records;
 
@@ -64,14 +63,14 @@ pub struct StartedMetadata {
 }
 
 impl MetadataService {
-    /// Loads the log, begins the next epoch, registers this node and takes the lead of its partitions. Blocking.
+    /// Opens the log, begins the next epoch, registers this node and takes the lead of its partitions. Blocking.
     pub fn start(
         reactor: &Reactor,
-        directory: &DataDirectory,
         node: NodeConfig,
         identity: Identity,
+        found: FoundLog,
     ) -> Result<StartedMetadata, MetadataLogError> {
-        let LoadedLog { mut log, mut image, cut_bytes } = MetadataLog::load(directory.disk(), directory.path())?;
+        let LoadedLog { mut log, mut image, cut_bytes } = found.open()?;
         let now_ms = reactor.wall_clock_ms();
         log.begin_epoch(&node, &identity, now_ms)?;
         image.skip_to(log.end_offset());
@@ -259,6 +258,7 @@ mod tests {
     use ringlog_core::reactor::sim::{Crash, DiskCall, DiskFault, SimConfig, SimWorld};
 
     use super::super::controller::tests::{identity, node};
+    use super::super::directory::DataDirectory;
     use super::super::placement::owner_shard;
     use super::*;
 
@@ -268,7 +268,8 @@ mod tests {
         let reactor = world.reactor(0, 0);
         let disk: Rc<dyn Disk> = reactor.disk();
         let directory = DataDirectory::lock(&disk, Path::new("/data")).unwrap();
-        let service = MetadataService::start(&reactor, &directory, node(), identity()).unwrap().service;
+        let found = MetadataLog::find(&disk, directory.path()).unwrap();
+        let service = MetadataService::start(&reactor, node(), identity(), found).unwrap().service;
         (reactor, service)
     }
 

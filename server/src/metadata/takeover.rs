@@ -1,0 +1,284 @@
+//! Whether this node can take a data directory over as Apache Kafka, or Ringlog, left it. Looked at after reading and
+//! before anything is written, so that a refused directory is as it was.
+//!
+//! What Kafka does with such a directory: `docs/swap.md`.
+
+use std::collections::BTreeSet;
+
+use ringlog_core::log::{CLEAN_SHUTDOWN_FILE, COMMIT_LOG_FOLDER};
+use uuid::Uuid;
+
+use super::directory::DataDirectory;
+use super::image::{MetadataImage, Unenforced};
+use super::log::FoundLog;
+use super::node::{Identity, supported_features};
+
+/// The lowest `metadata.version` that is taken over: 3.7-IV0.
+const METADATA_VERSION_MIN: i16 = 15;
+const METADATA_VERSION: &str = "metadata.version";
+/// Directory ids below this are Kafka's reserved ones: not known, lost, being moved.
+const RESERVED_DIRECTORIES: u128 = 100;
+
+/// Why a directory is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TakeoverError {
+    /// Kafka was killed: which of its segments are whole is for Kafka to find out.
+    #[error(
+        "Apache Kafka did not stop cleanly here (no {CLEAN_SHUTDOWN_FILE}): start Kafka on this directory once more, \
+         stop it with SIGTERM, then start Ringlog"
+    )]
+    UncleanStop,
+    /// Other controllers vote.
+    #[error("the controller quorum has other voters than this node: {0:?}")]
+    Voters(Vec<i32>),
+    /// Other brokers are registered.
+    #[error("other brokers are registered in this cluster: {0:?}; Ringlog takes over a cluster of one node")]
+    Brokers(Vec<i32>),
+    /// A partition has replicas elsewhere.
+    #[error(
+        "partition {topic}-{partition_index} has the replicas {replicas:?}; Ringlog takes over a cluster of one node"
+    )]
+    Replicas {
+        /// Name of the topic.
+        topic: String,
+        /// The partition.
+        partition_index: i32,
+        /// Node ids.
+        replicas: Vec<i32>,
+    },
+    /// A partition lies in another of several log.dirs.
+    #[error("partition {topic}-{partition_index} lies in log directory {directory_id}, which is not this one")]
+    OtherDirectory {
+        /// Name of the topic.
+        topic: String,
+        /// The partition.
+        partition_index: i32,
+        /// Where it is.
+        directory_id: Uuid,
+    },
+    /// A finalized feature is at a level that this version does not know, or knows no more.
+    #[error("feature {name} is at level {level}; this version takes over {min} to {max}")]
+    Feature {
+        /// Name of the feature.
+        name: String,
+        /// Its finalized level.
+        level: i16,
+        /// Lowest that is taken over.
+        min: i16,
+        /// Highest.
+        max: i16,
+    },
+    /// Records that promise what this version does not do.
+    #[error("the cluster has {0}, which this version does not enforce; remove them with Kafka's tools first")]
+    Unenforced(Unenforced),
+    /// A topic with segments in remote storage.
+    #[error("topic {0} has tiered storage (remote.storage.enable=true)")]
+    TieredStorage(String),
+}
+
+/// Refuses what cannot be served truthfully.
+pub fn check(directory: &DataDirectory, found: &FoundLog, identity: &Identity) -> Result<(), TakeoverError> {
+    let (image, node_id) = (found.image(), identity.node_id);
+    check_clean_stop(directory, image)?;
+    check_features(image)?;
+    let others = |ids: &mut dyn Iterator<Item = i32>| -> Vec<i32> {
+        ids.filter(|id| *id != node_id).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let voters = others(&mut found.voters().iter().copied());
+    if !voters.is_empty() {
+        return Err(TakeoverError::Voters(voters));
+    }
+    let brokers = others(&mut image.broker_ids());
+    if !brokers.is_empty() {
+        return Err(TakeoverError::Brokers(brokers));
+    }
+    if !image.unenforced().is_empty() {
+        return Err(TakeoverError::Unenforced(image.unenforced().clone()));
+    }
+    check_partitions(image, identity)
+}
+
+/// While `.ringlog` is there Ringlog ran last, and recovers. A directory without partitions has nothing to lose.
+fn check_clean_stop(directory: &DataDirectory, image: &MetadataImage) -> Result<(), TakeoverError> {
+    let is_there = |name: &str| directory.disk().exists(&directory.path().join(name));
+    if image.partitions_count() == 0 || is_there(COMMIT_LOG_FOLDER) || is_there(CLEAN_SHUTDOWN_FILE) {
+        return Ok(());
+    }
+    Err(TakeoverError::UncleanStop)
+}
+
+fn check_features(image: &MetadataImage) -> Result<(), TakeoverError> {
+    for (name, level) in image.features() {
+        let supported = supported_features().into_iter().find(|feature| feature.name == name);
+        let (min, max) = match supported {
+            Some(feature) if name == METADATA_VERSION => (METADATA_VERSION_MIN, feature.max_supported_version),
+            Some(feature) => (feature.min_supported_version, feature.max_supported_version),
+            None => (0, 0),
+        };
+        if level < min || level > max {
+            return Err(TakeoverError::Feature { name: name.to_owned(), level, min, max });
+        }
+    }
+    Ok(())
+}
+
+fn check_partitions(image: &MetadataImage, identity: &Identity) -> Result<(), TakeoverError> {
+    for topic in image.topics() {
+        if topic.configs.get("remote.storage.enable").is_some_and(|value| value == "true") {
+            return Err(TakeoverError::TieredStorage(topic.name.to_string()));
+        }
+        for (partition_index, partition) in (0..).zip(&topic.partitions) {
+            let topic = || topic.name.to_string();
+            if partition.replicas[..] != [identity.node_id] {
+                let replicas = partition.replicas.to_vec();
+                return Err(TakeoverError::Replicas { topic: topic(), partition_index, replicas });
+            }
+            let is_other = |id: &&Uuid| **id != identity.directory_id && id.as_u128() >= RESERVED_DIRECTORIES;
+            if let Some(directory_id) = partition.directories.iter().find(is_other).copied() {
+                return Err(TakeoverError::OtherDirectory { topic: topic(), partition_index, directory_id });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use ringlog_core::log::encode_clean_shutdown;
+    use ringlog_core::protocol::metadata::{
+        AccessControlEntryRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord,
+        RegisterBrokerRecord, RemoveAccessControlEntryRecord, TopicRecord, UserScramCredentialRecord,
+    };
+    use ringlog_core::reactor::{Disk, FsDisk};
+
+    use super::super::controller::tests::{identity, node};
+    use super::super::directory::METADATA_FOLDER;
+    use super::super::log::MetadataLog;
+    use super::super::records::{Records, resource_type};
+    use super::*;
+
+    const GOLDEN: &[u8] = include_bytes!("../../tests/golden/cluster_metadata.log");
+
+    /// A directory of Kafka after a clean stop, whose metadata log goes on with `records`.
+    fn check_with<'a>(records: impl IntoIterator<Item = MetadataRecord<'a>>) -> Result<(), TakeoverError> {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
+        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
+        std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
+        std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), GOLDEN).unwrap();
+        std::fs::write(folder.path().join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(13)).unwrap();
+        let mut log = MetadataLog::find(&disk, folder.path()).unwrap().open().unwrap().log;
+        let mut more = Records::default();
+        records.into_iter().for_each(|record| more.push(record));
+        if !more.is_empty() {
+            log.append([&more], 5).unwrap();
+        }
+        let found = MetadataLog::find(&disk, folder.path()).unwrap();
+        check(&directory, &found, &identity())
+    }
+
+    fn scram() -> UserScramCredentialRecord<'static> {
+        let key: &[u8] = &[1; 32];
+        UserScramCredentialRecord {
+            name: "ada",
+            mechanism: 1,
+            salt: key,
+            stored_key: key,
+            server_key: key,
+            iterations: 4096,
+        }
+    }
+
+    fn partition(replicas: Vec<i32>, directory_id: Uuid) -> [MetadataRecord<'static>; 2] {
+        let topic_id = Uuid::from_u128(1 << 100);
+        let partition = PartitionRecord {
+            topic_id,
+            partition_id: 0,
+            isr: replicas.clone().into(),
+            directories: vec![directory_id; replicas.len()].into(),
+            replicas: replicas.into(),
+            leader: 1,
+            ..PartitionRecord::default()
+        };
+        [TopicRecord { name: "another", topic_id }.into(), partition.into()]
+    }
+
+    #[test]
+    fn what_kafka_left_cleanly_is_taken_over() {
+        assert_eq!(check_with([]), Ok(()));
+        assert_eq!(check_with(partition(vec![1], Uuid::nil())), Ok(()));
+    }
+
+    #[test]
+    fn a_killed_kafka_is_refused_and_a_killed_ringlog_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
+        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
+        std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
+        let check_now = || check(&directory, &MetadataLog::find(&disk, folder.path()).unwrap(), &identity());
+        assert_eq!(check_now(), Ok(()), "formatted and never started");
+        std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), GOLDEN).unwrap();
+        assert_eq!(check_now(), Err(TakeoverError::UncleanStop));
+        std::fs::create_dir(folder.path().join(COMMIT_LOG_FOLDER)).unwrap();
+        assert_eq!(check_now(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_of_several_nodes_is_refused() {
+        let two = check_with(partition(vec![1, 2], identity().directory_id));
+        assert!(matches!(two, Err(TakeoverError::Replicas { replicas, .. }) if replicas == [1, 2]));
+        let elsewhere = Uuid::from_u128(7 << 90);
+        let other = check_with(partition(vec![1], elsewhere));
+        assert!(matches!(other, Err(TakeoverError::OtherDirectory { directory_id, .. }) if directory_id == elsewhere));
+        let broker = RegisterBrokerRecord { broker_id: 2, ..RegisterBrokerRecord::default() };
+        assert_eq!(check_with([broker.into()]), Err(TakeoverError::Brokers(vec![2])));
+    }
+
+    #[test]
+    fn other_voters_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
+        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
+        let mut other = node();
+        other.node_id = 3;
+        directory.format(&other, None, 5, || 9).unwrap();
+        let found = MetadataLog::find(&disk, folder.path()).unwrap();
+        assert_eq!(check(&directory, &found, &identity()), Err(TakeoverError::Voters(vec![3])));
+    }
+
+    #[test]
+    fn what_is_not_enforced_is_refused_until_it_is_gone() {
+        let acl = AccessControlEntryRecord {
+            id: Uuid::from_u128(5),
+            resource_type: 2,
+            resource_name: "t",
+            pattern_type: 3,
+            principal: "User:ada",
+            host: "*",
+            operation: 3,
+            permission_type: 3,
+        };
+        let Err(refused) = check_with([acl.clone().into(), scram().into()]) else { panic!("is taken over") };
+        assert!(refused.to_string().contains("1 ACLs, 1 SCRAM credentials"), "{refused}");
+        let removed = RemoveAccessControlEntryRecord { id: acl.id };
+        assert_eq!(check_with([acl.into(), removed.into()]), Ok(()));
+    }
+
+    #[test]
+    fn unknown_levels_and_tiered_storage_are_refused() {
+        let level = |name, feature_level| check_with([FeatureLevelRecord { name, feature_level }.into()]);
+        assert!(matches!(level(METADATA_VERSION, 31), Err(TakeoverError::Feature { level: 31, max: 30, .. })));
+        assert!(matches!(level(METADATA_VERSION, 14), Err(TakeoverError::Feature { level: 14, min: 15, .. })));
+        assert!(matches!(level("new.feature", 1), Err(TakeoverError::Feature { level: 1, .. })));
+        assert_eq!(level(METADATA_VERSION, 15), Ok(()));
+        let tiered = ConfigRecord {
+            resource_type: resource_type::TOPIC,
+            resource_name: "__consumer_offsets",
+            name: "remote.storage.enable",
+            value: Some("true"),
+        };
+        assert_eq!(check_with([tiered.into()]), Err(TakeoverError::TieredStorage("__consumer_offsets".to_owned())));
+    }
+}
