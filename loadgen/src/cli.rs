@@ -35,6 +35,8 @@ pub enum Command {
     Produce(Produce),
     /// Reads what the topic holds, round and round or at random.
     Fetch(Fetch),
+    /// Commits offsets for many groups, and asks at the end what they have.
+    Commit(Commit),
     /// One producer, one consumer that waits at the end of the log: latency from the plan to the arrival.
     E2e(EndToEnd),
     /// New connections, each with ApiVersions and Metadata, `--connections` at a time.
@@ -181,6 +183,22 @@ pub struct Fetch {
     /// Single batches at random offsets
     #[arg(long, conflicts_with = "max_bytes")]
     pub random: bool,
+}
+
+/// Flags of `commit`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringlog-loadgen commit --bootstrap 127.0.0.1:9092 --topic t --partitions 10 \
+                        --groups 100 --connections 8 --inflight 8")]
+pub struct Commit {
+    #[command(flatten)]
+    /// Flags of every kind of load; each commit is for all partitions of the topic.
+    pub common: Common,
+    /// Groups without members
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub groups: u32,
+    /// Their names start so
+    #[arg(long, default_value = "loadgen")]
+    pub group_prefix: String,
 }
 
 /// Flags of `e2e`.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ringlog_loadgen::cli::{Cli, Command, Common, EndToEnd, Fetch, Produce, Sink};
+use ringlog_loadgen::cli::{Cli, Command, Commit, Common, EndToEnd, Fetch, Produce, Sink};
 use ringlog_loadgen::measured::Measured;
 use ringlog_loadgen::output::{finish, settings};
 use ringlog_loadgen::report::Report;
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Produce(flags) => produce(&flags).and_then(|measured| report("produce", &flags.common, &measured)),
         Command::Fetch(flags) => fetch(&flags).and_then(|measured| report("fetch", &flags.common, &measured)),
+        Command::Commit(flags) => commit(&flags).and_then(|measured| report("commit", &flags.common, &measured)),
         Command::E2e(flags) => e2e(&flags).and_then(|measured| report("e2e", &flags.common, &measured)),
         Command::Connect(flags) => connect(&flags).and_then(|measured| report("connect", &flags, &measured)),
         Command::Sink(flags) => sink(&flags),
@@ -52,6 +53,12 @@ fn fetch(flags: &Fetch) -> anyhow::Result<Measured> {
     run::run(&load, &topic, &Place::leaders(&target), |connection: &Connection<'_>| {
         Ok(workload::Fetch::new(&target, &connection.place.partitions, &spec, connection.index, load.in_flight)?)
     })
+}
+
+fn commit(flags: &Commit) -> anyhow::Result<Measured> {
+    let (load, topic) = (flags.common.load(), flags.common.topic_spec(false));
+    let target = run::target(&load.bootstrap, &topic)?;
+    run::commit(&load, &topic, &target, &flags.group_prefix, flags.groups as usize)
 }
 
 fn e2e(flags: &EndToEnd) -> anyhow::Result<Measured> {

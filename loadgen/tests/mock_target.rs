@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use ringlog_core::reactor::Reactor;
 use ringlog_core::reactor::sim::{SimConfig, SimNetConfig, SimWorld, host_ip};
-use ringlog_loadgen::client::{Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive, prepare};
+use ringlog_loadgen::client::{Asker, Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive, prepare};
 use ringlog_loadgen::findings::{Failure, Findings};
 use ringlog_loadgen::plan::{Arrival, Plan};
 use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::series::Cut;
 use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
-use ringlog_loadgen::workload::{Fetch, FetchSpec, Produce, ProduceSpec, Requests, Workload};
+use ringlog_loadgen::workload::{Commit, Commits, Fetch, FetchSpec, Produce, ProduceSpec, Requests, Workload};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const PARTITIONS: [i32; 3] = [0, 1, 2];
@@ -144,6 +144,51 @@ fn a_broken_connection_is_made_again_and_what_was_lost_is_counted() {
     assert!((5..50).contains(&lost), "{lost}");
     // During the pause before the new connection requests went on being planned.
     assert!(recorder.latency.max() >= ms(20).as_nanos() as u64);
+}
+
+/// Commits for three groups, then asks what the sink has kept.
+fn committed(fault: Option<(Fault, u64)>) -> Findings {
+    let world = SimWorld::new(7, SimConfig { net: quiet_net(), ..SimConfig::default() });
+    let address = SocketAddr::new(host_ip(0), 9_092);
+    let server = world.reactor(0, 0);
+    let listener = server.listen(address).expect("the port is free");
+    let serving = server.clone();
+    let config = SinkConfig { fault, ..SinkConfig::default() };
+    server.spawn(async move { serve(serving, listener, config).await.expect("the sink accepts") });
+    let client = world.reactor(1, 0);
+    let commits = Rc::new(RefCell::new(None));
+    let (connecting, made) = (client.clone(), Rc::clone(&commits));
+    let pipe = world.block_on(&client, DEADLINE, async move {
+        let make = |target: &Target| {
+            let commits = Commits::new(target, "g", 3, 1_000).expect("the sink has OffsetCommit");
+            let commit = Commit::new(&commits, vec![0, 1, 2]);
+            *made.borrow_mut() = Some(commits);
+            commit
+        };
+        start(&connecting, address, pace(1_000.0, ms(99)), make).await
+    });
+    assert!(world.run_until(DEADLINE, || pipe.borrow().is_done()), "the run ends");
+    let commits = commits.take().expect("the run started");
+    let mut findings = pipe.borrow().findings.clone();
+    let asking = client.clone();
+    world.block_on(&client, DEADLINE, async move {
+        let mut asker = Asker::connect(&asking, address).await.expect("the sink listens");
+        for group in 0..3 {
+            commits.verify(group, &mut asker, &mut findings).await.expect("the sink has OffsetFetch");
+        }
+        findings
+    })
+}
+
+#[test]
+fn a_commit_that_was_acknowledged_and_not_kept_is_detected() {
+    assert!(committed(None).is_clean());
+    // The 99th is the last one of its group.
+    let forgotten = committed(Some((Fault::ForgetCommit, 99)));
+    assert_eq!(forgotten.problems["committed offset lost"], PARTITIONS.len() as u64);
+    // A refused one is repeated with a newer offset by the group's next commit.
+    let refused = committed(Some((Fault::Error, 50)));
+    assert!(refused.is_verified() && !refused.is_clean(), "{refused:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One run: worker threads, CPU samples at both ends of the measured window, one report.
 
+mod commit;
 mod connect;
 mod e2e;
 mod pipes;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use ringlog_core::reactor::{Instant, Reactor, UringConfig, UringDriver};
 
+pub use commit::commit;
 pub use connect::connect;
 pub use e2e::e2e;
 pub use pipes::{Connection, Place, run};

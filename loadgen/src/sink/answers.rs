@@ -17,21 +17,25 @@ use ringlog_core::wire::{Array, Message, Reader, Records};
 use uuid::Uuid;
 
 use super::Fault;
+use super::groups::{Committed, find_coordinator};
 
-const NODE_ID: i32 = 1;
+pub(super) const NODE_ID: i32 = 1;
 /// Records and bytes of the batch that every fetch gets.
 const BATCH_RECORDS: usize = 16;
 const RECORD_BYTES: usize = 1_000;
 /// Each partition pretends to hold so many records.
 const END_OFFSET: i64 = 16_000;
 /// Highest versions in which topics go by their names.
-const APIS: [(ApiKey, i16, i16); 6] = [
+const APIS: [(ApiKey, i16, i16); 9] = [
     (ApiKey::Produce, 3, 12),
     (ApiKey::Fetch, 4, 12),
     (ApiKey::ListOffsets, 1, 9),
     (ApiKey::Metadata, 1, 9),
     (ApiKey::ApiVersions, 0, 0),
     (ApiKey::CreateTopics, 2, 6),
+    (ApiKey::FindCoordinator, 0, 6),
+    (ApiKey::OffsetCommit, 2, 9),
+    (ApiKey::OffsetFetch, 1, 9),
 ];
 
 /// The topics of a sink.
@@ -40,6 +44,7 @@ pub struct Topics {
     address: SocketAddr,
     /// The next offset by partition.
     topics: HashMap<String, Vec<i64>>,
+    committed: Committed,
     batch: Vec<u8>,
     fault: Option<(Fault, u64)>,
     answers: u64,
@@ -49,7 +54,7 @@ pub struct Topics {
 pub(super) struct Answer {
     /// Empty when there is none (acks=0).
     pub(super) bytes: Bytes,
-    /// Of Produce or Fetch.
+    /// Of Produce, Fetch or OffsetCommit.
     pub(super) is_load: bool,
 }
 
@@ -59,14 +64,15 @@ impl Topics {
         let value: Vec<u8> = (0..RECORD_BYTES).map(|index| (index * 31) as u8).collect();
         let mut builder = BatchBuilder::new();
         (0..BATCH_RECORDS).for_each(|_| builder.push(NewRecord { value: Some(&value), ..NewRecord::default() }));
-        Self { address, topics: HashMap::new(), batch: builder.build(), fault, answers: 0 }
+        let batch = builder.build();
+        Self { address, topics: HashMap::new(), committed: Committed::default(), batch, fault, answers: 0 }
     }
 
     /// The answer to one frame; nothing if it cannot be read, or if the fault says so: then the connection is closed.
     pub(super) fn answer(&mut self, frame: &[u8]) -> Option<Answer> {
         let mut reader = Reader::new(frame);
         let header = RequestHeader::decode(&mut reader).ok()?;
-        let is_load = matches!(header.api_key, ApiKey::Produce | ApiKey::Fetch);
+        let is_load = matches!(header.api_key, ApiKey::Produce | ApiKey::Fetch | ApiKey::OffsetCommit);
         self.answers += u64::from(is_load);
         let fault =
             self.fault.filter(|(_, every)| is_load && self.answers.is_multiple_of(*every)).map(|(fault, _)| fault);
@@ -80,6 +86,9 @@ impl Topics {
             ApiKey::ListOffsets => list_offsets(&header, &mut reader)?,
             ApiKey::Produce => self.produce(&header, &mut reader, fault)?,
             ApiKey::Fetch => self.fetch(&header, &mut reader, fault)?,
+            ApiKey::FindCoordinator => find_coordinator(&header, &mut reader, self.address)?,
+            ApiKey::OffsetCommit => self.committed.commit(&header, &mut reader, fault)?,
+            ApiKey::OffsetFetch => self.committed.fetch(&header, &mut reader)?,
             _ => return None,
         };
         Some(Answer { bytes: bytes.into(), is_load })
@@ -276,7 +285,7 @@ fn list_offsets(header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<V
     encode(header, &ListOffsetsResponse { throttle_time_ms: 0, topics: Array::from(topics) })
 }
 
-fn encode<'a>(header: &RequestHeader<'_>, response: &impl Message<'a>) -> Option<Vec<u8>> {
+pub(super) fn encode<'a>(header: &RequestHeader<'_>, response: &impl Message<'a>) -> Option<Vec<u8>> {
     let encoded = encode_response(Vec::new(), header.api_key, header.api_version, header.correlation_id, response);
     encoded.ok().map(|encoded| encoded.bytes)
 }

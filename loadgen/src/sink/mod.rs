@@ -4,6 +4,7 @@
 //! live in memory, and what is fetched is one batch, repeated.
 
 mod answers;
+mod groups;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -25,9 +26,9 @@ const SEND_PARTS_MAX: usize = 256;
 /// How the sink behaves.
 #[derive(Debug, Clone, Default)]
 pub struct SinkConfig {
-    /// Each answer to Produce and Fetch is held back for so long.
+    /// Each answer to Produce, Fetch and OffsetCommit is held back for so long.
     pub delay: Duration,
-    /// From this time on, counted from the first Produce or Fetch, nothing is answered for the second time.
+    /// From this time on, counted from the first of them, nothing is answered for the second time.
     pub stall: Option<(Duration, Duration)>,
     /// Something wrong in every so many answers.
     pub fault: Option<(Fault, u64)>,
@@ -44,6 +45,8 @@ pub enum Fault {
     FlipBit,
     /// A fetch leaves out a batch.
     SkipBatch,
+    /// A commit is acknowledged and not kept.
+    ForgetCommit,
     /// The connection is closed.
     Close,
 }
@@ -78,7 +81,7 @@ struct Connection {
     reactor: Reactor,
     socket: Socket,
     config: SinkConfig,
-    /// When the first Produce or Fetch of all connections came.
+    /// When the first Produce, Fetch or OffsetCommit of all connections came.
     first: Rc<RefCell<Option<Instant>>>,
     queue: RefCell<Queue>,
     signal: Signal,

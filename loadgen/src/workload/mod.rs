@@ -1,10 +1,12 @@
 //! What to send, and what its answer has to look like.
 
+mod commit;
 mod e2e;
 mod fetch;
 mod fetch_one;
 mod produce;
 
+pub use commit::{Commit, Commits};
 pub use e2e::{Mark, Tail};
 pub use fetch::{Fetch, FetchSpec};
 pub use produce::{Produce, ProduceSpec, Requests};

@@ -1,0 +1,233 @@
+//! OffsetCommit for groups without members (generation -1), as tools and stream processors commit.
+//!
+//! Checked: every answer names the partitions that were committed; at the end OffsetFetch returns, for each group, an
+//! offset that was sent and is not behind the last one that was acknowledged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ringlog_core::protocol::messages::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchResponse,
+};
+use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_request};
+use ringlog_core::wire::{Array, DecodeError, Message, Reader};
+use uuid::Uuid;
+
+use super::{Answered, Leaving, Workload, readable, refused};
+use crate::client::{Asker, CLIENT_ID, Outgoing, SetupError, Target, check};
+use crate::findings::Findings;
+use crate::recorder::Volume;
+
+/// From this version on OffsetFetch asks for several groups (KIP-709).
+const SEVERAL_GROUPS_FROM: i16 = 8;
+
+/// What is committed, by all connections.
+#[derive(Debug)]
+pub struct Commits {
+    topic_name: String,
+    topic_id: Uuid,
+    partitions: Vec<i32>,
+    version: i16,
+    groups: Vec<Group>,
+}
+
+/// One group. Each commit carries the number of the commit as the offset of every partition.
+#[derive(Debug)]
+struct Group {
+    id: String,
+    sent: AtomicI64,
+    acknowledged: AtomicI64,
+}
+
+impl Commits {
+    /// `groups_count` groups named `PREFIX-NUMBER`, for all partitions of the target. Offsets start above `floor`, so
+    /// that an earlier run is never taken for this one.
+    pub fn new(target: &Target, prefix: &str, groups_count: usize, floor: i64) -> Result<Arc<Self>, SetupError> {
+        let group = |index| Group {
+            id: format!("{prefix}-{index}"),
+            sent: AtomicI64::new(floor),
+            acknowledged: AtomicI64::new(-1),
+        };
+        Ok(Arc::new(Self {
+            topic_name: target.topic_name.clone(),
+            topic_id: target.topic_id,
+            partitions: target.partitions.iter().map(|partition| partition.index).collect(),
+            version: target.versions.pick::<OffsetCommitRequest<'_>>(ApiKey::OffsetCommit)?,
+            groups: (0..groups_count).map(group).collect(),
+        }))
+    }
+
+    /// The names of all groups, by number.
+    pub fn group_ids(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|group| group.id.as_str())
+    }
+
+    /// Compares what the coordinator has with what was committed. Before the first commit it shows that the coordinator
+    /// is ready.
+    pub async fn verify(&self, group: usize, asker: &mut Asker, findings: &mut Findings) -> Result<(), SetupError> {
+        let Group { id, sent, acknowledged } = &self.groups[group];
+        let (sent, acknowledged) = (sent.load(Ordering::Relaxed), acknowledged.load(Ordering::Relaxed));
+        let committed = self.fetch(id, asker).await?;
+        if acknowledged < 0 {
+            return Ok(());
+        }
+        for index in &self.partitions {
+            let found = committed.iter().find(|(partition, _)| partition == index).map(|(_, offset)| *offset);
+            if !found.is_some_and(|offset| (acknowledged..=sent).contains(&offset)) {
+                let text = || format!("group {id} partition {index}: {found:?}, committed {acknowledged}..={sent}");
+                findings.problem("committed offset lost", text);
+            }
+        }
+        Ok(())
+    }
+
+    /// The committed offset of each partition.
+    async fn fetch(&self, group_id: &str, asker: &mut Asker) -> Result<Vec<(i32, i64)>, SetupError> {
+        let version = asker.versions().pick::<OffsetFetchRequest<'_>>(ApiKey::OffsetFetch)?;
+        let partition_indexes = || Array::from(self.partitions.as_slice());
+        let topics = [OffsetFetchRequestTopic { name: &self.topic_name, partition_indexes: partition_indexes() }];
+        let several = [OffsetFetchRequestTopics {
+            name: &self.topic_name,
+            topic_id: self.topic_id,
+            partition_indexes: partition_indexes(),
+        }];
+        let groups = [OffsetFetchRequestGroup {
+            group_id,
+            member_id: None,
+            member_epoch: -1,
+            topics: Some(Array::from(&several)),
+        }];
+        let request = OffsetFetchRequest {
+            group_id,
+            topics: Some(Array::from(&topics)),
+            groups: Array::from(&groups),
+            require_stable: false,
+        };
+        let response: OffsetFetchResponse<'_> = asker.ask_in(ApiKey::OffsetFetch, version, &request).await?;
+        let mut offsets = Vec::with_capacity(self.partitions.len());
+        if version < SEVERAL_GROUPS_FROM {
+            check("OffsetFetch", response.error_code, None)?;
+            for topic in &response.topics {
+                for partition in &topic.partitions {
+                    check("OffsetFetch", partition.error_code, None)?;
+                    offsets.push((partition.partition_index, partition.committed_offset));
+                }
+            }
+            return Ok(offsets);
+        }
+        for group in &response.groups {
+            check("OffsetFetch", group.error_code, None)?;
+            for topic in &group.topics {
+                for partition in &topic.partitions {
+                    check("OffsetFetch", partition.error_code, None)?;
+                    offsets.push((partition.partition_index, partition.committed_offset));
+                }
+            }
+        }
+        Ok(offsets)
+    }
+}
+
+/// The commits of one connection: its groups take turns.
+#[derive(Debug)]
+pub struct Commit {
+    commits: Arc<Commits>,
+    /// Numbers of its groups; no other connection commits for them.
+    groups: Vec<usize>,
+    next: usize,
+    buffer: Vec<u8>,
+}
+
+/// Which group committed what.
+#[derive(Debug, Clone, Copy)]
+pub struct Committed {
+    group: usize,
+    offset: i64,
+}
+
+impl Commit {
+    /// For these groups, at least one.
+    pub fn new(commits: &Arc<Commits>, groups: Vec<usize>) -> Self {
+        assert!(!groups.is_empty(), "a connection without groups has nothing to commit");
+        Self { commits: Arc::clone(commits), groups, next: 0, buffer: Vec::new() }
+    }
+
+    fn check(&self, ticket: Committed, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
+        let commits = &*self.commits;
+        let group = &commits.groups[ticket.group];
+        let mut reader = Reader::new(frame);
+        ResponseHeader::decode(&mut reader, ApiKey::OffsetCommit, commits.version)?;
+        let response = OffsetCommitResponse::decode(&mut reader, commits.version)?;
+        let mut answered = Answered::Done(Volume::default());
+        let mut count = 0;
+        for topic in &response.topics {
+            for partition in &topic.partitions {
+                count += 1;
+                if !partition.error_code.is_none() {
+                    let text = || format!("group {} partition {}", group.id, partition.partition_index);
+                    answered = refused(partition.error_code, findings, text);
+                }
+            }
+        }
+        if count != commits.partitions.len() {
+            let text = || format!("group {}: {count} of {} partitions", group.id, commits.partitions.len());
+            findings.problem("partitions missing in the answer", text);
+            return Ok(Answered::Failed);
+        }
+        if matches!(answered, Answered::Done(_)) {
+            group.acknowledged.fetch_max(ticket.offset, Ordering::Relaxed);
+        }
+        Ok(answered)
+    }
+}
+
+impl Workload for Commit {
+    type Ticket = Committed;
+
+    /// A commit that failed is not sent again as it was: the group's next one carries a newer offset, as a consumer's
+    /// does.
+    fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> Committed {
+        let group = self.groups[self.next];
+        self.next = (self.next + 1) % self.groups.len();
+        let commits = &*self.commits;
+        let offset = commits.groups[group].sent.fetch_add(1, Ordering::Relaxed) + 1;
+        let partition = |index: &i32| OffsetCommitRequestPartition {
+            partition_index: *index,
+            committed_offset: offset,
+            committed_leader_epoch: -1,
+            committed_metadata: Some(""),
+        };
+        let topics = [OffsetCommitRequestTopic {
+            name: &commits.topic_name,
+            topic_id: commits.topic_id,
+            partitions: commits.partitions.iter().map(partition).collect(),
+        }];
+        let request = OffsetCommitRequest {
+            group_id: &commits.groups[group].id,
+            generation_id_or_member_epoch: -1,
+            member_id: "",
+            group_instance_id: None,
+            retention_time_ms: -1,
+            topics: Array::from(&topics),
+        };
+        let header = RequestHeader {
+            api_key: ApiKey::OffsetCommit,
+            api_version: commits.version,
+            correlation_id: leaving.correlation_id,
+            client_id: Some(CLIENT_ID),
+        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let encoded = encode_request(buffer, &header, &request).expect("nothing is null or too long");
+        out.copy(&encoded.bytes);
+        self.buffer = encoded.bytes;
+        Committed { group, offset }
+    }
+
+    fn answer(&mut self, ticket: Committed, _: Duration, frame: &[u8], findings: &mut Findings) -> Answered {
+        readable(self.check(ticket, frame, findings), findings)
+    }
+}
