@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use ringlog_core::record::BATCH_OVERHEAD;
-use ringlog_core::wire::varint_len;
+use ringlog_core::record::Codec;
 
 use crate::client::TopicSpec;
 use crate::plan::{Arrival, Rate};
 use crate::run::Load;
 use crate::threshold::Threshold;
 use crate::units::{parse_bytes, parse_duration};
-use crate::workload::{FetchSpec, ProduceSpec};
+use crate::workload::stamp::{SEAL_BYTES, STAMP_BYTES};
+use crate::workload::{BatchSpec, FetchSpec, KeySpec, ProduceSpec, Sizes};
 
 /// Drives any Kafka-compatible broker over its wire protocol, measures it and checks what it answers.
 ///
@@ -143,29 +143,82 @@ impl Acks {
     }
 }
 
-/// Flags of `produce`.
+/// Codecs of record batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compression {
+    /// Not compressed.
+    None,
+    /// gzip.
+    Gzip,
+    /// Snappy.
+    Snappy,
+    /// LZ4.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Compression {
+    fn codec(self) -> Codec {
+        match self {
+            Self::None => Codec::None,
+            Self::Gzip => Codec::Gzip,
+            Self::Snappy => Codec::Snappy,
+            Self::Lz4 => Codec::Lz4,
+            Self::Zstd => Codec::Zstd,
+        }
+    }
+}
+
+/// Flags of what is produced.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ringlog-loadgen produce --bootstrap 127.0.0.1:9092 --topic t --partitions 100 \
-                        --connections 4 --batch-bytes 16k --rate 5k/s --duration 10s")]
-pub struct Produce {
-    #[command(flatten)]
-    /// Flags of every kind of load.
-    pub common: Common,
-    /// Bytes of one batch, about; decides the number of records
+pub struct Payload {
+    /// Bytes of one batch before compression, about; decides the number of records
     #[arg(long, default_value = "16k", value_parser = parse_bytes, conflicts_with = "records_per_batch")]
     pub batch_bytes: usize,
     /// Records of one batch
     #[arg(long)]
     pub records_per_batch: Option<usize>,
-    /// Bytes of one record's value
-    #[arg(long, default_value = "100", value_parser = parse_bytes)]
-    pub record_bytes: usize,
+    /// Bytes of one record's value: `100`, `100,1k,10k` in turn, `uniform:50..2k` or `exponential:500`
+    #[arg(long, default_value = "100")]
+    pub record_bytes: Sizes,
+    /// Keys, which decide the partition as Kafka's clients do: `none`, `round-robin:N`, `uniform:N`, `zipf:N[:EXPONENT]`
+    #[arg(long, default_value = "none")]
+    pub keys: KeySpec,
+    /// How batches are compressed (once, before the run)
+    #[arg(long, value_enum, default_value = "none")]
+    pub compression: Compression,
+    /// The share of each value that is repeated text, from 0 to 1; the rest is random
+    #[arg(long, default_value_t = 0.0, value_parser = parse_share)]
+    pub compressible: f64,
     /// Batches of one request, each for another partition
     #[arg(long, default_value_t = 1)]
     pub partitions_per_request: usize,
     /// Who acknowledges
     #[arg(long, value_enum, default_value = "all")]
     pub acks: Acks,
+}
+
+/// Flags of `produce`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+                        ringlog-loadgen produce --bootstrap 127.0.0.1:9092 --topic t --partitions 100 \
+                        --connections 4 --batch-bytes 16k --rate 5k/s --duration 10s\n  \
+                        ringlog-loadgen produce --bootstrap 127.0.0.1:9092 --topic t --partitions 6 --keys zipf:10000 \
+                        --compression lz4 --compressible 0.7 --idempotent --verify")]
+pub struct Produce {
+    #[command(flatten)]
+    /// Flags of every kind of load.
+    pub common: Common,
+    #[command(flatten)]
+    /// What is sent.
+    pub payload: Payload,
+    /// Each connection is an idempotent producer: what failed is sent again
+    #[arg(long)]
+    pub idempotent: bool,
+    /// Read everything back afterwards and compare it with what was acknowledged
+    #[arg(long)]
+    pub verify: bool,
 }
 
 /// Flags of `fetch`.
@@ -208,9 +261,15 @@ pub struct EndToEnd {
     #[command(flatten)]
     /// Flags of every kind of load.
     pub common: Common,
-    /// Bytes of one record's value, at least 24
+    /// Bytes of one record's value, at least 40
     #[arg(long, default_value = "100", value_parser = parse_bytes)]
     pub record_bytes: usize,
+    /// Records of one request
+    #[arg(long, default_value_t = 1)]
+    pub records_per_batch: usize,
+    /// Readers of each partition
+    #[arg(long, default_value_t = 1)]
+    pub fan_out: usize,
     /// Who acknowledges
     #[arg(long, value_enum, default_value = "all")]
     pub acks: Acks,
@@ -253,6 +312,7 @@ impl Common {
             broker_pid: self.broker_pid,
             seed: self.seed,
             interval: self.interval,
+            run_id: rand::random(),
         }
     }
 
@@ -272,35 +332,43 @@ impl Common {
     }
 }
 
-impl Produce {
+impl Payload {
     /// As meant.
-    pub fn spec(&self) -> ProduceSpec {
-        ProduceSpec {
-            records_per_batch: self
-                .records_per_batch
-                .unwrap_or_else(|| records_in(self.batch_bytes, self.record_bytes)),
-            record_bytes: self.record_bytes,
-            partitions_per_request: self.partitions_per_request,
-            acks: self.acks.code(),
-            seed: self.common.seed,
-        }
+    pub fn spec(&self, seed: u64) -> ProduceSpec {
+        let batch = BatchSpec {
+            batch_bytes: self.batch_bytes,
+            records: self.records_per_batch,
+            sizes: self.record_bytes.clone(),
+            keys: self.keys,
+            codec: self.compression.codec(),
+            compressible: self.compressible,
+            seed,
+        };
+        ProduceSpec { batch, partitions_per_request: self.partitions_per_request, acks: self.acks.code() }
     }
 }
 
-/// How many records of this size fill a batch without going above its size; at least one.
-fn records_in(batch_bytes: usize, record_bytes: usize) -> usize {
-    let value = varint_len(i32::try_from(record_bytes).unwrap_or(i32::MAX)) + record_bytes;
-    let mut left = batch_bytes.saturating_sub(BATCH_OVERHEAD);
-    let mut count = 0;
-    loop {
-        // Attributes, time delta, null key and no headers take a byte each.
-        let body = 4 + varint_len(count) + value;
-        let record = varint_len(i32::try_from(body).unwrap_or(i32::MAX)) + body;
-        if record > left {
-            return (count as usize).max(1);
-        }
-        left -= record;
-        count += 1;
+impl EndToEnd {
+    /// As meant.
+    pub fn spec(&self) -> ProduceSpec {
+        let size = self.record_bytes.max(STAMP_BYTES + SEAL_BYTES);
+        let batch = BatchSpec {
+            batch_bytes: 0,
+            records: Some(self.records_per_batch),
+            sizes: Sizes::List(vec![size]),
+            keys: KeySpec::None,
+            codec: Codec::None,
+            compressible: 0.0,
+            seed: self.common.seed,
+        };
+        ProduceSpec { batch, partitions_per_request: 1, acks: self.acks.code() }
+    }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("`{text}` is no share: write a number from 0 to 1")),
     }
 }
 
@@ -308,7 +376,6 @@ fn records_in(batch_bytes: usize, record_bytes: usize) -> usize {
 mod tests {
     use super::*;
     use clap::CommandFactory;
-    use ringlog_core::record::{BatchBuilder, NewRecord};
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -316,21 +383,8 @@ mod tests {
         let typed = "ringlog-loadgen produce --bootstrap h:1 --topic t --acks 1 --rate 5k/s --threshold p99<5ms";
         let cli = Cli::try_parse_from(typed.split(' ')).expect("well formed");
         let Command::Produce(produce) = cli.command else { panic!("not produce") };
-        assert_eq!((produce.spec().acks, produce.spec().records_per_batch), (1, 148));
+        let spec = produce.payload.spec(1);
+        assert_eq!((spec.acks, spec.batch.batch_bytes), (1, 16_384));
         assert_eq!(produce.common.load().rate, Rate::PerSecond(5_000.0));
-    }
-
-    #[test]
-    fn batches_are_as_large_as_asked_for_and_never_larger() {
-        for (batch_bytes, record_bytes) in [(16 << 10, 100), (1 << 20, 1_000), (1 << 20, 10), (200, 63), (200, 64)] {
-            let mut builder = BatchBuilder::new();
-            let value = vec![0; record_bytes];
-            for _ in 0..records_in(batch_bytes, record_bytes) {
-                builder.push(NewRecord { value: Some(&value), ..NewRecord::default() });
-            }
-            let missing = batch_bytes.checked_sub(builder.size_bytes()).expect("not larger");
-            assert!(missing < record_bytes + 12, "{batch_bytes} {record_bytes}: {missing}");
-        }
-        assert_eq!(records_in(10, 100), 1);
     }
 }

@@ -1,12 +1,10 @@
-//! Which offsets were acknowledged, so that none is handed out twice, whichever connection or thread it went to.
+//! Which numbers were there: offsets that were acknowledged, batches that were read.
 //!
-//! Invariant: all connections share one coverage per partition. So the intervals of concurrent producers join soon after
-//! they arrive, and what is kept is bounded by the requests in flight and the gaps that stay, not by the run's length.
+//! Invariant: never more than a written number of intervals, and what does not fit is said.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 
-/// Intervals of one partition at most: so many gaps are not followed any more.
+/// Intervals at most: so many gaps are not followed any more.
 const INTERVALS_MAX: usize = 100_000;
 
 /// Disjoint intervals, joined where they touch.
@@ -47,7 +45,14 @@ impl Coverage {
         Inserted::New
     }
 
-    /// Offsets covered.
+    /// How many numbers of `start..end` are covered.
+    pub fn overlap(&self, start: i64, end: i64) -> i64 {
+        let before = self.0.range(..start).next_back();
+        let inside = self.0.range(start..end);
+        before.into_iter().chain(inside).map(|(from, to)| (end.min(*to) - start.max(*from)).max(0)).sum()
+    }
+
+    /// Numbers covered.
     pub fn count(&self) -> i64 {
         self.0.iter().map(|(start, end)| end - start).sum()
     }
@@ -55,23 +60,6 @@ impl Coverage {
     /// Intervals, which is one where nobody else writes and nothing is in flight.
     pub fn intervals_count(&self) -> usize {
         self.0.len()
-    }
-}
-
-/// The coverage of every partition, for all threads.
-#[derive(Debug)]
-pub struct Acknowledged(HashMap<i32, Mutex<Coverage>>);
-
-impl Acknowledged {
-    /// Nothing yet.
-    pub fn new(partitions: impl IntoIterator<Item = i32>) -> Self {
-        Self(partitions.into_iter().map(|partition| (partition, Mutex::default())).collect())
-    }
-
-    /// Adds `start..end` of a partition that it was made with.
-    pub fn insert(&self, partition: i32, start: i64, end: i64) -> Inserted {
-        let coverage = self.0[&partition].lock();
-        coverage.unwrap_or_else(PoisonError::into_inner).insert(start, end)
     }
 }
 
@@ -103,19 +91,15 @@ mod tests {
         assert_eq!(coverage.intervals_count(), INTERVALS_MAX - 1);
     }
 
-    /// Eight connections with five single-record batches in flight each, for more batches than intervals are kept.
     #[test]
-    fn connections_that_take_turns_in_one_partition_leave_one_interval() {
-        let acknowledged = Acknowledged::new([0]);
-        for turn in 0..INTERVALS_MAX as i64 / 20 {
-            for connection in (0..8).rev() {
-                for place in 0..5 {
-                    let offset = turn * 40 + place * 8 + connection;
-                    assert_eq!(acknowledged.insert(0, offset, offset + 1), Inserted::New, "{offset}");
-                }
-            }
+    fn overlap_counts_what_is_covered() {
+        let mut coverage = Coverage::default();
+        coverage.insert(10, 20);
+        coverage.insert(30, 40);
+        for ((start, end), expected) in
+            [((0, 10), 0), ((0, 11), 1), ((12, 15), 3), ((15, 35), 10), ((10, 40), 20), ((40, 50), 0), ((5, 5), 0)]
+        {
+            assert_eq!(coverage.overlap(start, end), expected, "{start}..{end}");
         }
-        let coverage = acknowledged.0[&0].lock().expect("no thread panicked");
-        assert_eq!((coverage.intervals_count(), coverage.count() as usize), (1, INTERVALS_MAX * 2));
     }
 }

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acknowledged;
 pub mod cli;
 pub mod client;
 pub mod coverage;
@@ -15,6 +16,7 @@ pub mod cpu;
 pub mod findings;
 pub mod measured;
 pub mod output;
+pub mod partitioner;
 pub mod plan;
 pub mod recorder;
 pub mod report;
@@ -23,4 +25,5 @@ pub mod series;
 pub mod sink;
 pub mod threshold;
 pub mod units;
+pub mod verify;
 pub mod workload;

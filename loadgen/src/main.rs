@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -35,16 +34,15 @@ fn report(workload: &str, flags: &Common, measured: &Measured) -> anyhow::Result
 }
 
 fn produce(flags: &Produce) -> anyhow::Result<Measured> {
-    let (load, spec, topic) = (flags.common.load(), flags.spec(), flags.common.topic_spec(false));
+    let (load, spec) = (flags.common.load(), flags.payload.spec(flags.common.seed));
+    let topic = flags.common.topic_spec(flags.verify);
     let target = run::target(&load.bootstrap, &topic)?;
-    let places = Place::leaders(&target);
-    let requests = places
-        .iter()
-        .map(|place| Ok((place.address, workload::Requests::build(&target, &place.partitions, &spec)?)))
-        .collect::<anyhow::Result<HashMap<_, _>>>()?;
-    run::run(&load, &topic, &places, |connection: &Connection<'_>| {
-        Ok(workload::Produce::new(&requests[&connection.place.address], connection.index, connection.count))
-    })
+    let production = workload::Production::new(&target, &spec, load.run_id)?;
+    let mut measured = run::produce(&load, &topic, &target, &production, flags.idempotent)?;
+    if flags.verify {
+        measured.read_back = Some(run::read_back(&topic, &target, &production, &mut measured.findings)?);
+    }
+    Ok(measured)
 }
 
 fn fetch(flags: &Fetch) -> anyhow::Result<Measured> {
@@ -64,7 +62,8 @@ fn commit(flags: &Commit) -> anyhow::Result<Measured> {
 fn e2e(flags: &EndToEnd) -> anyhow::Result<Measured> {
     let (load, topic) = (flags.common.load(), flags.common.topic_spec(true));
     let target = run::target(&load.bootstrap, &topic)?;
-    run::e2e(&load, &topic, &target, flags.record_bytes, flags.acks.code())
+    let plan = run::EndToEnd { topic: &topic, target: &target, spec: &flags.spec(), fan_out: flags.fan_out };
+    run::e2e(&load, &plan)
 }
 
 fn connect(flags: &Common) -> anyhow::Result<Measured> {

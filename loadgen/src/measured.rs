@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cpu::Usage;
 use crate::findings::Findings;
 use crate::recorder::Recorder;
+use crate::run::ReadBackVolume;
 
 /// Everything that a run measured in its window.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct Measured {
     pub recorder: Recorder,
     /// The same of the control echo, if there was one.
     pub control: Option<Recorder>,
+    /// What was read back, if it was.
+    pub read_back: Option<ReadBackVolume>,
     /// What was wrong.
     pub findings: Findings,
     /// The start of the window by the wall clock, in milliseconds since 1970.

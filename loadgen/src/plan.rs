@@ -84,7 +84,7 @@ impl Iterator for Plan {
 }
 
 /// Exponentially distributed with mean 1.
-fn exponential(random: &mut impl Rng) -> f64 {
+pub(crate) fn exponential(random: &mut impl Rng) -> f64 {
     -(1.0 - random.random::<f64>()).ln()
 }
 

@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use ringlog_core::reactor::Reactor;
 use ringlog_core::reactor::sim::{SimConfig, SimNetConfig, SimWorld, host_ip};
+use ringlog_core::record::Codec;
 use ringlog_loadgen::client::{Asker, Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive, prepare};
 use ringlog_loadgen::findings::{Failure, Findings};
 use ringlog_loadgen::plan::{Arrival, Plan};
 use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::series::Cut;
 use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
-use ringlog_loadgen::workload::{Commit, Commits, Fetch, FetchSpec, Produce, ProduceSpec, Requests, Workload};
+use ringlog_loadgen::workload::{
+    BatchSpec, Commit, Commits, Fetch, FetchSpec, KeySpec, Produce, ProduceSpec, ProducerIdentity, Production,
+    Requests, Sizes, Workload,
+};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const PARTITIONS: [i32; 3] = [0, 1, 2];
@@ -29,9 +33,19 @@ fn quiet_net() -> SimNetConfig {
 }
 
 fn produce(target: &Target) -> Produce {
-    let spec = ProduceSpec { records_per_batch: 3, record_bytes: 100, partitions_per_request: 2, acks: -1, seed: 1 };
-    let requests = Requests::build(target, &PARTITIONS, &spec).expect("the sink has Produce");
-    Produce::new(&requests, 0, 1)
+    let batch = BatchSpec {
+        batch_bytes: 0,
+        records: Some(3),
+        sizes: Sizes::List(vec![100]),
+        keys: KeySpec::None,
+        codec: Codec::None,
+        compressible: 0.0,
+        seed: 1,
+    };
+    let spec = ProduceSpec { batch, partitions_per_request: 2, acks: -1 };
+    let production = Production::new(target, &spec, 1).expect("the sink has Produce");
+    let requests = Requests::build(&production, &PARTITIONS).expect("a few partitions fit");
+    Produce::new(&production, &requests, ProducerIdentity { connection: 0, idempotent: None }, 1)
 }
 
 fn fetch(target: &Target) -> Fetch {

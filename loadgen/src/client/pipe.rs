@@ -138,7 +138,7 @@ impl<W: Workload> Pipe<W> {
     /// Requests that nobody answers (acks=0) are done when the kernel has taken them.
     pub(super) fn sent_unanswered(&mut self, now: Duration) {
         while let Some(request) = self.in_flight.pop_front() {
-            let volume = self.workload.request_volume(request.ticket);
+            let volume = self.workload.unanswered(request.ticket);
             self.record(&request, now, volume);
         }
     }

@@ -64,6 +64,8 @@ pub struct Report {
     pub clipped: u64,
     /// The control echo of the same run.
     pub control: Option<Control>,
+    /// What was read back after the run and compared.
+    pub read_back: Option<ReadBack>,
     /// CPU time in the window.
     pub cpu: Cpu,
     /// Whether nothing that was answered contradicts what it should be.
@@ -160,6 +162,18 @@ pub struct Control {
     pub service_ns: Latency,
 }
 
+/// What was read back after the run; what was wrong with it is among the problems.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReadBack {
+    /// Records.
+    pub records: u64,
+    /// Bytes of record batches.
+    pub bytes: u64,
+    /// How long it took.
+    pub elapsed_s: f64,
+}
+
 /// CPU time in the window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -222,6 +236,11 @@ impl Report {
             lateness_ns: Latency::with_histogram(&recorder.lateness),
             clipped: recorder.clipped,
             control: measured.control.as_ref().map(Control::new),
+            read_back: measured.read_back.map(|read| ReadBack {
+                records: read.records,
+                bytes: read.bytes,
+                elapsed_s: read.elapsed.as_secs_f64(),
+            }),
             cpu: Cpu {
                 broker: usage.broker.map(|broker| cpu_time(broker.user, broker.system)),
                 kernel_writers: cpu_time(0.0, usage.kernel_writers),
@@ -312,6 +331,7 @@ mod tests {
         Measured {
             recorder,
             control: None,
+            read_back: None,
             findings: crate::findings::Findings::default(),
             window_start_ms: 0,
             elapsed: Duration::from_secs(3),

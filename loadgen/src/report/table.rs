@@ -77,6 +77,10 @@ impl Report {
     }
 
     fn write_findings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(read) = &self.read_back {
+            let megabytes = read.bytes as f64 / 1e6;
+            writeln!(f, "read back: {} records, {megabytes:.0} MB in {:.1} s", read.records, read.elapsed_s)?;
+        }
         let failures: u64 = self.errors.values().sum();
         match (self.verified, failures) {
             (true, 0) => return writeln!(f, "verified: no error, no contradiction"),

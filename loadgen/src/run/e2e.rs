@@ -1,8 +1,8 @@
-//! End to end: one connection produces by the plan, another waits at the end of the log.
+//! End to end: one connection produces by the plan, others wait at the end of the log of each partition.
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -12,89 +12,136 @@ use super::pipes::Place;
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, Shared, Target, TopicSpec, drive};
 use crate::measured::Measured;
-use crate::plan::{Plan, Rate};
+use crate::plan::Rate;
 use crate::recorder::Recorder;
-use crate::workload::{Mark, Tail};
+use crate::workload::{Produce, ProduceSpec, ProducerIdentity, Production, Requests, Tail};
 
-/// Latency is from the plan of a record to its arrival. `load.rate` has to be a number.
-pub fn e2e(
-    load: &Load,
-    topic: &TopicSpec,
-    target: &Target,
-    record_bytes: usize,
-    acks: i16,
-) -> anyhow::Result<Measured> {
-    let spec = Spec { load, topic, target, record_bytes, acks };
-    measured(load, 1, |_, started| spec.work(started))
+/// What is sent, and how often it is read.
+#[derive(Debug)]
+pub struct EndToEnd<'a> {
+    /// The topic.
+    pub topic: &'a TopicSpec,
+    /// Where it is, with the ends of its logs; nobody else writes to it.
+    pub target: &'a Target,
+    /// The requests. Their batches have to carry stamps.
+    pub spec: &'a ProduceSpec,
+    /// Readers of each partition.
+    pub fan_out: usize,
 }
 
-struct Spec<'a> {
+/// Latency is from the plan of a batch to its arrival at each reader. `load.rate` has to be a number.
+pub fn e2e(load: &Load, plan: &EndToEnd<'_>) -> anyhow::Result<Measured> {
+    let production = Production::new(plan.target, plan.spec, load.run_id)?;
+    measured(load, 1, |_, started| Run { load, plan, production: &production }.work(started))
+}
+
+struct Run<'a> {
     load: &'a Load,
-    topic: &'a TopicSpec,
-    target: &'a Target,
-    record_bytes: usize,
-    acks: i16,
+    plan: &'a EndToEnd<'a>,
+    production: &'a Arc<Production>,
 }
 
-/// The two connections of a run.
-struct Both {
-    route: Route,
-    mark: (Socket, Shared<Mark>),
-    tail: (Socket, Shared<Tail>),
-}
+/// A connected pipe and where it went.
+type Connected<W> = (Route, Socket, Shared<W>);
 
-impl Spec<'_> {
+impl Run<'_> {
     fn work(&self, started: &Barrier) -> anyhow::Result<Outcome> {
         let recorder = Rc::new(RefCell::new(Recorder::new(self.load.cut())));
         let connected = pin(self.load.core).and_then(|()| reactor()).and_then(|reactor| {
-            let both = self.connect(&reactor, &recorder)?;
-            Ok((reactor, both))
+            let mark = self.connect_producer(&reactor)?;
+            let tails = self.connect_readers(&reactor, &recorder)?;
+            Ok((reactor, mark, tails))
         });
         started.wait();
-        let (reactor, Both { route, mark: (marking, mark), tail: (tailing, tail) }) = connected?;
+        let (reactor, (route, socket, mark), tails) = connected?;
         let start = start(&reactor);
         let mut outcome = Outcome::new(self.load, &reactor);
-        drive(&reactor, route.clone(), tailing, &tail, start);
-        drive(&reactor, route, marking, &mark, start);
+        let tails: Vec<(i32, Shared<Tail>)> = tails
+            .into_iter()
+            .map(|(partition, (route, socket, tail))| {
+                drive(&reactor, route, socket, &tail, start);
+                (partition, tail)
+            })
+            .collect();
+        drive(&reactor, route, socket, &mark, start);
         let deadline = self.load.end() + DRAIN_MAX;
-        let is_over = || {
-            let (mark, tail) = (mark.borrow(), tail.borrow());
-            mark.is_done() && tail.workload.received >= mark.workload.sent
+        let missing = |partition: i32, tail: &Shared<Tail>| {
+            mark.borrow().workload.sent_count(partition).saturating_sub(tail.borrow().workload.received)
         };
+        let failures = || mark.borrow().findings.errors.values().sum::<u64>();
+        let is_over =
+            || mark.borrow().is_done() && tails.iter().all(|(partition, tail)| missing(*partition, tail) <= failures());
         reactor.block_on(async {
             while reactor.now().0 - start.0 < deadline.as_nanos() as u64 && !is_over() {
                 reactor.sleep(LOOK).await;
             }
         });
         stop(&reactor)?;
-        let (mark, tail) = (mark.borrow(), tail.borrow());
         outcome.recorder.merge(&recorder.borrow());
-        outcome.findings.merge(&tail.findings);
-        outcome.findings.merge(&mark.findings);
-        let missing = mark.workload.sent.saturating_sub(tail.workload.received);
-        if missing > 0 {
-            outcome.findings.problems("record lost", missing, || format!("{missing} never came"));
+        outcome.findings.merge(&mark.borrow().findings);
+        for (partition, tail) in &tails {
+            outcome.findings.merge(&tail.borrow().findings);
+            let lost = missing(*partition, tail).saturating_sub(failures());
+            if lost > 0 {
+                outcome.findings.problems("lost", lost, || format!("partition {partition}: {lost} batches never came"));
+            }
         }
         Ok(outcome)
     }
 
-    fn connect(&self, reactor: &Reactor, recorder: &Rc<RefCell<Recorder>>) -> anyhow::Result<Both> {
+    fn connect_producer(&self, reactor: &Reactor) -> anyhow::Result<Connected<Produce>> {
         let load = self.load;
-        let Rate::PerSecond(rate) = load.rate else { return Err(anyhow!("e2e needs a --rate in records per second")) };
-        let place = Place::leaders(self.target).into_iter().next().context("the topic has no partition")?;
-        let leader = place.address;
-        let socket = || reactor.block_on(reactor.connect(leader)).with_context(|| format!("connect to {leader}"));
-        let plan = Plan::new(rate, load.arrival, 0, 1, load.seed).peekable();
-        let mark = Pace { plan: Some(plan), in_flight_max: load.in_flight, warmup: load.warmup, end: load.end() };
-        let tail = Pace { plan: None, in_flight_max: 1, warmup: load.warmup, end: Duration::MAX };
-        // What is measured is the arrival of records: the requests themselves are recorded nowhere.
-        let requests = || Rc::new(RefCell::new(Recorder::new(load.cut())));
-        let mark = Pipe::new(Mark::new(self.target, self.record_bytes, self.acks)?, mark, requests());
-        let tail = Pipe::new(Tail::new(self.target, load.warmup, Rc::clone(recorder))?, tail, requests());
-        Ok(Both {
-            route: place.route(self.topic, 0),
-            mark: (socket()?, Rc::new(RefCell::new(mark))),
-            tail: (socket()?, Rc::new(RefCell::new(tail))),
-        })
+        if load.rate == Rate::Max {
+            return Err(anyhow!("e2e needs a --rate in requests per second"));
+        }
+        let places = Place::leaders(self.plan.target);
+        let [place] = places.as_slice() else {
+            return Err(anyhow!("the partitions have {} leaders: e2e needs them on one broker", places.len()));
+        };
+        let pace = Pace { plan: load.plan(0, 1), in_flight_max: load.in_flight, warmup: load.warmup, end: load.end() };
+        let requests = Requests::build(self.production, &place.partitions)?;
+        let identity = ProducerIdentity { connection: 0, idempotent: None };
+        // What is measured is the arrival: the requests themselves are recorded nowhere.
+        let pipe = Pipe::new(Produce::new(self.production, &requests, identity, 1), pace, self.nowhere());
+        connect(reactor, place.route(self.plan.topic, 0), pipe)
     }
+
+    fn connect_readers(
+        &self,
+        reactor: &Reactor,
+        recorder: &Rc<RefCell<Recorder>>,
+    ) -> anyhow::Result<Vec<(i32, Connected<Tail>)>> {
+        let (target, load) = (self.plan.target, self.load);
+        let mut tails = Vec::new();
+        for partition in &target.partitions {
+            for _ in 0..self.plan.fan_out.max(1) {
+                let run = self.production.run;
+                let tail = Tail::new(target, partition, run, load.warmup, Rc::clone(recorder))?;
+                let pace = Pace { plan: None, in_flight_max: 1, warmup: load.warmup, end: Duration::MAX };
+                let place = Place {
+                    address: partition.leader,
+                    bootstrap: target.bootstrap,
+                    partitions: vec![partition.index],
+                    group_id: None,
+                };
+                let route = place.route(self.plan.topic, 0);
+                tails.push((partition.index, connect(reactor, route, Pipe::new(tail, pace, self.nowhere()))?));
+            }
+        }
+        Ok(tails)
+    }
+
+    fn nowhere(&self) -> Rc<RefCell<Recorder>> {
+        Rc::new(RefCell::new(Recorder::new(self.load.cut())))
+    }
+}
+
+fn connect<W: crate::workload::Workload>(
+    reactor: &Reactor,
+    route: Route,
+    pipe: Pipe<W>,
+) -> anyhow::Result<Connected<W>> {
+    let address = route.address;
+    let socket = reactor.block_on(reactor.connect(address)).with_context(|| format!("connect to {address}"))?;
+    Ok((route, socket, Rc::new(RefCell::new(pipe))))
 }

@@ -4,7 +4,10 @@ mod commit;
 mod connect;
 mod e2e;
 mod pipes;
+mod produce;
+mod read_back;
 
+use std::iter::Peekable;
 use std::sync::{Barrier, mpsc};
 use std::time::Duration;
 
@@ -13,14 +16,16 @@ use ringlog_core::reactor::{Instant, Reactor, UringConfig, UringDriver};
 
 pub use commit::commit;
 pub use connect::connect;
-pub use e2e::e2e;
+pub use e2e::{EndToEnd, e2e};
 pub use pipes::{Connection, Place, run};
+pub use produce::produce;
+pub use read_back::{ReadBackVolume, read_back};
 
 use crate::client::{Target, TopicSpec, prepare};
 use crate::cpu::{Sample, Usage};
 use crate::findings::{Failure, Findings};
 use crate::measured::Measured;
-use crate::plan::{Arrival, Rate};
+use crate::plan::{Arrival, Plan, Rate};
 use crate::recorder::Recorder;
 use crate::series::Cut;
 
@@ -58,12 +63,22 @@ pub struct Load {
     pub seed: u64,
     /// The length of an interval of the report.
     pub interval: Duration,
+    /// Tells the records of this run from those of others.
+    pub run_id: u32,
 }
 
 impl Load {
     /// How the measured window is cut into intervals.
     pub fn cut(&self) -> Cut {
         Cut { start: self.warmup, length: self.interval }
+    }
+
+    /// When connection `index` of `count` sends; nothing in a closed loop.
+    pub fn plan(&self, index: usize, count: usize) -> Option<Peekable<Plan>> {
+        match self.rate {
+            Rate::PerSecond(rate) => Some(Plan::new(rate, self.arrival, index, count, self.seed).peekable()),
+            Rate::Max => None,
+        }
     }
 
     /// The end of the run: nothing is planned from then on.
@@ -166,6 +181,7 @@ fn merge(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> M
     Measured {
         recorder: all.recorder,
         control: None,
+        read_back: None,
         findings: all.findings,
         window_start_ms: start_ms + load.warmup.as_millis() as i64,
         elapsed,

@@ -12,7 +12,6 @@ use ringlog_core::reactor::{Reactor, Socket};
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive};
 use crate::measured::Measured;
-use crate::plan::{Plan, Rate};
 use crate::recorder::Recorder;
 use crate::workload::Workload;
 
@@ -135,13 +134,8 @@ impl Worker<'_> {
             let workload = make(&Connection { index, count: load.connections, place })?;
             let address = place.address;
             let socket = reactor.block_on(reactor.connect(address)).with_context(|| format!("connect to {address}"))?;
-            let plan = match load.rate {
-                Rate::PerSecond(rate) => {
-                    Some(Plan::new(rate, load.arrival, index, load.connections, load.seed).peekable())
-                }
-                Rate::Max => None,
-            };
             let in_flight_max = load.in_flight.max(1);
+            let plan = load.plan(index, load.connections);
             let pace = Pace { plan, in_flight_max, warmup: load.warmup, end: load.end() };
             let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::clone(recorder))));
             pipes.push((place.route(self.topic, index / self.places.len()), socket, pipe));

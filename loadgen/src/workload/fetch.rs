@@ -165,7 +165,8 @@ impl Workload for Fetch {
         let reader = self.idle.pop().expect("as many readers as requests in flight");
         let asked = self.place(reader);
         let max_bytes = if self.spec.random { 1 } else { i32::try_from(self.spec.max_bytes).unwrap_or(i32::MAX) };
-        let fetch = FetchOne { index: asked.index, offset: asked.offset, bytes_max: max_bytes, wait_ms: WAIT_MS };
+        let fetch =
+            FetchOne { index: asked.index, offset: asked.offset, bytes_max: max_bytes, bytes_min: 1, wait_ms: WAIT_MS };
         out.copy(&self.topic.request(leaving.correlation_id, &fetch));
         asked
     }

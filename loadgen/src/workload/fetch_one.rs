@@ -38,7 +38,9 @@ pub struct FetchOne {
     pub offset: i64,
     /// At most, but at least one batch.
     pub bytes_max: i32,
-    /// How long the broker may wait for the first byte.
+    /// How much the broker waits for.
+    pub bytes_min: i32,
+    /// How long it waits for that at most.
     pub wait_ms: i32,
 }
 
@@ -68,7 +70,7 @@ impl FetchTarget {
             replica_id: -1,
             replica_state: ReplicaState { replica_id: -1, replica_epoch: -1 },
             max_wait_ms: one.wait_ms,
-            min_bytes: 1,
+            min_bytes: one.bytes_min,
             max_bytes: one.bytes_max,
             isolation_level: 0,
             session_id: 0,

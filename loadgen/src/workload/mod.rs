@@ -1,15 +1,25 @@
 //! What to send, and what its answer has to look like.
 
 mod commit;
-mod e2e;
 mod fetch;
 mod fetch_one;
+mod keys;
+mod prebuilt;
 mod produce;
+mod requests;
+mod sizes;
+pub mod stamp;
+mod tail;
 
 pub use commit::{Commit, Commits};
-pub use e2e::{Mark, Tail};
 pub use fetch::{Fetch, FetchSpec};
-pub use produce::{Produce, ProduceSpec, Requests};
+pub use fetch_one::{FetchOne, FetchTarget, Fetched};
+pub use keys::KeySpec;
+pub use prebuilt::{BatchSpec, Front, PrebuiltBatch, PrebuiltBatches};
+pub use produce::{Produce, ProducerIdentity};
+pub use requests::{ProduceSpec, Production, Requests};
+pub use sizes::Sizes;
+pub use tail::Tail;
 
 use std::time::Duration;
 
@@ -59,8 +69,8 @@ pub trait Workload {
     fn has_answers(&self) -> bool {
         true
     }
-    /// What a request stands for that is never answered.
-    fn request_volume(&self, _ticket: Self::Ticket) -> Volume {
+    /// A request that is never answered has left; returns what it stands for.
+    fn unanswered(&mut self, _ticket: Self::Ticket) -> Volume {
         Volume::default()
     }
 }

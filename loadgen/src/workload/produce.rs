@@ -1,191 +1,151 @@
-//! Produce: requests are prebuilt, only the correlation id changes; batches are shared by all requests.
+//! Produce: what one connection sends, and what the answers have to say.
 //!
-//! Checked: every answer names the partitions that were asked for; no error; base offsets rise on a connection, and
-//! the offsets of all connections never overlap.
+//! Checked: every answer names the partitions that were asked for; no error; base offsets rise on a connection, and the
+//! offsets of all connections never overlap. Each batch carries its number, so that a read back finds what is missing.
+//!
+//! An idempotent producer sends what failed or was lost again, in order and with the same sequences, as clients do. One
+//! that is not sends nothing twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use rand::SeedableRng;
+use rand::distr::Distribution;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use ringlog_core::protocol::messages::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
-use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_request};
-use ringlog_core::record::{BatchBuilder, NewRecord};
-use ringlog_core::wire::{Array, DecodeError, Message, Reader, Records, Segment};
+use ringlog_core::protocol::messages::ProduceResponse;
+use ringlog_core::protocol::{ApiKey, ResponseHeader};
+use ringlog_core::wire::{DecodeError, Message, Reader, Segment};
+use smallvec::SmallVec;
 
+use super::prebuilt::Front;
+use super::requests::{CORRELATION_ID_AT, Production, Requests};
+use super::stamp::Stamp;
 use super::{Answered, Leaving, Workload, readable, refused};
-use crate::client::{Outgoing, SetupError, Target};
-use crate::coverage::{Acknowledged, Inserted};
+use crate::acknowledged::Batch;
+use crate::client::Outgoing;
+use crate::coverage::Inserted;
 use crate::findings::Findings;
 use crate::recorder::Volume;
 
-/// Different batches in turn, so that not everything is one hot cache line.
-const BATCHES: usize = 8;
-/// Where the correlation id stands in a request frame: after length, API key and version.
-const CORRELATION_ID_AT: usize = 8;
-const TIMEOUT_MS: i32 = 30_000;
+/// How often an idempotent producer sends the same request.
+const SENDS_MAX: u32 = 1_000;
 
-/// How requests look.
-#[derive(Debug, Clone)]
-pub struct ProduceSpec {
-    /// Records in each batch.
-    pub records_per_batch: usize,
-    /// Bytes of each record's value.
-    pub record_bytes: usize,
-    /// Batches in each request, each of another partition.
-    pub partitions_per_request: usize,
-    /// 0, 1 or -1 for all.
-    pub acks: i16,
-    /// Of the payload.
-    pub seed: u64,
+/// Who sends.
+#[derive(Debug, Clone, Copy)]
+pub struct ProducerIdentity {
+    /// The number of the connection.
+    pub connection: u32,
+    /// Producer id and epoch of an idempotent producer.
+    pub idempotent: Option<(i64, i16)>,
 }
 
 /// The requests of one connection.
 #[derive(Debug)]
 pub struct Produce {
+    production: Arc<Production>,
     requests: Arc<Requests>,
-    next_template: usize,
-    next_batch: usize,
-    /// Behind the last base offset of each partition on this connection.
-    expected: HashMap<i32, i64>,
+    identity: ProducerIdentity,
+    random: SmallRng,
+    next_group: usize,
+    next_variant: usize,
+    partitions: HashMap<i32, Progress>,
+    /// Without an answer, in order.
+    sent: VecDeque<Sent>,
+    /// To be sent again, in order.
+    again: VecDeque<Sent>,
+    head: Vec<u8>,
 }
 
-/// What all connections to one broker share, on all threads.
+/// One partition on this connection.
+#[derive(Debug, Default)]
+struct Progress {
+    next_batch: u64,
+    /// Sequence of the next record, of an idempotent producer.
+    next_record: i32,
+    /// Behind the last base offset.
+    next_offset: i64,
+}
+
+/// One request.
 #[derive(Debug)]
-pub struct Requests {
-    spec: ProduceSpec,
-    version: i16,
-    batches: Vec<Bytes>,
-    templates: Vec<Template>,
-    acknowledged: Acknowledged,
+struct Sent {
+    assembly: usize,
+    batches: SmallVec<[SentBatch; 1]>,
+    sends: u32,
 }
 
-/// One request without its batches.
-#[derive(Debug)]
-struct Template {
-    segments: Vec<Segment>,
-    partitions: Vec<i32>,
-}
-
-impl Requests {
-    /// Builds the batches, and one request per group of partitions.
-    pub fn build(target: &Target, partitions: &[i32], spec: &ProduceSpec) -> Result<Arc<Self>, SetupError> {
-        let version = target.versions.pick::<ProduceRequest<'_>>(ApiKey::Produce)?;
-        let mut random = SmallRng::seed_from_u64(spec.seed);
-        let batches: Vec<Bytes> = (0..BATCHES).map(|_| batch(spec, target.wall_clock_ms, &mut random)).collect();
-        let templates = partitions
-            .chunks(spec.partitions_per_request.max(1))
-            .map(|chunk| Template::build(target, chunk, spec.acks, version, batches[0].len()))
-            .collect::<Result<_, _>>()?;
-        let acknowledged = Acknowledged::new(partitions.iter().copied());
-        Ok(Arc::new(Self { spec: spec.clone(), version, batches, templates, acknowledged }))
-    }
-
-    /// Bytes of one batch.
-    pub fn batch_size_bytes(&self) -> usize {
-        self.batches[0].len()
-    }
-}
-
-impl Template {
-    fn build(
-        target: &Target,
-        partitions: &[i32],
-        acks: i16,
-        version: i16,
-        size_bytes: usize,
-    ) -> Result<Self, SetupError> {
-        let data =
-            |index: &i32| PartitionProduceData { index: *index, records: Some(Records::Elsewhere { size_bytes }) };
-        let topic = TopicProduceData {
-            name: &target.topic_name,
-            topic_id: target.topic_id,
-            partition_data: partitions.iter().map(data).collect(),
-        };
-        let topics = [topic];
-        let request =
-            ProduceRequest { transactional_id: None, acks, timeout_ms: TIMEOUT_MS, topic_data: Array::from(&topics) };
-        let header = RequestHeader {
-            api_key: ApiKey::Produce,
-            api_version: version,
-            correlation_id: 0,
-            client_id: Some(crate::client::CLIENT_ID),
-        };
-        let segments = encode_request(Vec::new(), &header, &request)?.into_segments().collect();
-        Ok(Self { segments, partitions: partitions.to_vec() })
-    }
-}
-
-fn batch(spec: &ProduceSpec, wall_clock_ms: i64, random: &mut SmallRng) -> Bytes {
-    let mut value = vec![0; spec.record_bytes];
-    let mut builder = BatchBuilder::new();
-    for _ in 0..spec.records_per_batch.max(1) {
-        random.fill_bytes(&mut value);
-        builder.push(NewRecord { timestamp: wall_clock_ms, value: Some(&value), ..NewRecord::default() });
-    }
-    builder.build().into()
+#[derive(Debug, Clone, Copy)]
+struct SentBatch {
+    partition: i32,
+    number: u64,
+    base_sequence: i32,
+    acknowledged: bool,
 }
 
 impl Produce {
-    /// Connection `index` of `count`: they start at different partitions.
-    pub fn new(requests: &Arc<Requests>, index: usize, count: usize) -> Self {
-        let next_template = index * requests.templates.len() / count.max(1);
-        Self { requests: Arc::clone(requests), next_template, next_batch: index % BATCHES, expected: HashMap::new() }
-    }
-
-    fn check(&mut self, ticket: usize, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
-        let requests = Arc::clone(&self.requests);
-        let mut reader = Reader::new(frame);
-        ResponseHeader::decode(&mut reader, ApiKey::Produce, requests.version)?;
-        let response = ProduceResponse::decode(&mut reader, requests.version)?;
-        let asked = &requests.templates[ticket].partitions;
-        let mut answered = Answered::Done(self.request_volume(ticket));
-        for topic in &response.responses {
-            for partition in &topic.partition_responses {
-                let index = partition.index;
-                if !asked.contains(&index) {
-                    findings.problem("partition not asked for", || format!("partition {index}"));
-                } else if !partition.error_code.is_none() {
-                    let message = partition.error_message.unwrap_or("no message");
-                    answered = refused(partition.error_code, findings, || format!("partition {index}: {message}"));
-                } else {
-                    self.acked(index, partition.base_offset, findings);
-                }
-            }
+    /// Connection `identity.connection` of `count`: they start at different partitions.
+    pub fn new(
+        production: &Arc<Production>,
+        requests: &Arc<Requests>,
+        identity: ProducerIdentity,
+        count: usize,
+    ) -> Self {
+        let connection = identity.connection as usize;
+        Self {
+            next_group: connection * requests.groups_count() / count.max(1) % requests.groups_count(),
+            next_variant: connection,
+            random: SmallRng::seed_from_u64(production.spec.batch.seed ^ u64::from(identity.connection)),
+            production: Arc::clone(production),
+            requests: Arc::clone(requests),
+            identity,
+            partitions: HashMap::new(),
+            sent: VecDeque::new(),
+            again: VecDeque::new(),
+            head: Vec::new(),
         }
-        Ok(answered)
     }
 
-    fn acked(&mut self, partition: i32, base_offset: i64, findings: &mut Findings) {
-        let end = base_offset + self.requests.spec.records_per_batch.max(1) as i64;
-        let expected = self.expected.entry(partition).or_default();
-        if base_offset < *expected {
-            let text = || format!("partition {partition}: base offset {base_offset} after {expected}");
-            findings.problem("offset not rising", text);
-        } else {
-            let text = || format!("partition {partition}: base offset {base_offset}");
-            match self.requests.acknowledged.insert(partition, base_offset, end) {
-                Inserted::New => {}
-                Inserted::Overlap => findings.problem("offset twice", text),
-                Inserted::Full => findings.problem("too many gaps to follow", text),
-            }
+    /// PrebuiltBatches that were sent to a partition.
+    pub fn sent_count(&self, partition: i32) -> u64 {
+        self.partitions.get(&partition).map_or(0, |progress| progress.next_batch)
+    }
+
+    /// The next request that was not sent before.
+    fn next(&mut self) -> Sent {
+        let requests = &self.requests;
+        let group = match &requests.weights {
+            Some(weights) => weights.sample(&mut self.random),
+            None => self.next_group,
+        };
+        self.next_group = (self.next_group + 1) % requests.groups_count();
+        let assembly = requests.index(group, self.next_variant);
+        self.next_variant = self.next_variant.wrapping_add(1);
+        let mut batches = SmallVec::new();
+        for (partition, batch) in &requests.get(assembly).batches {
+            let records = self.production.batches.get(*batch).records() as i32;
+            let progress = self.partitions.entry(*partition).or_default();
+            batches.push(SentBatch {
+                partition: *partition,
+                number: progress.next_batch,
+                base_sequence: progress.next_record,
+                acknowledged: false,
+            });
+            progress.next_batch += 1;
+            // Sequences go on at zero behind the highest.
+            progress.next_record = progress.next_record.wrapping_add(records) & i32::MAX;
         }
-        *expected = end;
+        Sent { assembly, batches, sends: 0 }
     }
-}
 
-impl Workload for Produce {
-    type Ticket = usize;
-
-    fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> usize {
-        let ticket = self.next_template;
-        self.next_template = (ticket + 1) % self.requests.templates.len();
-        let mut first = true;
-        for segment in &self.requests.templates[ticket].segments {
+    fn write(&mut self, sent: &Sent, leaving: &Leaving, out: &mut Outgoing) {
+        let production = &*self.production;
+        let assembly = self.requests.get(sent.assembly);
+        let mut batches = sent.batches.iter().zip(&assembly.batches);
+        let mut is_first = true;
+        for segment in &assembly.segments {
             match segment {
-                Segment::Bytes(bytes) if std::mem::take(&mut first) => {
+                Segment::Bytes(bytes) if std::mem::take(&mut is_first) => {
                     let (before, after) = bytes.split_at(CORRELATION_ID_AT);
                     out.copy(before);
                     out.copy(&leaving.correlation_id.to_be_bytes());
@@ -193,27 +153,136 @@ impl Workload for Produce {
                 }
                 Segment::Bytes(bytes) => out.copy(bytes),
                 Segment::Elsewhere { .. } => {
-                    out.share(&self.requests.batches[self.next_batch]);
-                    self.next_batch = (self.next_batch + 1) % BATCHES;
+                    let Some((batch, (_, index))) = batches.next() else { continue };
+                    let stamp = Stamp {
+                        run: production.run,
+                        producer: self.identity.connection,
+                        sequence: batch.number,
+                        planned: leaving.planned,
+                        sent: leaving.sent,
+                    };
+                    let front = Front {
+                        timestamp_ms: production.wall_clock_ms + leaving.sent.as_millis() as i64,
+                        producer: self.identity.idempotent.map(|(id, epoch)| (id, epoch, batch.base_sequence)),
+                        stamp,
+                    };
+                    production.batches.get(*index).write(&front, &mut self.head, out);
                 }
             }
         }
-        ticket
     }
 
-    fn answer(&mut self, ticket: usize, _: Duration, frame: &[u8], findings: &mut Findings) -> Answered {
-        readable(self.check(ticket, frame, findings), findings)
+    fn check(&mut self, sent: &mut Sent, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
+        let version = self.production.version;
+        let mut reader = Reader::new(frame);
+        ResponseHeader::decode(&mut reader, ApiKey::Produce, version)?;
+        let response = ProduceResponse::decode(&mut reader, version)?;
+        let mut answered = Answered::Done(self.requests.get(sent.assembly).volume);
+        let mut answers = 0;
+        for topic in &response.responses {
+            for partition in &topic.partition_responses {
+                let index = partition.index;
+                let Some(place) = sent.batches.iter().position(|batch| batch.partition == index) else {
+                    findings.problem("partition not asked for", || format!("partition {index}"));
+                    continue;
+                };
+                answers += 1;
+                if !partition.error_code.is_none() {
+                    let message = partition.error_message.unwrap_or("no message");
+                    answered = refused(partition.error_code, findings, || format!("partition {index}: {message}"));
+                } else if !sent.batches[place].acknowledged {
+                    sent.batches[place].acknowledged = true;
+                    self.acked(sent, place, partition.base_offset, findings);
+                }
+            }
+        }
+        if answers < sent.batches.len() {
+            let text = || format!("{answers} of {} partitions", sent.batches.len());
+            findings.problem("partitions missing in the answer", text);
+            return Ok(Answered::Failed);
+        }
+        Ok(answered)
+    }
+
+    fn acked(&mut self, sent: &Sent, place: usize, base_offset: i64, findings: &mut Findings) {
+        let SentBatch { partition, number, .. } = sent.batches[place];
+        let prebuilt = self.production.batches.get(self.requests.get(sent.assembly).batches[place].1);
+        let end = base_offset + prebuilt.records() as i64;
+        let progress = self.partitions.entry(partition).or_default();
+        let expected = std::mem::replace(&mut progress.next_offset, end);
+        if base_offset < expected {
+            let text = || format!("partition {partition}: base offset {base_offset} after {expected}");
+            return findings.problem("offset not rising", text);
+        }
+        let producer = self.identity.connection;
+        let batch = Batch { producer, sequence: number, base_offset, end_offset: end };
+        let text = || format!("partition {partition}: base offset {base_offset}");
+        match self.production.acknowledged.insert(partition, &batch, prebuilt.is_stamped()) {
+            Inserted::New => {}
+            Inserted::Overlap => findings.problem("offset twice", text),
+            Inserted::Full => findings.problem("too many gaps to follow", text),
+        }
+    }
+
+    /// An idempotent producer tries again.
+    fn failed(&mut self, sent: Sent, findings: Option<&mut Findings>) {
+        if self.identity.idempotent.is_none() {
+            return;
+        }
+        match findings {
+            Some(findings) if sent.sends >= SENDS_MAX => {
+                findings.problem("given up", || format!("after {} sends", sent.sends));
+            }
+            _ => self.again.push_back(sent),
+        }
+    }
+}
+
+impl Workload for Produce {
+    type Ticket = ();
+
+    fn request(&mut self, leaving: Leaving, out: &mut Outgoing) {
+        let mut sent = self.again.pop_front().unwrap_or_else(|| self.next());
+        sent.sends += 1;
+        self.write(&sent, &leaving, out);
+        self.sent.push_back(sent);
+    }
+
+    fn answer(&mut self, (): (), _: Duration, frame: &[u8], findings: &mut Findings) -> Answered {
+        let mut sent = self.sent.pop_front().expect("an answer belongs to a request");
+        let answered = readable(self.check(&mut sent, frame, findings), findings);
+        if !matches!(answered, Answered::Done(_)) {
+            self.failed(sent, Some(findings));
+        }
+        answered
+    }
+
+    fn lost(&mut self, (): ()) {
+        if let Some(sent) = self.sent.pop_front() {
+            self.failed(sent, None);
+        }
+    }
+
+    fn lead(&mut self, partitions: &[i32]) {
+        let mut sorted = partitions.to_vec();
+        sorted.sort_unstable();
+        if sorted == self.requests.partitions {
+            return;
+        }
+        // What was to be sent again went to partitions that are led elsewhere now, or stands at another place.
+        self.again.clear();
+        if let Ok(requests) = Requests::build(&self.production, &sorted) {
+            self.requests = requests;
+            self.next_group = 0;
+        }
     }
 
     fn has_answers(&self) -> bool {
-        self.requests.spec.acks != 0
+        self.production.spec.acks != 0
     }
 
-    fn request_volume(&self, ticket: usize) -> Volume {
-        let batches = self.requests.templates[ticket].partitions.len();
-        Volume {
-            records: (batches * self.requests.spec.records_per_batch.max(1)) as u64,
-            bytes: (batches * self.requests.batch_size_bytes()) as u64,
-        }
+    fn unanswered(&mut self, (): ()) -> Volume {
+        let sent = self.sent.pop_front().expect("it was sent");
+        self.requests.get(sent.assembly).volume
     }
 }
