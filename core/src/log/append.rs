@@ -173,13 +173,20 @@ impl Log {
         }
         let error = self.write_tail_batches(files).err();
         if error.is_none() && self.active().index_is_due() {
-            let (key, dir) = (self.key, self.dir.clone());
-            let result = self.active().write_indexes(key, &dir, files);
-            if let Err(error) = result {
-                tracing::warn!(folder = %self.dir.display(), %error, "index entries are written later");
-            }
+            self.write_active_indexes(files);
         }
         TailOutcome { error }
+    }
+
+    /// Writes the index entries that wait. Where that fails they go on waiting.
+    pub fn write_active_indexes(&mut self, files: &mut Descriptors) {
+        if !self.active().has_pending_entries() {
+            return;
+        }
+        let (key, dir) = (self.key, self.dir.clone());
+        if let Err(error) = self.active().write_indexes(key, &dir, files) {
+            tracing::warn!(folder = %dir.display(), %error, "index entries are written later");
+        }
     }
 
     fn write_tail_batches(&mut self, files: &mut Descriptors) -> io::Result<()> {

@@ -30,15 +30,27 @@ pub(crate) struct SyncJob {
     pub path: PathBuf,
 }
 
+/// A small file to be replaced.
+#[derive(Debug)]
+pub(crate) struct SmallFile {
+    pub path: PathBuf,
+    pub bytes: Bytes,
+    pub durable: bool,
+}
+
 /// What a run is to do.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// Replaced first.
+    pub small_files: Vec<SmallFile>,
     pub jobs: Vec<SyncJob>,
     /// Folders whose names must become durable, parents last.
     pub folders: Vec<PathBuf>,
     /// The file of synced points and its new content.
     pub points_path: PathBuf,
     pub points: String,
+    /// Files that are not needed once the points are durable.
+    pub obsolete: Vec<PathBuf>,
     /// Entries of the commit log below it are in the files of `jobs` or were synced before.
     pub release: Option<Lsn>,
 }
@@ -97,6 +109,14 @@ impl Checkpointer {
 
 async fn run(reactor: &Reactor, plan: Plan) -> Result<(), (Option<LogKey>, io::Error)> {
     let disk = reactor.disk();
+    for file in plan.small_files {
+        match replace(reactor, &disk, &file.path, file.bytes, file.durable).await {
+            // Its topic was deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result.map_err(|error| (None, error))?,
+        }
+        reactor.yield_now().await;
+    }
     let mut syncing = VecDeque::new();
     for job in plan.jobs {
         let file = match File::open(&disk, &job.path, OpenMode::READ_WRITE) {
@@ -121,15 +141,26 @@ async fn run(reactor: &Reactor, plan: Plan) -> Result<(), (Option<LogKey>, io::E
         }
         reactor.yield_now().await;
     }
-    write_points(reactor, &disk, &plan.points_path, plan.points).await.map_err(|error| (None, error))
+    let written = replace(reactor, &disk, &plan.points_path, Bytes::from(plan.points), true).await;
+    written.and_then(|()| sync_parent(&disk, &plan.points_path)).map_err(|error| (None, error))?;
+    for path in plan.obsolete {
+        if let Err(error) = disk.remove_file(&path) {
+            tracing::debug!(path = %path.display(), %error, "an old snapshot stays");
+        }
+        reactor.yield_now().await;
+    }
+    Ok(())
 }
 
-/// Replaces the list of synced points, durably, without waiting in the loop for the bytes.
-async fn write_points(reactor: &Reactor, disk: &Rc<dyn Disk>, path: &Path, text: String) -> io::Result<()> {
+/// Replaces a file without waiting in the loop for its bytes. The new name is durable when its folder was synced.
+async fn replace(reactor: &Reactor, disk: &Rc<dyn Disk>, path: &Path, bytes: Bytes, durable: bool) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let file = File::open(disk, &temporary, OpenMode::REWRITE)?;
-    let mut rest = Bytes::from(text);
-    let mut position = 0;
+    if !durable {
+        file.write_all_at(0, &bytes)?;
+        return disk.rename(&temporary, path);
+    }
+    let (mut rest, mut position) = (bytes, 0);
     while !rest.is_empty() {
         let (result, _) = reactor.write(&file, position, smallvec![rest.clone()], true).await;
         match result? {
@@ -141,6 +172,9 @@ async fn write_points(reactor: &Reactor, disk: &Rc<dyn Disk>, path: &Path, text:
         }
     }
     reactor.sync(&file).await?;
-    disk.rename(&temporary, path)?;
+    disk.rename(&temporary, path)
+}
+
+fn sync_parent(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<()> {
     disk.sync_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)
 }

@@ -1,6 +1,6 @@
-//! Binary search for the last entry at or below something, in memory or in a file without mmap.
+//! Binary search for the last entry at or below something, in a file, without mmap.
 //!
-//! In a file, pages of 512 entries are read with pread; the cache keeps the page that answered last, which is also the
+//! Pages of 512 entries are read with pread; the cache keeps the page that answered last, which is also the
 //! one that the next look-up most likely needs.
 
 use std::io;
@@ -25,7 +25,7 @@ impl IndexCache {
 }
 
 /// The last of `entries` that is `below`; entries that are come first.
-pub(super) fn search<const N: usize>(entries: &[[u8; N]], below: impl Fn(&[u8; N]) -> bool) -> Option<[u8; N]> {
+fn search<const N: usize>(entries: &[[u8; N]], below: impl Fn(&[u8; N]) -> bool) -> Option<[u8; N]> {
     let count = entries.partition_point(below);
     count.checked_sub(1).map(|at| entries[at])
 }
@@ -89,7 +89,7 @@ fn load<'a, const N: usize>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::reactor::sim::SimDisk;
     use crate::reactor::{Disk, OpenMode};
@@ -100,13 +100,17 @@ mod tests {
         value.to_be_bytes()
     }
 
-    fn file_of(count: u32) -> File {
+    /// A file that holds these bytes.
+    pub fn file_with(bytes: &[u8]) -> File {
         let disk: Rc<dyn Disk> = SimDisk::new(1);
         disk.create_dir_all(Path::new("/d")).unwrap();
         let file = File::open(&disk, Path::new("/d/0.index"), OpenMode::READ_WRITE).unwrap();
-        let bytes: Vec<u8> = (0..count).flat_map(|i| entry(10 + i * 2)).collect();
-        file.write_all_at(0, &bytes).unwrap();
+        file.write_all_at(0, bytes).unwrap();
         file
+    }
+
+    fn file_of(count: u32) -> File {
+        file_with(&(0..count).flat_map(|i| entry(10 + i * 2)).collect::<Vec<u8>>())
     }
 
     fn find(file: &File, count: u32, cache: &mut IndexCache, wanted: u32) -> Option<u32> {

@@ -11,18 +11,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use bytes::Bytes;
+use smallvec::SmallVec;
 use uuid::Uuid;
 
-use super::descriptors::{Descriptors, FileKind, segment_path};
+use super::checkpointer::SmallFile;
+use super::descriptors::{Descriptors, FileKind};
 use super::error::StoreError;
-use super::leader_epoch_cache::{LEADER_EPOCH_FILE, LeaderEpochCache};
+use super::leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache};
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata, encode_partition_metadata};
 use super::producer_state::ProducerState;
-use super::scan::{BatchScan, ScanEnd};
-use super::segment::{Segment, read_offset_entry};
+use super::segment::Segment;
 use super::tail::Tail;
-use super::{LogConfig, LogKey, LogSpec};
+use super::synced_points::SyncedPoint;
+use super::{Durability, LogConfig, LogKey, LogSpec};
 use crate::reactor::Disk;
+
+/// Bytes of the active segment between two producer snapshots that checkpoints take.
+const SNAPSHOT_INTERVAL_BYTES: u64 = 1 << 20;
 
 /// One open log.
 #[derive(Debug)]
@@ -38,7 +44,13 @@ pub(crate) struct Log {
     /// Offset of the next batch.
     pub log_end_offset: i64,
     pub producers: ProducerState,
+    /// False while recovery replays the commit log: nothing is checked there, and no snapshot is taken.
+    pub producers_loaded: bool,
+    /// Where in the active segment the newest snapshot was taken by a checkpoint, and of which offset.
+    pub checkpoint_snapshot: Option<(u64, i64)>,
     pub leader_epochs: LeaderEpochCache,
+    /// The newest epoch in the file.
+    pub written_epoch: Option<EpochEntry>,
     pub tail: Tail,
     /// What to put back if the tail cannot be written, one per batch (class page-cache).
     pub undo: Vec<super::append::Undo>,
@@ -64,20 +76,6 @@ pub(crate) struct ReadHint {
 }
 
 impl Log {
-    /// Opens what lies in the partition's folder, trusting all of it, or starts empty. After a crash, recovery comes first.
-    pub fn open(
-        key: LogKey,
-        spec: &LogSpec,
-        log_dir: &Path,
-        log_start_offset: Option<i64>,
-        now_ms: i64,
-        files: &mut Descriptors,
-    ) -> Result<Self, StoreError> {
-        let mut log = Self::empty(key, spec, log_dir, log_start_offset.unwrap_or(0));
-        log.load(now_ms, files)?;
-        Ok(log)
-    }
-
     /// A log of which nothing was looked at. It has no segment yet.
     pub fn empty(key: LogKey, spec: &LogSpec, log_dir: &Path, log_start_offset: i64) -> Self {
         Self {
@@ -90,7 +88,10 @@ impl Log {
             log_start_offset,
             log_end_offset: 0,
             producers: ProducerState::default(),
+            producers_loaded: false,
+            checkpoint_snapshot: None,
             leader_epochs: LeaderEpochCache::default(),
+            written_epoch: None,
             tail: Tail::default(),
             undo: Vec::new(),
             stopped: None,
@@ -104,122 +105,6 @@ impl Log {
 
     pub fn io_error(&self, source: io::Error) -> StoreError {
         StoreError::Io { path: self.dir.clone(), source }
-    }
-
-    fn load(&mut self, now_ms: i64, files: &mut Descriptors) -> Result<(), StoreError> {
-        let names = self.list_files(files)?;
-        if self.segments.is_empty() {
-            self.segments.push(Segment::new(self.log_start_offset, now_ms));
-        }
-        self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
-        self.load_active(files)?;
-        self.load_leader_epochs(self.log_end_offset, files)?;
-        self.load_producers(&names, files)
-    }
-
-    /// Names in the partition's folder. Takes in the segments among them.
-    pub fn list_files(&mut self, files: &Descriptors) -> Result<Vec<String>, StoreError> {
-        let names: Vec<String> = match files.disk().list_dir(&self.dir) {
-            Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(self.io_error(error)),
-        };
-        self.folder_ready = names.iter().any(|name| name == PARTITION_METADATA_FILE);
-        let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
-        bases.sort_unstable();
-        self.segments = bases.into_iter().map(Segment::unopened).collect();
-        Ok(names)
-    }
-
-    /// Finds the log end: a short walk from the active segment's last index entry.
-    fn load_active(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
-        let (key, dir) = (self.key, self.dir.clone());
-        let active = self.segments.last_mut().expect("a log has a segment");
-        let base_offset = active.base_offset;
-        let io_error = |source| StoreError::Io { path: segment_path(&dir, base_offset, FileKind::Log), source };
-        active.load(key, &dir, files).map_err(io_error)?;
-        self.log_end_offset = base_offset;
-        let size = active.size_bytes().expect("loaded");
-        if size == 0 {
-            return Ok(());
-        }
-        let file = files.file(&dir, active.file_id(key, FileKind::Log), false).map_err(io_error)?;
-        let mut first = BatchScan::new(file.clone(), 0, size);
-        if let Some((header, _)) = first.next_header().map_err(io_error)? {
-            active.set_first_timestamp(header.max_timestamp);
-        }
-        let mut scan = BatchScan::new(file, active.last_indexed_position(), size);
-        while let Some((header, _)) = scan.next_header().map_err(io_error)? {
-            self.log_end_offset = header.last_offset() + 1;
-        }
-        if scan.end() != ScanEnd::Clean {
-            let path = segment_path(&dir, base_offset, FileKind::Log);
-            let reason = format!("no whole batch at byte {} of {size}", scan.position());
-            return Err(StoreError::Corrupt { path, offset: self.log_end_offset, reason });
-        }
-        Ok(())
-    }
-
-    /// Reads the epochs that began below `log_end_offset`.
-    pub fn load_leader_epochs(&mut self, log_end_offset: i64, files: &mut Descriptors) -> Result<(), StoreError> {
-        let path = self.dir.join(LEADER_EPOCH_FILE);
-        match crate::reactor::read_file(files.disk(), &path) {
-            Ok(bytes) => match LeaderEpochCache::decode(&bytes) {
-                Ok(cache) => self.leader_epochs = cache,
-                Err(error) => tracing::warn!(path = %path.display(), %error, "leader epochs are made again"),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(self.io_error(error)),
-        }
-        self.leader_epochs.truncate_from_end(log_end_offset);
-        Ok(())
-    }
-
-    /// Producer state: the newest snapshot that is readable, and the batches behind it.
-    pub fn load_producers(&mut self, names: &[String], files: &mut Descriptors) -> Result<(), StoreError> {
-        let mut snapshots: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".snapshot")).collect();
-        snapshots.retain(|offset| *offset <= self.log_end_offset);
-        snapshots.sort_unstable();
-        let mut from = self.segments[0].base_offset;
-        self.producers = ProducerState::default();
-        for offset in snapshots.into_iter().rev() {
-            let bytes = crate::reactor::read_file(files.disk(), &snapshot_path(&self.dir, offset))
-                .map_err(|error| self.io_error(error))?;
-            match ProducerState::decode(&bytes) {
-                Ok(state) => {
-                    self.producers = state;
-                    from = offset;
-                    break;
-                }
-                Err(error) => tracing::warn!(folder = %self.dir.display(), offset, %error, "snapshot is not used"),
-            }
-        }
-        self.replay_producers(from, files).map_err(|error| self.io_error(error))
-    }
-
-    fn replay_producers(&mut self, from: i64, files: &mut Descriptors) -> io::Result<()> {
-        if from >= self.log_end_offset {
-            return Ok(());
-        }
-        for index in self.segment_index(from)..self.segments.len() {
-            let segment = &mut self.segments[index];
-            segment.load(self.key, &self.dir, files)?;
-            let size = segment.size_bytes().expect("loaded");
-            if size == 0 {
-                continue;
-            }
-            let start = position_floor(segment, self.key, &self.dir, from, files)?;
-            let file = files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?;
-            let mut scan = BatchScan::new(file, start, size);
-            while let Some((header, _)) = scan.next_header()? {
-                if header.base_offset >= from
-                    && let Some(batch) = header.producer_batch()
-                {
-                    let _ = self.producers.update(&batch);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Index of the segment that holds `offset`, or would.
@@ -258,10 +143,29 @@ impl Log {
         let (key, dir, end) = (self.key, self.dir.clone(), self.log_end_offset);
         assert!(end > self.active().base_offset, "an empty segment does not roll");
         self.active().seal(key, &dir, files)?;
-        self.write_snapshot(files)?;
+        // Its indexes were written just now, even when its bytes were synced before.
+        let base_offset = self.active().base_offset;
+        if self.unsynced.last() != Some(&base_offset) {
+            self.unsynced.push(base_offset);
+        }
+        self.new_names = true;
+        if self.producers_loaded {
+            self.write_snapshot(files)?;
+        }
+        self.checkpoint_snapshot = None;
         self.write_leader_epochs(files)?;
         self.segments.push(Segment::new(end, now_ms));
         Ok(())
+    }
+
+    /// What is known of the log when everything below `end_offset` is synced.
+    pub fn synced_point(&self, end_offset: i64, durability: Durability) -> SyncedPoint {
+        let active = self.segments.last().expect("a log has a segment");
+        let mut point = SyncedPoint::new(self.log_start_offset, end_offset, durability);
+        if end_offset > active.base_offset {
+            (point.max_timestamp, point.max_timestamp_offset) = (active.max_timestamp, active.max_timestamp_offset);
+        }
+        point
     }
 
     /// Writes the producer snapshot of the log end.
@@ -270,8 +174,32 @@ impl Log {
     }
 
     /// Writes `leader-epoch-checkpoint`.
-    pub fn write_leader_epochs(&self, files: &Descriptors) -> io::Result<()> {
+    pub fn write_leader_epochs(&mut self, files: &Descriptors) -> io::Result<()> {
+        self.written_epoch = self.leader_epochs.latest();
         write_whole(files, &self.dir.join(LEADER_EPOCH_FILE), self.leader_epochs.encode().as_bytes())
+    }
+
+    /// The small files that let recovery go on from the log end instead of from the segment's start: leader epochs that
+    /// the file lacks, and a producer snapshot when the last one is far behind. Told the snapshot that it replaces.
+    pub fn checkpoint_files(&mut self) -> (SmallVec<[SmallFile; 2]>, Option<PathBuf>) {
+        let mut small_files = SmallVec::new();
+        let latest = self.leader_epochs.latest();
+        if latest != self.written_epoch {
+            self.written_epoch = latest;
+            let bytes = Bytes::from(self.leader_epochs.encode());
+            small_files.push(SmallFile { path: self.dir.join(LEADER_EPOCH_FILE), bytes, durable: true });
+        }
+        let mut replaced = None;
+        let position = self.active().size_bytes().expect("the active segment is loaded");
+        let (before, _) = self.checkpoint_snapshot.unwrap_or((0, 0));
+        if !self.producers.is_empty() && position - before > SNAPSHOT_INTERVAL_BYTES {
+            let last = self.checkpoint_snapshot.replace((position, self.log_end_offset));
+            replaced = last.map(|(_, offset)| snapshot_path(&self.dir, offset));
+            let bytes = Bytes::from(self.producers.encode());
+            // Not durable: where a power cut takes it away, the batches are walked from the one before.
+            small_files.push(SmallFile { path: snapshot_path(&self.dir, self.log_end_offset), bytes, durable: false });
+        }
+        (small_files, replaced)
     }
 
     /// Leaves the folder as Kafka does at a clean stop. Nothing is synced here.
@@ -307,7 +235,7 @@ impl Log {
     pub fn max_timestamp(&mut self, files: &mut Descriptors) -> io::Result<Option<(i64, i64)>> {
         let mut best: Option<(i64, i64)> = None;
         for index in 0..self.segments.len() {
-            self.segments[index].load(self.key, &self.dir, files)?;
+            self.load_times(index, files)?;
             let segment = &self.segments[index];
             if segment.max_timestamp >= 0 && best.is_none_or(|(timestamp, _)| segment.max_timestamp > timestamp) {
                 best = Some((segment.max_timestamp, segment.max_timestamp_offset));
@@ -334,24 +262,6 @@ pub(crate) fn remove_stale_folder(disk: &Rc<dyn Disk>, log_dir: &Path, spec: &Lo
         }
         _ => Ok(false),
     }
-}
-
-/// A position in the segment from which to walk to the batch that holds `offset`.
-pub(crate) fn position_floor(
-    segment: &Segment,
-    key: LogKey,
-    dir: &Path,
-    offset: i64,
-    files: &mut Descriptors,
-) -> io::Result<u64> {
-    let mut index = None;
-    segment.floor_position(offset, |entry| {
-        let file = match &index {
-            Some(file) => file,
-            None => index.insert(files.file(dir, segment.file_id(key, FileKind::OffsetIndex), false)?),
-        };
-        read_offset_entry(file, entry)
-    })
 }
 
 /// Path of the producer snapshot of `offset`.

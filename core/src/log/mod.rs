@@ -17,11 +17,13 @@ mod error;
 mod header;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]
 mod log;
+mod open;
 mod read;
 mod recovery;
 mod scan;
 mod segment;
 mod store;
+mod synced_points;
 mod tail;
 mod timestamps;
 
@@ -29,7 +31,7 @@ pub use append::Appended;
 pub use checkpoints::{ClosedLog, write_checkpoints};
 pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use error::{AppendError, ReadError, StoreError};
-pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, start_log_dir};
+pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, start_log_dir};
 pub use store::{ColdRead, FailedAppend, LogStore, ReadResult};
 
 #[cfg(test)]
@@ -47,20 +49,11 @@ pub use checkpoint::{
     CLEAN_SHUTDOWN_FILE, CLEANER_OFFSET_FILE, CheckpointError, LOG_START_OFFSET_FILE, OffsetCheckpoint,
     RECOVERY_POINT_FILE, REPLICATION_OFFSET_FILE, decode_clean_shutdown, encode_clean_shutdown,
 };
-pub use index_search::IndexCache;
 pub use leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache, LeaderEpochMark};
-pub use offset_index::{
-    IndexError, OFFSET_ENTRY_BYTES, OffsetEntry, check_offset_index, look_up_offset, look_up_offset_in_file,
-    offset_entries, truncated_offset_index_len, used_index_len,
-};
 pub use partition_metadata::{
     PARTITION_METADATA_FILE, PartitionMetadataError, decode_partition_metadata, encode_partition_metadata,
 };
 pub use producer_state::{
     BATCHES_KEPT, ProducerBatch, ProducerInfo, ProducerState, ProducerUndo, SequenceCheck, SnapshotError,
     TransactionEnd,
-};
-pub use time_index::{
-    TIME_ENTRY_BYTES, TimeEntry, check_time_index, look_up_timestamp, look_up_timestamp_in_file, time_entries,
-    truncated_time_index_len,
 };

@@ -3,10 +3,12 @@
 //! Entries of 8 bytes, big-endian: offset minus the segment's base offset u31, byte position of its batch u31. Both
 //! rise. An entry names the last offset of the batch at its position, so the batch of a wanted offset is at the position
 //! of the largest entry at or below it, or behind. The file is sparse, and Kafka preallocates it with zeros.
+//!
+//! It has no checksum: whoever goes where an entry points compares the batch there with the entry.
 
 use std::io;
 
-use super::index_search::{IndexCache, search, search_file};
+use super::index_search::{IndexCache, search_file};
 use crate::reactor::File;
 
 /// Bytes of an entry.
@@ -19,20 +21,6 @@ pub struct OffsetEntry {
     pub offset: i64,
     /// Byte of the `.log` file where that batch begins.
     pub position: u32,
-}
-
-/// Why an index is not that of its segment. It is then rebuilt from the `.log` file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum IndexError {
-    /// Not a multiple of the entry's length.
-    #[error("index of {0} bytes ends inside an entry")]
-    Length(usize),
-    /// An entry that is not above the one before it, or not in the segment.
-    #[error("index entry {0} is out of order")]
-    Order(usize),
-    /// An entry that points behind the end of the `.log` file.
-    #[error("index entry {0} points behind the end of the segment")]
-    Position(usize),
 }
 
 impl OffsetEntry {
@@ -61,71 +49,50 @@ pub(super) fn relative_offset(offset: i64, base_offset: i64) -> Option<i32> {
     i32::try_from(offset.checked_sub(base_offset)?).ok().filter(|relative| *relative >= 0)
 }
 
-/// The largest entry with an offset at or below `offset`; before the first one, the start of the segment.
+/// The largest entry with an offset at or below `offset`, in the first `len_bytes` of a file.
 ///
-/// With base offset 100 and entries (105, 4000) and (110, 9000): 109 gives (105, 4000), 104 gives (100, 0).
-pub fn look_up_offset(bytes: &[u8], base_offset: i64, offset: i64) -> OffsetEntry {
-    let (entries, _) = bytes.as_chunks();
-    found(search(entries, |entry| OffsetEntry::decode(entry, base_offset).offset <= offset), base_offset)
-}
-
-/// As [`look_up_offset`], in the first `len_bytes` of a file.
-pub fn look_up_offset_in_file(
+/// With base offset 100 and entries (105, 4000) and (110, 9000): 109 gives (105, 4000), 104 gives none.
+pub fn look_up_offset(
     file: &File,
     len_bytes: u64,
     base_offset: i64,
     offset: i64,
     cache: &mut IndexCache,
-) -> io::Result<OffsetEntry> {
+) -> io::Result<Option<OffsetEntry>> {
     let entry = search_file(file, len_bytes, cache, |entry| OffsetEntry::decode(entry, base_offset).offset <= offset)?;
-    Ok(found(entry, base_offset))
+    Ok(entry.map(|entry| OffsetEntry::decode(&entry, base_offset)))
 }
 
-fn found(entry: Option<[u8; OFFSET_ENTRY_BYTES]>, base_offset: i64) -> OffsetEntry {
-    match entry {
-        Some(entry) => OffsetEntry::decode(&entry, base_offset),
-        None => OffsetEntry { offset: base_offset, position: 0 },
-    }
+/// The last entry of which the batch begins at or before `position`, in the first `len_bytes` of a file.
+pub fn look_up_position(
+    file: &File,
+    len_bytes: u64,
+    base_offset: i64,
+    position: u64,
+    cache: &mut IndexCache,
+) -> io::Result<Option<OffsetEntry>> {
+    let before =
+        |entry: &[u8; OFFSET_ENTRY_BYTES]| u64::from(OffsetEntry::decode(entry, base_offset).position) <= position;
+    Ok(search_file(file, len_bytes, cache, before)?.map(|entry| OffsetEntry::decode(&entry, base_offset)))
 }
 
-/// All entries, in order.
-pub fn offset_entries(bytes: &[u8], base_offset: i64) -> impl Iterator<Item = OffsetEntry> {
-    bytes.as_chunks().0.iter().map(move |entry| OffsetEntry::decode(entry, base_offset))
-}
-
-/// Checks a whole index against its segment of `log_bytes`.
-pub fn check_offset_index(bytes: &[u8], base_offset: i64, log_bytes: u64) -> Result<(), IndexError> {
-    if !bytes.len().is_multiple_of(OFFSET_ENTRY_BYTES) {
-        return Err(IndexError::Length(bytes.len()));
-    }
+/// The entries up to the first one that is out of order, as in the unused part of a file that Kafka has preallocated, or
+/// that is not of a segment of `log_bytes` with offsets below `end_offset`.
+pub fn sound_offset_entries(bytes: &[u8], base_offset: i64, log_bytes: u64, end_offset: i64) -> Vec<OffsetEntry> {
     let mut last: Option<OffsetEntry> = None;
-    for (at, entry) in offset_entries(bytes, base_offset).enumerate() {
-        let rises = last.is_none_or(|last| last.offset < entry.offset && last.position < entry.position);
-        if !rises || entry.offset < base_offset {
-            return Err(IndexError::Order(at));
-        }
-        if u64::from(entry.position) >= log_bytes {
-            return Err(IndexError::Position(at));
-        }
-        last = Some(entry);
-    }
-    Ok(())
-}
-
-/// Bytes of the index that stay when the log is cut at `log_end_offset` (exclusive).
-pub fn truncated_offset_index_len(bytes: &[u8], base_offset: i64, log_end_offset: i64) -> usize {
-    let (entries, _) = bytes.as_chunks::<OFFSET_ENTRY_BYTES>();
-    entries.partition_point(|entry| OffsetEntry::decode(entry, base_offset).offset < log_end_offset)
-        * OFFSET_ENTRY_BYTES
-}
-
-/// Bytes in use of a file that Kafka has preallocated: up to the last entry that is not zero.
-pub fn used_index_len<const N: usize>(bytes: &[u8]) -> usize {
-    bytes.as_chunks::<N>().0.iter().rposition(|entry| *entry != [0; N]).map_or(0, |at| (at + 1) * N)
+    let entries = bytes.as_chunks().0.iter().map(|entry| OffsetEntry::decode(entry, base_offset));
+    entries
+        .take_while(|entry| {
+            let rises = last.is_none_or(|last| last.offset < entry.offset && last.position < entry.position);
+            last = Some(*entry);
+            rises && (base_offset..end_offset).contains(&entry.offset) && u64::from(entry.position) < log_bytes
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::index_search::tests::file_with;
     use super::*;
     use proptest::prelude::*;
 
@@ -136,6 +103,10 @@ mod tests {
             OffsetEntry { offset: *offset, position: *position }.encode(BASE).unwrap()
         };
         entries.iter().flat_map(encode).collect()
+    }
+
+    fn sound(bytes: &[u8], log_bytes: u64, end_offset: i64) -> usize {
+        sound_offset_entries(bytes, BASE, log_bytes, end_offset).len()
     }
 
     #[test]
@@ -150,43 +121,40 @@ mod tests {
     }
 
     #[test]
-    fn the_check_finds_damage() {
+    fn only_what_rises_and_is_of_the_segment_is_sound() {
         let good = index(&[(105, 4000), (110, 9000)]);
-        assert_eq!(check_offset_index(&good, BASE, 9001), Ok(()));
-        assert_eq!(check_offset_index(&[], BASE, 0), Ok(()));
-        assert_eq!(check_offset_index(&good[..15], BASE, 9001), Err(IndexError::Length(15)));
-        assert_eq!(check_offset_index(&good, BASE, 9000), Err(IndexError::Position(1)));
-        assert_eq!(check_offset_index(&index(&[(105, 4000), (105, 9000)]), BASE, 9001), Err(IndexError::Order(1)));
-        assert_eq!(check_offset_index(&index(&[(105, 4000), (106, 4000)]), BASE, 9001), Err(IndexError::Order(1)));
-        assert_eq!(check_offset_index(&[0xff; 8], BASE, 9001), Err(IndexError::Order(0)));
-        let preallocated = [good.clone(), vec![0; 800]].concat();
-        assert!(check_offset_index(&preallocated, BASE, 9001).is_err());
-        assert_eq!(used_index_len::<OFFSET_ENTRY_BYTES>(&preallocated), good.len());
-        assert_eq!(used_index_len::<OFFSET_ENTRY_BYTES>(&[0; 80]), 0);
+        assert_eq!(sound(&good, 9001, 111), 2);
+        assert_eq!(sound(&[], 0, 100), 0);
+        assert_eq!(sound(&good[..15], 9001, 111), 1);
+        assert_eq!(sound(&good, 9000, 111), 1);
+        assert_eq!(sound(&good, 9001, 110), 1);
+        assert_eq!(sound(&index(&[(105, 4000), (105, 9000)]), 9001, 111), 1);
+        assert_eq!(sound(&index(&[(105, 4000), (106, 4000)]), 9001, 111), 1);
+        assert_eq!(sound(&[0xff; 8], 9001, 111), 0);
+        assert_eq!(sound(&[good, vec![0; 800]].concat(), 9001, 111), 2, "preallocated");
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn look_up_agrees_with_a_scan(steps in proptest::collection::vec((1..9i64, 1..9u32), 0..40), wanted in 95..500i64) {
+        fn look_ups_agree_with_a_scan(steps in proptest::collection::vec((1..9i64, 1..9u32), 0..40), wanted in 95..500i64) {
             let (mut offset, mut position) = (BASE, 0);
             let entries: Vec<_> = steps.iter().map(|(o, p)| { offset += o; position += p; (offset, position) }).collect();
             let bytes = index(&entries);
-            prop_assert_eq!(check_offset_index(&bytes, BASE, u64::from(position) + 1), Ok(()));
-            let scan = entries.iter().rfind(|(offset, _)| *offset <= wanted).copied().unwrap_or((BASE, 0));
-            let found = look_up_offset(&bytes, BASE, wanted);
-            prop_assert_eq!((found.offset, found.position), scan);
+            let (file, len) = (file_with(&bytes), bytes.len() as u64);
+            let cache = &mut IndexCache::default();
+            let found = look_up_offset(&file, len, BASE, wanted, cache).unwrap().map(|e| (e.offset, e.position));
+            prop_assert_eq!(found, entries.iter().rfind(|(offset, _)| *offset <= wanted).copied());
+            let found = look_up_position(&file, len, BASE, wanted as u64 - 95, cache).unwrap().map(|e| (e.offset, e.position));
+            prop_assert_eq!(found, entries.iter().rfind(|(_, position)| i64::from(*position) <= wanted - 95).copied());
             let kept = entries.iter().filter(|(offset, _)| *offset < wanted).count();
-            prop_assert_eq!(truncated_offset_index_len(&bytes, BASE, wanted), kept * 8);
-            prop_assert_eq!(offset_entries(&bytes, BASE).map(|e| (e.offset, e.position)).collect::<Vec<_>>(), entries);
+            prop_assert_eq!(sound(&bytes, 1000, wanted), kept);
         }
 
         #[test]
-        fn any_bytes_are_looked_up_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), base: i64, wanted: i64) {
-            let _ = look_up_offset(&bytes, base, wanted);
-            let _ = check_offset_index(&bytes, base, 1000);
-            let _ = truncated_offset_index_len(&bytes, base, wanted);
+        fn any_bytes_are_taken_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), base: i64, end: i64) {
+            let _ = sound_offset_entries(&bytes, base, 1000, end);
         }
     }
 }

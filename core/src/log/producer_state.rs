@@ -275,6 +275,17 @@ impl ProducerState {
         ProducerUndo { producer_id: batch.producer_id, before }
     }
 
+    /// Takes over what `recent`, made of the log's batches up to where this snapshot was taken, knows of older batches.
+    pub fn recall(&mut self, recent: &Self) {
+        for (producer_id, producer) in &mut self.producers {
+            let Some(known) = recent.producers.get(producer_id) else { continue };
+            let place = |producer: &Producer| producer.kept().last().map(|last| (last.last_offset, last.last_sequence));
+            if known.producer_epoch == producer.producer_epoch && place(known) == place(producer) {
+                (producer.kept, producer.kept_count) = (known.kept, known.kept_count);
+            }
+        }
+    }
+
     /// Takes an update back. Updates are undone in reverse order.
     pub fn undo(&mut self, undo: ProducerUndo) {
         let ProducerUndo { producer_id, before } = undo;
@@ -439,6 +450,22 @@ impl ProducerState {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_snapshot_recalls_the_batches_before_its_last_one() {
+        let mut state = ProducerState::default();
+        let batches: Vec<_> = (0..3).map(|n| batch(0, n * 5, 5, i64::from(n) * 5)).collect();
+        batches.iter().for_each(|batch| append(&mut state, *batch));
+        let mut loaded = ProducerState::decode(&state.encode()).unwrap();
+        assert_eq!(loaded.check(&batches[1]), SequenceCheck::OutOfOrder);
+        loaded.recall(&state);
+        assert!(matches!(loaded.check(&batches[1]), SequenceCheck::Duplicate { base_offset: 5, .. }));
+        // What goes on behind the snapshot is not taken for what was before it.
+        let _ = state.update(&batch(0, 15, 5, 15));
+        let mut loaded = ProducerState::decode(&loaded.encode()).unwrap();
+        loaded.recall(&state);
+        assert_eq!(loaded.check(&batches[1]), SequenceCheck::OutOfOrder);
+    }
 
     fn batch(producer_epoch: i16, base_sequence: i32, count: i32, base_offset: i64) -> ProducerBatch {
         ProducerBatch {

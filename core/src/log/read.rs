@@ -19,7 +19,7 @@ use super::descriptors::{Descriptors, FileKind};
 use super::error::ReadError;
 use super::header::{BatchHeader, HEADER_BYTES};
 use super::log::{Log, ReadHint};
-use super::segment::{read_offset_entry, read_time_entry};
+use super::offset_index::OffsetEntry;
 use crate::reactor::{File, Parts, Reactor};
 
 /// Segments that one read crosses at most.
@@ -80,7 +80,25 @@ struct Target {
     /// Bytes of it that are written.
     size: u64,
     /// Where the walk to the first batch begins.
-    start: u64,
+    start: Start,
+}
+
+/// Where a walk to a batch begins.
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    /// A batch begins here.
+    Position(u64),
+    /// The index says so: what is there is compared with the entry.
+    Entry(OffsetEntry),
+}
+
+impl Start {
+    fn position(self) -> u64 {
+        match self {
+            Self::Position(position) => position,
+            Self::Entry(entry) => u64::from(entry.position),
+        }
+    }
 }
 
 /// What to read, independent of the log from here on.
@@ -161,7 +179,7 @@ async fn walk_to(from: i64, target: &Target, source: &impl Source) -> Result<Opt
     if from <= target.base_offset {
         return Ok((target.size > 0).then_some(0));
     }
-    let mut position = target.start;
+    let mut position = target.start.position();
     let mut window = Vec::new();
     let mut window_start = 0;
     while position < target.size {
@@ -172,7 +190,16 @@ async fn walk_to(from: i64, target: &Target, source: &impl Source) -> Result<Opt
             window_start = position;
         }
         let inside = (position - window_start) as usize;
-        let header = window.get(inside..).and_then(BatchHeader::parse).ok_or(corrupt(target, position))?;
+        let header = window.get(inside..).and_then(BatchHeader::parse);
+        if let Start::Entry(entry) = target.start
+            && position == u64::from(entry.position)
+            && header.is_none_or(|header| header.last_offset() != entry.offset)
+        {
+            tracing::warn!(segment = target.base_offset, position, "the offset index is wrong and not used");
+            let target = Target { start: Start::Position(0), ..target.clone() };
+            return Box::pin(walk_to(from, &target, source)).await;
+        }
+        let header = header.ok_or(corrupt(target, position))?;
         if header.last_offset() >= from {
             return Ok(Some(position));
         }
@@ -277,7 +304,7 @@ impl Log {
                     break;
                 }
                 if let Some(target) = self.plan_target(index, from, files)? {
-                    planned += (target.size - target.start) as usize;
+                    planned += (target.size - target.start.position()) as usize;
                     plan.targets.push(target);
                 }
             }
@@ -301,23 +328,15 @@ impl Log {
         }
         let base_offset = segment.base_offset;
         let start = if from <= base_offset {
-            0
+            Start::Position(0)
         } else if let Some(hint) = self.hint(base_offset, from) {
-            hint.position
+            Start::Position(hint.position)
         } else {
-            let mut file = None;
-            segment.floor_position(from, |entry| {
-                let file = match &file {
-                    Some(file) => file,
-                    None => {
-                        file.insert(files.file(&self.dir, segment.file_id(self.key, FileKind::OffsetIndex), false)?)
-                    }
-                };
-                read_offset_entry(file, entry)
-            })?
+            let entry = segment.floor(from, self.key, &self.dir, files)?;
+            entry.filter(|entry| u64::from(entry.position) < size).map_or(Start::Position(0), Start::Entry)
         };
         let file = files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?;
-        Ok(Some(Target { file, base_offset, size, start: start.min(size) }))
+        Ok(Some(Target { file, base_offset, size, start }))
     }
 
     fn plan_tail(&self, plan: &mut ReadPlan) {
@@ -356,21 +375,17 @@ impl Log {
         files: &mut Descriptors,
     ) -> Result<Option<(i64, i64)>, ReadError> {
         for index in 0..self.segments.len() {
-            self.segments[index].load(self.key, &self.dir, files)?;
+            self.load_times(index, files)?;
             let segment = &self.segments[index];
             if segment.max_timestamp < timestamp {
                 continue;
             }
-            let mut file = None;
-            let floor = segment.floor_offset_of_time(timestamp, |entry| {
-                let file = match &file {
-                    Some(file) => file,
-                    None => {
-                        file.insert(files.file(&self.dir, segment.file_id(self.key, FileKind::TimeIndex), false)?)
-                    }
-                };
-                read_time_entry(file, entry)
-            })?;
+            let mut floor = segment.base_offset;
+            if let Some(entry) = segment.floor_of_time(timestamp, self.key, &self.dir, files)?
+                && self.is_right(index, entry, files)?
+            {
+                floor = entry.offset;
+            }
             let end = self.segments.get(index + 1).map_or(self.log_end_offset, |next| next.base_offset).min(bound);
             if let Some(found) = self.first_record_at(timestamp, floor.max(self.log_start_offset), end, files)? {
                 return Ok(Some(found));

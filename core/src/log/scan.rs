@@ -5,7 +5,9 @@ use std::io;
 use super::header::{BatchHeader, HEADER_BYTES, crc_matches};
 use crate::reactor::File;
 
-const WINDOW_BYTES: usize = 64 << 10;
+/// Bytes read at a time where only headers are looked at, and where whole batches are.
+const HEADER_WINDOW_BYTES: usize = 8 << 10;
+const BATCH_WINDOW_BYTES: usize = 256 << 10;
 
 /// Why a walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,8 @@ impl BatchScan {
             self.end = ScanEnd::Torn;
             return Ok(None);
         }
-        let Some(header) = BatchHeader::parse(self.bytes(position, HEADER_BYTES)?) else {
+        let ahead = if check { BATCH_WINDOW_BYTES } else { HEADER_WINDOW_BYTES };
+        let Some(header) = BatchHeader::parse(self.bytes(position, HEADER_BYTES, ahead)?) else {
             self.end = ScanEnd::Invalid;
             return Ok(None);
         };
@@ -72,7 +75,7 @@ impl BatchScan {
             self.end = ScanEnd::Torn;
             return Ok(None);
         }
-        if check && !crc_matches(self.bytes(position, header.size_bytes as usize)?) {
+        if check && !crc_matches(self.bytes(position, header.size_bytes as usize, ahead)?) {
             self.end = ScanEnd::Invalid;
             return Ok(None);
         }
@@ -80,11 +83,11 @@ impl BatchScan {
         Ok(Some((header, position)))
     }
 
-    /// The bytes of the batch at `position`, of which the header was returned.
-    pub fn bytes(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
+    /// `len` bytes at `position`; where they are not in the window yet, at least `ahead` are read.
+    fn bytes(&mut self, position: u64, len: usize, ahead: usize) -> io::Result<&[u8]> {
         let inside = position.checked_sub(self.window_start).map_or(usize::MAX, |inside| inside as usize);
         if inside.saturating_add(len) > self.window.len() {
-            let wanted = len.max(WINDOW_BYTES).min((self.size - position) as usize);
+            let wanted = len.max(ahead).min((self.size - position) as usize);
             self.window.resize(wanted, 0);
             self.window_start = position;
             let read = self.file.read_at(position, &mut self.window)?;

@@ -1,9 +1,5 @@
 //! One segment: the log file, its two indexes, and when to begin the next one. Kafka's rules, Kafka's bytes.
 //!
-//! `.index` holds 8-byte entries (offset relative to the segment's base, position), `.timeindex` 12-byte entries
-//! (timestamp, relative offset), both big-endian, both sorted. An offset entry names the *last* offset of a batch and the
-//! position where that batch begins.
-//!
 //! Invariants:
 //! - An index entry is in the file or in `pending`, never in both; `pending` is written before the segment is left behind.
 //! - `size_bytes` counts what was appended, also what still waits in the log's tail to be written.
@@ -15,29 +11,15 @@ use super::LogKey;
 use super::config::LogConfig;
 use super::descriptors::{Descriptors, FileId, FileKind};
 use super::header::BatchHeader;
+use super::index_search::IndexCache;
+use super::offset_index::{
+    OFFSET_ENTRY_BYTES, OffsetEntry, look_up_offset, look_up_position, sound_offset_entries,
+};
+use super::time_index::{TIME_ENTRY_BYTES, TimeEntry, look_up_timestamp_below, sound_time_entries};
 
-const OFFSET_ENTRY_BYTES: usize = 8;
-const TIME_ENTRY_BYTES: usize = 12;
 /// Entries that wait in memory before they are written to the index file in one go.
 const PENDING_ENTRIES_MAX: usize = 512;
 const NO_TIMESTAMP: i64 = -1;
-
-/// A batch of which the position is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OffsetEntry {
-    /// Last offset of the batch, relative to the segment's base.
-    pub relative_offset: u32,
-    /// Where the batch begins.
-    pub position: u32,
-}
-
-/// The largest timestamp so far and the last offset of the batch that holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TimeEntry {
-    pub timestamp: i64,
-    /// Relative to the segment's base.
-    pub relative_offset: u32,
-}
 
 /// A sorted file of fixed entries of which the newest wait in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +31,31 @@ struct SparseIndex<E> {
 }
 
 impl<E: Copy> SparseIndex<E> {
+    /// What the file says; an empty index when it is missing.
+    fn open<const N: usize>(
+        dir: &Path,
+        files: &mut Descriptors,
+        id: FileId,
+        decode: impl Fn(&[u8; N]) -> E,
+    ) -> io::Result<Self> {
+        let empty = Self { written: 0, pending: Vec::new(), last: None };
+        let file = match files.file(dir, id, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(empty),
+            file => file?,
+        };
+        let count = file.len()? / N as u64;
+        let mut bytes = [0; N];
+        if count == 0 || file.read_at((count - 1) * N as u64, &mut bytes)? < N {
+            return Ok(empty);
+        }
+        Ok(Self { written: u32::try_from(count).unwrap_or(u32::MAX), pending: Vec::new(), last: Some(decode(&bytes)) })
+    }
+
+    /// Of entries that are in the file.
+    fn of(entries: &[E]) -> Self {
+        Self { written: entries.len() as u32, pending: Vec::new(), last: entries.last().copied() }
+    }
+
     fn count(&self) -> u32 {
         self.written + self.pending.len() as u32
     }
@@ -86,6 +93,8 @@ pub(crate) struct Segment {
     bytes_since_entry: u64,
     first_timestamp: Option<i64>,
     created_ms: i64,
+    /// Its largest timestamp was compared with the log.
+    pub times_checked: bool,
 }
 
 impl Segment {
@@ -101,6 +110,7 @@ impl Segment {
             bytes_since_entry: 0,
             first_timestamp: None,
             created_ms: now_ms,
+            times_checked: false,
         }
     }
 
@@ -125,37 +135,72 @@ impl Segment {
             return Ok(());
         }
         let size = files.file(dir, self.file_id(log, FileKind::Log), false)?.len()?;
-        let (written, last) =
-            Self::last_entry(log, dir, files, self.file_id(log, FileKind::OffsetIndex), decode_offset)?;
-        self.offsets = SparseIndex { written, pending: Vec::new(), last };
-        let (written, last) = Self::last_entry(log, dir, files, self.file_id(log, FileKind::TimeIndex), decode_time)?;
-        self.times = SparseIndex { written, pending: Vec::new(), last };
-        if let Some(last) = self.times.last {
-            self.max_timestamp = last.timestamp;
-            self.max_timestamp_offset = self.base_offset + i64::from(last.relative_offset);
-        }
+        let base_offset = self.base_offset;
+        let decode = |bytes: &_| OffsetEntry::decode(bytes, base_offset);
+        self.offsets = SparseIndex::open(dir, files, self.file_id(log, FileKind::OffsetIndex), decode)?;
+        let decode = |bytes: &_| TimeEntry::decode(bytes, base_offset);
+        self.times = SparseIndex::open(dir, files, self.file_id(log, FileKind::TimeIndex), decode)?;
+        self.set_max_timestamp();
         self.size_bytes = Some(size);
         Ok(())
     }
 
-    fn last_entry<E, const N: usize>(
-        _log: LogKey,
+    fn set_max_timestamp(&mut self) {
+        if let Some(last) = self.times.last {
+            (self.max_timestamp, self.max_timestamp_offset) = (last.timestamp, last.offset);
+        }
+    }
+
+    /// Takes in what both indexes say of offsets below `end_offset`, as far as it is in order. They may be behind the log,
+    /// ahead of it, or not of these bytes. `size_bytes` is 0 until [`Segment::go_on_behind`] or [`Segment::append`].
+    pub fn load_indexes(
+        &mut self,
+        end_offset: i64,
+        now_ms: i64,
+        log: LogKey,
         dir: &Path,
         files: &mut Descriptors,
-        id: FileId,
-        decode: fn([u8; N]) -> E,
-    ) -> io::Result<(u32, Option<E>)> {
-        let file = match files.file(dir, id, false) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, None)),
-            Err(error) => return Err(error),
-        };
-        let count = file.len()? / N as u64;
-        let mut bytes = [0; N];
-        if count == 0 || file.read_at((count - 1) * N as u64, &mut bytes)? < N {
-            return Ok((0, None));
+    ) -> io::Result<()> {
+        let log_bytes = files.file(dir, self.file_id(log, FileKind::Log), false)?.len()?;
+        let offsets = read_whole(files, dir, self.file_id(log, FileKind::OffsetIndex))?;
+        let times = read_whole(files, dir, self.file_id(log, FileKind::TimeIndex))?;
+        self.reset(now_ms);
+        self.offsets =
+            SparseIndex::of(&sound_offset_entries(&offsets, self.base_offset, log_bytes, end_offset));
+        self.times = SparseIndex::of(&sound_time_entries(&times, self.base_offset, end_offset));
+        self.set_max_timestamp();
+        Ok(())
+    }
+
+    /// The last index entry was compared with its batch: what is appended next comes behind it.
+    pub fn go_on_behind(&mut self, header: &BatchHeader, entry: OffsetEntry) {
+        self.bytes_since_entry = u64::from(header.size_bytes);
+        self.size_bytes = Some(u64::from(entry.position) + u64::from(header.size_bytes));
+    }
+
+    /// A timestamp that is known to be in the segment; the time index may have lost it.
+    pub fn raise_max_timestamp(&mut self, timestamp: i64, offset: i64) {
+        if timestamp > self.max_timestamp && offset >= self.base_offset {
+            (self.max_timestamp, self.max_timestamp_offset) = (timestamp, offset);
+            self.push_time_entry();
         }
-        Ok((u32::try_from(count).unwrap_or(u32::MAX), Some(decode(bytes))))
+    }
+
+    /// Cuts what the index files hold behind the entries taken in.
+    pub fn cut_indexes(&self, log: LogKey, dir: &Path, files: &mut Descriptors) -> io::Result<()> {
+        let time_bytes = u64::from(self.times.written) * TIME_ENTRY_BYTES as u64;
+        for (kind, used) in [(FileKind::OffsetIndex, self.offset_index_bytes()), (FileKind::TimeIndex, time_bytes)] {
+            match files.file(dir, self.file_id(log, kind), false) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => {
+                    let file = file?;
+                    if file.len()? > used {
+                        file.set_len(used)?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Forgets both indexes and the size, for a scan that makes them again by [`Segment::append`].
@@ -200,8 +245,7 @@ impl Segment {
             self.max_timestamp_offset = last_offset;
         }
         if self.bytes_since_entry > u64::from(config.index_interval_bytes) {
-            let relative_offset = (last_offset - self.base_offset) as u32;
-            self.offsets.push(OffsetEntry { relative_offset, position: position as u32 });
+            self.offsets.push(OffsetEntry { offset: last_offset, position: position as u32 });
             self.push_time_entry();
             self.bytes_since_entry = 0;
         }
@@ -213,8 +257,7 @@ impl Segment {
     fn push_time_entry(&mut self) {
         let newest = self.times.last.map_or(NO_TIMESTAMP, |entry| entry.timestamp);
         if self.max_timestamp > newest {
-            let relative_offset = (self.max_timestamp_offset - self.base_offset) as u32;
-            self.times.push(TimeEntry { timestamp: self.max_timestamp, relative_offset });
+            self.times.push(TimeEntry { timestamp: self.max_timestamp, offset: self.max_timestamp_offset });
         }
     }
 
@@ -259,15 +302,23 @@ impl Segment {
         self.offsets.pending.len() >= PENDING_ENTRIES_MAX || self.times.pending.len() >= PENDING_ENTRIES_MAX
     }
 
+    /// Whether any entry waits.
+    pub fn has_pending_entries(&self) -> bool {
+        !self.offsets.pending.is_empty() || !self.times.pending.is_empty()
+    }
+
     /// Writes the waiting entries; both files exist afterwards. To be called when the log's bytes are written.
     pub fn write_indexes(&mut self, log: LogKey, dir: &Path, files: &mut Descriptors) -> io::Result<()> {
-        let bytes: Vec<u8> = self.offsets.pending.iter().flat_map(|entry| encode_offset(*entry)).collect();
+        let base_offset = self.base_offset;
+        let encode = |entry: &OffsetEntry| entry.encode(base_offset).expect("a segment rolls before");
+        let bytes: Vec<u8> = self.offsets.pending.iter().flat_map(encode).collect();
         let position = u64::from(self.offsets.written) * OFFSET_ENTRY_BYTES as u64;
         files.file(dir, self.file_id(log, FileKind::OffsetIndex), true)?.write_all_at(position, &bytes)?;
         self.offsets.written += self.offsets.pending.len() as u32;
         self.offsets.pending = Vec::new();
 
-        let bytes: Vec<u8> = self.times.pending.iter().flat_map(|entry| encode_time(*entry)).collect();
+        let encode = |entry: &TimeEntry| entry.encode(base_offset).expect("a segment rolls before");
+        let bytes: Vec<u8> = self.times.pending.iter().flat_map(encode).collect();
         let position = u64::from(self.times.written) * TIME_ENTRY_BYTES as u64;
         files.file(dir, self.file_id(log, FileKind::TimeIndex), true)?.write_all_at(position, &bytes)?;
         self.times.written += self.times.pending.len() as u32;
@@ -279,7 +330,7 @@ impl Segment {
     pub fn seal(&mut self, log: LogKey, dir: &Path, files: &mut Descriptors) -> io::Result<()> {
         self.push_time_entry();
         self.write_indexes(log, dir, files)?;
-        let offset_bytes = u64::from(self.offsets.written) * OFFSET_ENTRY_BYTES as u64;
+        let offset_bytes = self.offset_index_bytes();
         let time_bytes = u64::from(self.times.written) * TIME_ENTRY_BYTES as u64;
         for (kind, used) in [(FileKind::OffsetIndex, offset_bytes), (FileKind::TimeIndex, time_bytes)] {
             let file = files.file(dir, self.file_id(log, kind), true)?;
@@ -290,105 +341,77 @@ impl Segment {
         Ok(())
     }
 
-    /// Entries in the file and those in memory, of which the last begins at or before `offset`: a position from which to
-    /// walk batches to the one that holds `offset`. Called with entries of the file read by `read_entry`.
-    pub fn floor_position(
+    /// The last entry at or below `offset`: its batch, or one behind it, holds `offset`. `None`: begin at position 0.
+    pub fn floor(
         &self,
         offset: i64,
-        mut read_entry: impl FnMut(u32) -> io::Result<OffsetEntry>,
-    ) -> io::Result<u64> {
-        let wanted = offset - self.base_offset;
-        let in_memory = self.offsets.pending.partition_point(|entry| i64::from(entry.relative_offset) <= wanted);
-        if in_memory > 0 {
-            return Ok(u64::from(self.offsets.pending[in_memory - 1].position));
+        log: LogKey,
+        dir: &Path,
+        files: &mut Descriptors,
+    ) -> io::Result<Option<OffsetEntry>> {
+        let in_memory = self.offsets.pending.partition_point(|entry| entry.offset <= offset);
+        if in_memory > 0 || self.offsets.written == 0 {
+            return Ok(in_memory.checked_sub(1).map(|at| self.offsets.pending[at]));
         }
-        let (mut low, mut high) = (0, self.offsets.written);
-        let mut position = 0;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let entry = read_entry(middle)?;
-            if i64::from(entry.relative_offset) <= wanted {
-                position = u64::from(entry.position);
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(position)
+        let file = files.file(dir, self.file_id(log, FileKind::OffsetIndex), false)?;
+        look_up_offset(&file, self.offset_index_bytes(), self.base_offset, offset, &mut IndexCache::default())
     }
 
-    /// The offset of the last time index entry below `timestamp`: no record before it is as late as `timestamp`.
-    pub fn floor_offset_of_time(
+    /// The last entry of which the batch begins at or before `position`.
+    pub fn floor_of_position(
+        &self,
+        position: u64,
+        log: LogKey,
+        dir: &Path,
+        files: &mut Descriptors,
+    ) -> io::Result<Option<OffsetEntry>> {
+        let in_memory = self.offsets.pending.partition_point(|entry| u64::from(entry.position) <= position);
+        if in_memory > 0 || self.offsets.written == 0 {
+            return Ok(in_memory.checked_sub(1).map(|at| self.offsets.pending[at]));
+        }
+        let file = files.file(dir, self.file_id(log, FileKind::OffsetIndex), false)?;
+        look_up_position(&file, self.offset_index_bytes(), self.base_offset, position, &mut IndexCache::default())
+    }
+
+    /// The last time index entry below `timestamp`: no record up to its offset is as late.
+    pub fn floor_of_time(
         &self,
         timestamp: i64,
-        mut read_entry: impl FnMut(u32) -> io::Result<TimeEntry>,
-    ) -> io::Result<i64> {
+        log: LogKey,
+        dir: &Path,
+        files: &mut Descriptors,
+    ) -> io::Result<Option<TimeEntry>> {
         let in_memory = self.times.pending.partition_point(|entry| entry.timestamp < timestamp);
-        if in_memory > 0 {
-            return Ok(self.base_offset + i64::from(self.times.pending[in_memory - 1].relative_offset));
+        if in_memory > 0 || self.times.written == 0 {
+            return Ok(in_memory.checked_sub(1).map(|at| self.times.pending[at]));
         }
-        let (mut low, mut high) = (0, self.times.written);
-        let mut offset = self.base_offset;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let entry = read_entry(middle)?;
-            if entry.timestamp < timestamp {
-                offset = self.base_offset + i64::from(entry.relative_offset);
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(offset)
+        let file = files.file(dir, self.file_id(log, FileKind::TimeIndex), false)?;
+        let len_bytes = u64::from(self.times.written) * TIME_ENTRY_BYTES as u64;
+        look_up_timestamp_below(&file, len_bytes, self.base_offset, timestamp, &mut IndexCache::default())
     }
 
-    /// Position of the last index entry: the scan for a segment's end begins there.
-    pub fn last_indexed_position(&self) -> u64 {
-        self.offsets.last.map_or(0, |entry| u64::from(entry.position))
+    fn offset_index_bytes(&self) -> u64 {
+        u64::from(self.offsets.written) * OFFSET_ENTRY_BYTES as u64
+    }
+
+    /// The last index entry: the walk to a segment's end begins there.
+    pub fn last_entry(&self) -> Option<OffsetEntry> {
+        self.offsets.last
+    }
+
+    /// The last entry of the time index.
+    pub fn last_time_entry(&self) -> Option<TimeEntry> {
+        self.times.last
     }
 }
 
-/// Reads one entry of an offset index.
-pub(crate) fn read_offset_entry(file: &crate::reactor::File, index: u32) -> io::Result<OffsetEntry> {
-    let mut bytes = [0; OFFSET_ENTRY_BYTES];
-    if file.read_at(u64::from(index) * OFFSET_ENTRY_BYTES as u64, &mut bytes)? < bytes.len() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(decode_offset(bytes))
-}
-
-/// Reads one entry of a time index.
-pub(crate) fn read_time_entry(file: &crate::reactor::File, index: u32) -> io::Result<TimeEntry> {
-    let mut bytes = [0; TIME_ENTRY_BYTES];
-    if file.read_at(u64::from(index) * TIME_ENTRY_BYTES as u64, &mut bytes)? < bytes.len() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(decode_time(bytes))
-}
-
-fn encode_offset(entry: OffsetEntry) -> [u8; OFFSET_ENTRY_BYTES] {
-    let mut bytes = [0; OFFSET_ENTRY_BYTES];
-    bytes[..4].copy_from_slice(&entry.relative_offset.to_be_bytes());
-    bytes[4..].copy_from_slice(&entry.position.to_be_bytes());
-    bytes
-}
-
-fn decode_offset(bytes: [u8; OFFSET_ENTRY_BYTES]) -> OffsetEntry {
-    let [a, b, c, d, e, f, g, h] = bytes;
-    OffsetEntry { relative_offset: u32::from_be_bytes([a, b, c, d]), position: u32::from_be_bytes([e, f, g, h]) }
-}
-
-fn encode_time(entry: TimeEntry) -> [u8; TIME_ENTRY_BYTES] {
-    let mut bytes = [0; TIME_ENTRY_BYTES];
-    bytes[..8].copy_from_slice(&entry.timestamp.to_be_bytes());
-    bytes[8..].copy_from_slice(&entry.relative_offset.to_be_bytes());
-    bytes
-}
-
-fn decode_time(bytes: [u8; TIME_ENTRY_BYTES]) -> TimeEntry {
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
-    TimeEntry {
-        timestamp: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
-        relative_offset: u32::from_be_bytes([i, j, k, l]),
-    }
+fn read_whole(files: &mut Descriptors, dir: &Path, id: FileId) -> io::Result<Vec<u8>> {
+    let file = match files.file(dir, id, false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        file => file?,
+    };
+    let mut bytes = vec![0; usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
 }

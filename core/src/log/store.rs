@@ -6,12 +6,12 @@
 //! Invariants:
 //! - `acked_end_offset <= log_end_offset`; nothing at or behind `acked_end_offset` is ever read out.
 //! - A failed append is reported by [`LogStore::take_failed`] before its offsets are given again.
-//! - A log costs no descriptor, and no look at the disk, before it is used: after a clean stop its end is in a checkpoint.
+//! - A log costs no descriptor, and no look at the disk, before it is used: its end is among the synced points.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -19,12 +19,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::append::{Appended, Stage, is_disk_full};
 use super::checkpointer::{Checkpointer, Done, Plan, SyncJob};
-use super::checkpoints::{ClosedLog, SyncedPoints};
+use super::checkpoints::ClosedLog;
 use super::class_sync::{SyncClass, Waiting};
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::{AppendError, ReadError, StoreError};
 use super::log::{Log, remove_stale_folder};
+use super::open::Behind;
 use super::recovery::COMMIT_LOG_FOLDER;
+use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec, StoreConfig};
 use crate::reactor::{Parts, Reactor};
 
@@ -62,7 +64,8 @@ pub struct FailedAppend {
 /// A log that was not used yet, or one that is open.
 #[derive(Debug)]
 enum LogState {
-    Unopened { log_start_offset: i64, log_end_offset: i64 },
+    /// Its end is where it was synced: the log is brought there when it is first used.
+    Unopened(SyncedPoint),
     Open(Box<Log>),
 }
 
@@ -70,6 +73,7 @@ enum LogState {
 pub(crate) struct StoredLog {
     spec: LogSpec,
     state: LogState,
+    from_clean_stop: bool,
     acked_end_offset: i64,
     /// It has a batch of this turn: it is in `LogStore::dirty`, or among the logs of the turn of class sync.
     dirty: bool,
@@ -148,16 +152,18 @@ impl LogStore {
             remove_stale_folder(self.files.disk(), &self.log_dir, &spec)?;
         }
         let state = match known {
-            Some((log_start_offset, log_end_offset)) => LogState::Unopened { log_start_offset, log_end_offset },
+            Some(point) => LogState::Unopened(point),
             None if !self.files.disk().exists(&self.log_dir.join(spec.folder())) => {
-                LogState::Unopened { log_start_offset: 0, log_end_offset: 0 }
+                LogState::Unopened(SyncedPoint::new(0, 0, spec.durability))
             }
             None => {
                 let now_ms = self.reactor.wall_clock_ms();
-                LogState::Open(Box::new(Log::open(key, &spec, &self.log_dir, None, now_ms, &mut self.files)?))
+                LogState::Open(Box::new(Log::open(key, &spec, &self.log_dir, 0, now_ms, &mut self.files)?))
             }
         };
-        let mut stored = StoredLog { spec, state, acked_end_offset: 0, dirty: false, has_tail: false };
+        let from_clean_stop = self.known.from_clean_stop;
+        let mut stored =
+            StoredLog { spec, state, from_clean_stop, acked_end_offset: 0, dirty: false, has_tail: false };
         stored.acked_end_offset = stored.log_end_offset();
         self.logs.push(Some(stored));
         Ok(key)
@@ -166,8 +172,8 @@ impl LogStore {
     /// Removes a log and its files: the topic was deleted.
     pub fn remove(&mut self, key: LogKey) -> Result<(), StoreError> {
         let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::take) else { return Ok(()) };
-        self.points_of_run.remove(stored.spec.topic_id, stored.spec.partition_index);
-        self.synced_points.remove(stored.spec.topic_id, stored.spec.partition_index);
+        self.points_of_run.take(stored.spec.topic_id, stored.spec.partition_index);
+        self.synced_points.take(stored.spec.topic_id, stored.spec.partition_index);
         if let LogState::Open(log) = &stored.state {
             self.sync.tail_bytes -= if stored.has_tail { log.tail.memory_bytes() } else { 0 };
             for segment in &log.segments {
@@ -324,7 +330,7 @@ impl LogStore {
         }
         (self.sync.is_full, self.rolled) = (false, false);
         let mut release = Some(self.sync.commit_log.next_lsn());
-        let (mut jobs, mut folders) = (Vec::new(), Vec::new());
+        let (mut small_files, mut jobs, mut folders, mut obsolete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut points = self.synced_points.clone();
         for stored in self.logs.iter_mut().flatten() {
             let LogState::Open(log) = &mut stored.state else { continue };
@@ -352,10 +358,18 @@ impl LogStore {
                 let path = |kind: &FileKind| segment_path(&log.dir, base, *kind);
                 jobs.extend(kinds.iter().map(|kind| SyncJob { key: log.key, path: path(kind) }));
             }
+            if is_sync {
+                log.write_active_indexes(&mut self.files);
+                let (files, replaced) = log.checkpoint_files();
+                log.new_names |= files.iter().any(|file| file.durable);
+                small_files.extend(files);
+                obsolete.extend(replaced);
+            }
             if std::mem::take(&mut log.new_names) {
                 folders.push(log.dir.clone());
             }
-            points.set(stored.spec.topic_id, stored.spec.partition_index, log.log_start_offset, synced);
+            let point = log.synced_point(synced, stored.spec.durability);
+            points.set(stored.spec.topic_id, stored.spec.partition_index, point);
         }
         if !folders.is_empty() {
             folders.push(self.log_dir.clone());
@@ -367,7 +381,7 @@ impl LogStore {
         let points_path = self.log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::file_name(self.shard_id));
         let text = points.encode();
         self.points_of_run = points;
-        let plan = Plan { jobs, folders, points_path, points: text, release };
+        let plan = Plan { small_files, jobs, folders, points_path, points: text, obsolete, release };
         self.checkpointer.start(&self.reactor, plan, self.on_acked.clone());
     }
 
@@ -391,7 +405,7 @@ impl LogStore {
                         0..0,
                         bases.into_iter().filter(|base| !log.unsynced.contains(base)).collect::<Vec<_>>(),
                     );
-                    log.new_names = true;
+                    (log.new_names, log.written_epoch) = (true, None);
                     if key == Some(of) || (key.is_none() && !is_disk_full(&error)) {
                         log.stopped.get_or_insert_with(|| format!("{}: {error}", log.dir.display()));
                     }
@@ -461,7 +475,7 @@ impl LogStore {
     /// First readable offset. 0 for a log that is not there.
     pub fn log_start_offset(&self, key: LogKey) -> i64 {
         self.stored(key).map_or(0, |stored| match &stored.state {
-            LogState::Unopened { log_start_offset, .. } => *log_start_offset,
+            LogState::Unopened(point) => point.log_start_offset,
             LogState::Open(log) => log.log_start_offset,
         })
     }
@@ -543,13 +557,25 @@ impl LogStore {
             self.write_oldest_tail();
         }
         let mut closed = Vec::with_capacity(self.logs.len());
-        for stored in self.logs.iter_mut().flatten() {
+        for (index, stored) in self.logs.iter_mut().enumerate() {
+            let Some(stored) = stored else { continue };
+            if let LogState::Unopened(point) = &stored.state
+                && !stored.from_clean_stop
+                && point.end_offset > 0
+            {
+                let (key, now_ms) = (LogKey(index as u32), self.reactor.wall_clock_ms());
+                let log = open_at(key, &stored.spec, point, false, &self.log_dir, now_ms, &mut self.files)?;
+                stored.state = LogState::Open(Box::new(log));
+            }
             if let LogState::Open(log) = &mut stored.state {
                 if let Some(reason) = &log.stopped {
                     return Err(StoreError::Io { path: log.dir.clone(), source: io::Error::other(reason.clone()) });
                 }
                 if !log.tail.is_empty() {
                     return Err(log.io_error(io::ErrorKind::StorageFull.into()));
+                }
+                if log.log_end_offset > 0 {
+                    log.ready_folder(&mut self.files).map_err(|error| log.io_error(error))?;
                 }
                 log.seal(&mut self.files).map_err(|error| log.io_error(error))?;
             }
@@ -564,14 +590,14 @@ impl LogStore {
 impl StoredLog {
     fn log_end_offset(&self) -> i64 {
         match &self.state {
-            LogState::Unopened { log_end_offset, .. } => *log_end_offset,
+            LogState::Unopened(point) => point.end_offset,
             LogState::Open(log) => log.log_end_offset,
         }
     }
 
     fn closed(&self) -> ClosedLog {
         let log_start_offset = match &self.state {
-            LogState::Unopened { log_start_offset, .. } => *log_start_offset,
+            LogState::Unopened(point) => point.log_start_offset,
             LogState::Open(log) => log.log_start_offset,
         };
         ClosedLog {
@@ -596,19 +622,38 @@ fn open_log<'a>(
     logs: &'a mut [Option<StoredLog>],
     files: &mut Descriptors,
     reactor: &Reactor,
-    log_dir: &std::path::Path,
+    log_dir: &Path,
     key: LogKey,
 ) -> Result<Option<(Beside<'a>, &'a mut Log)>, StoreError> {
     let Some(stored) = logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return Ok(None) };
-    if let LogState::Unopened { log_start_offset, log_end_offset } = stored.state {
-        let log = Log::open(key, &stored.spec, log_dir, Some(log_start_offset), reactor.wall_clock_ms(), files)?;
-        if log.log_end_offset != log_end_offset {
-            let reason = format!("ends at {}, its checkpoint says {log_end_offset}", log.log_end_offset);
-            return Err(StoreError::Corrupt { path: log.dir, offset: log.log_end_offset.min(log_end_offset), reason });
-        }
+    if let LogState::Unopened(point) = stored.state {
+        let log = open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, reactor.wall_clock_ms(), files)?;
         stored.state = LogState::Open(Box::new(log));
     }
-    let StoredLog { state, acked_end_offset, dirty, has_tail, spec } = stored;
+    let StoredLog { state, acked_end_offset, dirty, has_tail, spec, .. } = stored;
     let LogState::Open(log) = state else { unreachable!("opened above") };
     Ok(Some((Beside { acked_end_offset, dirty, has_tail, spec }, log)))
+}
+
+/// Opens a log that ends at `point`: after a clean stop it must, after a crash what is behind it was never acked.
+fn open_at(
+    key: LogKey,
+    spec: &LogSpec,
+    point: &SyncedPoint,
+    from_clean_stop: bool,
+    log_dir: &Path,
+    now_ms: i64,
+    files: &mut Descriptors,
+) -> Result<Log, StoreError> {
+    if !from_clean_stop {
+        let mut log = Log::empty(key, spec, log_dir, point.log_start_offset);
+        log.recover(point, Behind::Cut, now_ms, files)?;
+        log.load_producers(files)?;
+        return Ok(log);
+    }
+    let log = Log::open(key, spec, log_dir, point.log_start_offset, now_ms, files)?;
+    if log.log_end_offset != point.end_offset {
+        return Err(log.corrupt(format!("ends at {}, its checkpoint says {}", log.log_end_offset, point.end_offset)));
+    }
+    Ok(log)
 }

@@ -533,6 +533,60 @@ fn class_sync_acks_from_the_commit_log_and_serves_the_tail() {
     }
 }
 
+/// The indexes of all segments but the active one are whole.
+fn check_indexes(disk: &Rc<dyn Disk>, dir: &Path) {
+    let Ok(entries) = disk.list_dir(dir) else { return };
+    let bases: Vec<i64> = entries.iter().filter_map(|entry| entry.name.strip_suffix(".log")?.parse().ok()).collect();
+    for pair in bases.windows(2) {
+        let read = |extension| crate::reactor::read_file(disk, &dir.join(format!("{:020}.{extension}", pair[0])));
+        let log_bytes = read("log").expect("readable").len() as u64;
+        let (offsets, times) = (read("index").expect("there"), read("timeindex").expect("there"));
+        let sound = offset_index::sound_offset_entries(&offsets, pair[0], log_bytes, pair[1]);
+        assert_eq!(sound.len() * offset_index::OFFSET_ENTRY_BYTES, offsets.len(), "{}", dir.display());
+        let sound = time_index::sound_time_entries(&times, pair[0], pair[1]);
+        assert_eq!(sound.len() * time_index::TIME_ENTRY_BYTES, times.len(), "{}", dir.display());
+        assert!(!times.is_empty(), "a segment that was left has its largest timestamp");
+    }
+}
+
+#[test]
+fn a_repeated_batch_that_was_not_acked_is_known_after_a_stop_of_any_kind() {
+    for stop in 0..3 {
+        let mut world = World::new(21);
+        let specs = [sync_spec(0), spec(1)];
+        let mut store = world.open_with(&specs);
+        let mut keys = specs.clone().map(|spec| store.create(spec).expect("created"));
+        let sent = |sequence| batch_of(Some((7, 0, sequence)), &[NOW_MS], &[1; 300]);
+        for life in 0..4 {
+            for sequence in life * 10..life * 10 + 10 {
+                for key in keys {
+                    store.append(key, sent(sequence), 0).expect("appended");
+                }
+                store.end_turn();
+                world.turns(3);
+            }
+            match stop {
+                0 => world.close(store),
+                1 => world.crash(Some(store), Crash::Process),
+                // Not even the recovery of the crash before has come to its end.
+                _ => {
+                    world.crash(Some(store), Crash::Process);
+                    let store = world.open_with(&specs);
+                    world.crash(Some(store), Crash::Process);
+                }
+            }
+            store = world.open_with(&specs);
+            keys = specs.clone().map(|spec| store.create(spec).expect("created"));
+            for sequence in life * 10 + 5..life * 10 + 10 {
+                for key in keys {
+                    let again = store.append(key, sent(sequence), 0).expect("known");
+                    assert!(again.duplicate && again.base_offset == i64::from(sequence), "stop {stop}: {again:?}");
+                }
+            }
+        }
+    }
+}
+
 /// A random history with crashes: what was acked in its class is there afterwards, in order, and nothing else but what
 /// was sent behind it.
 fn crash_history(seed: u64) {
@@ -555,6 +609,7 @@ fn crash_history(seed: u64) {
                 "seed {seed} life {life} log {index}"
             );
             acked_ends[index] = end;
+            check_indexes(&world.dyn_disk(), &Path::new("/data").join(specs[index].folder()));
         }
         for _ in 0..clock.below(300) {
             let index = clock.below(3) as usize;

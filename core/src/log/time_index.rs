@@ -1,13 +1,15 @@
 //! The `.timeindex` file of a segment: from which offset on timestamps are above a given one.
 //!
 //! Entries of 12 bytes, big-endian: timestamp i64, offset minus the segment's base offset u31. An entry (t, o) says that
-//! every record of the segment up to the batch that ends with `o` has a timestamp of at most t. Timestamps rise, offsets
-//! rise. A segment that was rolled or closed ends its index with its largest timestamp.
+//! every record of the segment up to the batch that ends with `o` has a timestamp of at most t, and that this batch has
+//! one of t. Timestamps rise, offsets rise. A segment that was rolled or closed ends its index with its largest timestamp.
+//!
+//! It has no checksum: whoever goes where an entry points compares the batch there with the entry.
 
 use std::io;
 
-use super::index_search::{IndexCache, search, search_file};
-use super::offset_index::{IndexError, relative_offset};
+use super::index_search::{IndexCache, search_file};
+use super::offset_index::relative_offset;
 use crate::reactor::File;
 
 /// Bytes of an entry.
@@ -18,7 +20,7 @@ pub const TIME_ENTRY_BYTES: usize = 12;
 pub struct TimeEntry {
     /// The largest timestamp so far.
     pub timestamp: i64,
-    /// Where it was reached.
+    /// Last offset of the batch that holds it.
     pub offset: i64,
 }
 
@@ -39,72 +41,38 @@ impl TimeEntry {
             offset: base_offset.saturating_add(i64::from(i32::from_be_bytes(relative))),
         }
     }
-
-    /// Whether it may stand behind `last`: an index only takes what raises its timestamp.
-    pub fn follows(&self, last: Option<Self>) -> bool {
-        last.is_none_or(|last| last.timestamp < self.timestamp && last.offset <= self.offset)
-    }
 }
 
-/// The largest entry with a timestamp at or below `timestamp`; before the first one, timestamp -1 at the base offset.
-/// To find the first record with at least a timestamp, look up the timestamp below it and search on from that offset.
-pub fn look_up_timestamp(bytes: &[u8], base_offset: i64, timestamp: i64) -> TimeEntry {
-    let (entries, _) = bytes.as_chunks();
-    found(search(entries, |entry| TimeEntry::decode(entry, base_offset).timestamp <= timestamp), base_offset)
-}
-
-/// As [`look_up_timestamp`], in the first `len_bytes` of a file.
-pub fn look_up_timestamp_in_file(
+/// The largest entry with a timestamp below `timestamp`, in the first `len_bytes` of a file: no record up to its offset
+/// is as late as `timestamp`.
+pub fn look_up_timestamp_below(
     file: &File,
     len_bytes: u64,
     base_offset: i64,
     timestamp: i64,
     cache: &mut IndexCache,
-) -> io::Result<TimeEntry> {
-    let below = |entry: &[u8; TIME_ENTRY_BYTES]| TimeEntry::decode(entry, base_offset).timestamp <= timestamp;
-    Ok(found(search_file(file, len_bytes, cache, below)?, base_offset))
+) -> io::Result<Option<TimeEntry>> {
+    let below = |entry: &[u8; TIME_ENTRY_BYTES]| TimeEntry::decode(entry, base_offset).timestamp < timestamp;
+    Ok(search_file(file, len_bytes, cache, below)?.map(|entry| TimeEntry::decode(&entry, base_offset)))
 }
 
-fn found(entry: Option<[u8; TIME_ENTRY_BYTES]>, base_offset: i64) -> TimeEntry {
-    match entry {
-        Some(entry) => TimeEntry::decode(&entry, base_offset),
-        None => TimeEntry { timestamp: -1, offset: base_offset },
-    }
-}
-
-/// All entries, in order.
-pub fn time_entries(bytes: &[u8], base_offset: i64) -> impl Iterator<Item = TimeEntry> {
-    bytes.as_chunks().0.iter().map(move |entry| TimeEntry::decode(entry, base_offset))
-}
-
-/// Checks a whole index against its segment, which ends at `log_end_offset` (exclusive).
-pub fn check_time_index(bytes: &[u8], base_offset: i64, log_end_offset: i64) -> Result<(), IndexError> {
-    if !bytes.len().is_multiple_of(TIME_ENTRY_BYTES) {
-        return Err(IndexError::Length(bytes.len()));
-    }
+/// The entries up to the first one that is out of order or not of a segment with offsets below `end_offset`.
+pub fn sound_time_entries(bytes: &[u8], base_offset: i64, end_offset: i64) -> Vec<TimeEntry> {
     let mut last: Option<TimeEntry> = None;
-    for (at, entry) in time_entries(bytes, base_offset).enumerate() {
-        // Kafka closes a segment with an entry for its largest timestamp, which may be the last one again.
-        let rises = last.is_none_or(|last| last.timestamp <= entry.timestamp && last.offset <= entry.offset);
-        if !rises || entry.offset < base_offset {
-            return Err(IndexError::Order(at));
-        }
-        if entry.offset >= log_end_offset {
-            return Err(IndexError::Position(at));
-        }
-        last = Some(entry);
-    }
-    Ok(())
-}
-
-/// Bytes of the index that stay when the log is cut at `log_end_offset` (exclusive).
-pub fn truncated_time_index_len(bytes: &[u8], base_offset: i64, log_end_offset: i64) -> usize {
-    let (entries, _) = bytes.as_chunks::<TIME_ENTRY_BYTES>();
-    entries.partition_point(|entry| TimeEntry::decode(entry, base_offset).offset < log_end_offset) * TIME_ENTRY_BYTES
+    let entries = bytes.as_chunks().0.iter().map(|entry| TimeEntry::decode(entry, base_offset));
+    entries
+        .take_while(|entry| {
+            // Kafka closes a segment with an entry for its largest timestamp, which may be the last one again.
+            let rises = last.is_none_or(|last| last.timestamp <= entry.timestamp && last.offset <= entry.offset);
+            last = Some(*entry);
+            rises && (base_offset..end_offset).contains(&entry.offset)
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::index_search::tests::file_with;
     use super::*;
     use proptest::prelude::*;
 
@@ -117,6 +85,10 @@ mod tests {
         entries.iter().flat_map(encode).collect()
     }
 
+    fn sound(bytes: &[u8], end_offset: i64) -> usize {
+        sound_time_entries(bytes, BASE, end_offset).len()
+    }
+
     #[test]
     fn entries_have_kafkas_bytes() {
         assert_eq!(index(&[(0x0102, 105)]), [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 5]);
@@ -124,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn the_check_finds_damage() {
+    fn only_what_rises_and_is_of_the_segment_is_sound() {
         let good = index(&[(1000, 105), (2000, 110)]);
-        assert_eq!(check_time_index(&good, BASE, 111), Ok(()));
-        assert_eq!(check_time_index(&good[..23], BASE, 111), Err(IndexError::Length(23)));
-        assert_eq!(check_time_index(&good, BASE, 110), Err(IndexError::Position(1)));
-        assert_eq!(check_time_index(&index(&[(1000, 105), (999, 106)]), BASE, 111), Err(IndexError::Order(1)));
-        assert_eq!(check_time_index(&index(&[(1000, 105), (1001, 104)]), BASE, 111), Err(IndexError::Order(1)));
-        assert!(check_time_index(&[good, vec![0; 12]].concat(), BASE, 111).is_err());
+        assert_eq!(sound(&good, 111), 2);
+        assert_eq!(sound(&good[..23], 111), 1);
+        assert_eq!(sound(&good, 110), 1);
+        assert_eq!(sound(&index(&[(1000, 105), (999, 106)]), 111), 1);
+        assert_eq!(sound(&index(&[(1000, 105), (1001, 104)]), 111), 1);
+        assert_eq!(sound(&[good, vec![0; 12]].concat(), 111), 2);
     }
 
     proptest! {
@@ -142,19 +114,16 @@ mod tests {
             let (mut timestamp, mut offset) = (0, BASE);
             let entries: Vec<_> = steps.iter().map(|(t, o)| { timestamp += t; offset += o; (timestamp, offset) }).collect();
             let bytes = index(&entries);
-            prop_assert_eq!(check_time_index(&bytes, BASE, offset + 1), Ok(()));
-            let scan = entries.iter().rfind(|(timestamp, _)| *timestamp <= wanted).copied().unwrap_or((-1, BASE));
-            let found = look_up_timestamp(&bytes, BASE, wanted);
-            prop_assert_eq!((found.timestamp, found.offset), scan);
+            let scan = entries.iter().rfind(|(timestamp, _)| *timestamp < wanted).copied();
+            let found = look_up_timestamp_below(&file_with(&bytes), bytes.len() as u64, BASE, wanted, &mut IndexCache::default());
+            prop_assert_eq!(found.unwrap().map(|entry| (entry.timestamp, entry.offset)), scan);
             let kept = entries.iter().filter(|(_, offset)| *offset < wanted).count();
-            prop_assert_eq!(truncated_time_index_len(&bytes, BASE, wanted), kept * 12);
+            prop_assert_eq!(sound(&bytes, wanted), kept);
         }
 
         #[test]
-        fn any_bytes_are_looked_up_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), base: i64, wanted: i64) {
-            let _ = look_up_timestamp(&bytes, base, wanted);
-            let _ = check_time_index(&bytes, base, 1000);
-            let _ = truncated_time_index_len(&bytes, base, wanted);
+        fn any_bytes_are_taken_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), base: i64, end: i64) {
+            let _ = sound_time_entries(&bytes, base, end);
         }
     }
 }

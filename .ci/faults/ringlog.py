@@ -1,0 +1,63 @@
+"""Starts, kills and stops the broker for the fault scripts."""
+import atexit, os, signal, socket, struct, subprocess, sys, time
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def answers_metadata(port):
+    """Whether a Metadata request (version 0, all topics) is answered."""
+    request = struct.pack(">hhih4si", 3, 0, 1, 4, b"wait", 0)
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            connection.settimeout(10)
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            return len(connection.recv(4)) == 4
+    except OSError:
+        return False
+
+
+class Ringlog:
+    """A broker on one data directory; every start uses the same port, so that clients find it again."""
+
+    def __init__(self, binary, data, log_path, **overrides):
+        self.data, self.port, self.process = data, free_port(), None
+        self.log = open(log_path, "ab")
+        settings = {"listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": data, **overrides}
+        self.arguments = [binary, "--format"]
+        for key, value in settings.items():
+            self.arguments += ["--override", f"{key}={value}"]
+        atexit.register(self.kill)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def spawn(self):
+        """Starts it and does not wait."""
+        self.process = subprocess.Popen(self.arguments, stdout=self.log, stderr=self.log)
+
+    def start(self, seconds=60):
+        """Returns the seconds until it answered a Metadata request."""
+        began = time.monotonic()
+        self.spawn()
+        while time.monotonic() < began + seconds:
+            if self.process.poll() is not None:
+                sys.exit(f"FAILED: the broker ended with {self.process.returncode} at its start, see {self.log.name}")
+            if answers_metadata(self.port):
+                return time.monotonic() - began
+            time.sleep(0.002)
+        sys.exit("FAILED: the broker does not answer")
+
+    def kill(self):
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def stop(self, seconds=60):
+        """A clean stop; returns the exit code."""
+        self.process.terminate()
+        return self.process.wait(seconds)

@@ -1,0 +1,454 @@
+//! Opening one log: where it ends, and what its indexes and its producers' state lack, from as little of the files as
+//! possible.
+//!
+//! | opened | ends | behind that |
+//! |---|---|---|
+//! | after a clean stop | where the active segment's file ends | any other byte is corruption |
+//! | after a crash, bytes are in the commit log | at the synced point | cut off, the commit log has it |
+//! | after a crash, not in the commit log | at the last batch with a right CRC behind the synced point | cut off |
+//!
+//! Indexes, leader epochs and producer snapshots are believed as far as they agree with the batches they name, and are
+//! made again from the batches where they do not. So the walk begins at the last index entry, not at the segment's start.
+//!
+//! Invariant: nothing below the synced point is cut, whatever it looks like.
+
+use std::io;
+use std::path::Path;
+
+use super::descriptors::{Descriptors, FileKind, segment_path};
+use super::error::StoreError;
+use super::header::BatchHeader;
+use super::leader_epoch_cache::{LEADER_EPOCH_FILE, LeaderEpochCache};
+use super::log::{Log, offset_of_file, snapshot_path};
+use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata};
+use super::producer_state::ProducerState;
+use super::scan::{BatchScan, ScanEnd};
+use super::segment::Segment;
+use super::time_index::TimeEntry;
+use super::synced_points::SyncedPoint;
+use super::{LogKey, LogSpec};
+use crate::reactor::read_file;
+
+/// How far before a producer snapshot the batches of its producers are looked up.
+const RECALL_BYTES: u64 = 1 << 20;
+
+/// What to do with the bytes behind the synced point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// They are in the commit log, or were never acked.
+    Cut,
+    /// They count while their CRC is right.
+    Keep,
+}
+
+impl Log {
+    /// Opens what lies in the partition's folder after a clean stop, or starts empty.
+    pub fn open(
+        key: LogKey,
+        spec: &LogSpec,
+        log_dir: &Path,
+        log_start_offset: i64,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<Self, StoreError> {
+        let mut log = Self::empty(key, spec, log_dir, log_start_offset);
+        log.open_segments(now_ms, files)?;
+        let active = log.segments.len() - 1;
+        let (position, end) = log.walk(active, i64::MAX, now_ms, files)?;
+        if end != ScanEnd::Clean {
+            return Err(log.corrupt(format!("no whole batch at byte {position} of its last segment")));
+        }
+        log.load_leader_epochs(files)?;
+        log.load_producers(files)?;
+        Ok(log)
+    }
+
+    /// Opens the folder after a crash; everything below `point` was synced. Returns the bytes that were cut off.
+    pub fn recover(
+        &mut self,
+        point: &SyncedPoint,
+        behind: Behind,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<u64, StoreError> {
+        let names = self.open_segments(now_ms, files)?;
+        // A torn `partition.metadata` is written anew.
+        self.folder_ready = read_file(files.disk(), &self.dir.join(PARTITION_METADATA_FILE))
+            .is_ok_and(|bytes| decode_partition_metadata(&bytes).is_ok_and(|topic_id| topic_id == self.topic_id));
+        let first_offset = self.segments[0].base_offset;
+        let synced = point.end_offset.max(first_offset);
+        // A segment that begins at the synced point is not the one: its predecessor's indexes may lack their end.
+        let mut index = self.segment_index((synced - 1).max(first_offset));
+        let (mut position, mut end) = self.walk(index, synced, now_ms, files)?;
+        if self.log_end_offset != synced {
+            return Err(self.corrupt(format!("ends here at byte {position}, and was synced up to {synced}")));
+        }
+        self.segments[index].raise_max_timestamp(point.max_timestamp, point.max_timestamp_offset);
+        if behind == Behind::Keep {
+            (index, position, end) = self.keep_checked(index, position, now_ms, files)?;
+        }
+        let cut_bytes = if behind == Behind::Cut || end != ScanEnd::Clean {
+            self.cut_behind(index, position, files).map_err(|error| self.io_error(error))?
+        } else {
+            0
+        };
+        for offset in names.iter().filter_map(|name| offset_of_file(name, ".snapshot")) {
+            if offset > self.log_end_offset {
+                let path = snapshot_path(&self.dir, offset);
+                files.disk().remove_file(&path).map_err(|error| self.io_error(error))?;
+            }
+        }
+        self.load_leader_epochs(files)?;
+        Ok(cut_bytes)
+    }
+
+    pub fn corrupt(&self, reason: String) -> StoreError {
+        StoreError::Corrupt { path: self.dir.clone(), offset: self.log_end_offset, reason }
+    }
+
+    /// Takes in the names in the partition's folder, the segments among them; an empty log begins with one.
+    fn open_segments(&mut self, now_ms: i64, files: &Descriptors) -> Result<Vec<String>, StoreError> {
+        let names = self.list_files(files)?;
+        self.folder_ready = names.iter().any(|name| name == PARTITION_METADATA_FILE);
+        let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
+        bases.sort_unstable();
+        self.segments = bases.into_iter().map(Segment::unopened).collect();
+        if self.segments.is_empty() {
+            self.segments.push(Segment::new(self.log_start_offset, now_ms));
+        }
+        self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
+        Ok(names)
+    }
+
+    fn list_files(&self, files: &Descriptors) -> Result<Vec<String>, StoreError> {
+        match files.disk().list_dir(&self.dir) {
+            Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(self.io_error(error)),
+        }
+    }
+
+    /// Walks a segment from its last index entry that is right to `end_offset` or to where whole batches end, and takes
+    /// it in. Returns the position reached, and how the bytes end there.
+    fn walk(
+        &mut self,
+        index: usize,
+        end_offset: i64,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<(u64, ScanEnd), StoreError> {
+        let (key, dir) = (self.key, self.dir.clone());
+        let base_offset = self.segments[index].base_offset;
+        self.log_end_offset = base_offset;
+        let io_error = |source| StoreError::Io { path: segment_path(&dir, base_offset, FileKind::Log), source };
+        let file = match files.file(&dir, self.segments[index].file_id(key, FileKind::Log), false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, ScanEnd::Clean)),
+            file => file.map_err(io_error)?,
+        };
+        let size = file.len().map_err(io_error)?;
+        self.segments[index].load_indexes(end_offset, now_ms, key, &dir, files).map_err(io_error)?;
+        let newest_time = self.segments[index].last_time_entry();
+        let times_right = match newest_time {
+            Some(entry) => self.is_right(index, entry, files).map_err(io_error)?,
+            None => true,
+        };
+        let segment = &mut self.segments[index];
+        let mut scan = BatchScan::new(file.clone(), 0, size);
+        let first = scan.next_header().map_err(io_error)?;
+        let entry = segment.last_entry();
+        scan = BatchScan::new(file.clone(), entry.map_or(0, |entry| u64::from(entry.position)), size);
+        if let Some(entry) = entry {
+            match scan.next_header().map_err(io_error)? {
+                Some((header, _)) if times_right && header.last_offset() == entry.offset => {
+                    segment.go_on_behind(&header, entry);
+                    self.log_end_offset = entry.offset + 1;
+                }
+                _ => scan = BatchScan::new(file, 0, size),
+            }
+        }
+        if scan.position() == 0 && (entry.is_some() || newest_time.is_some()) {
+            tracing::warn!(folder = %dir.display(), base_offset, "an index is made again");
+            segment.reset(now_ms);
+        }
+        if let Some((first, _)) = first {
+            segment.set_first_timestamp(first.max_timestamp);
+        }
+        let config = self.config.clone();
+        while self.log_end_offset < end_offset
+            && let Some((header, position)) = scan.next_header().map_err(io_error)?
+        {
+            // Compaction leaves holes, never a step back.
+            if header.base_offset < self.log_end_offset || header.last_offset() >= end_offset {
+                return Err(self.corrupt(format!("a batch of offset {} at byte {position}", header.base_offset)));
+            }
+            self.segments[index].append(&header, &config);
+            self.log_end_offset = header.last_offset() + 1;
+        }
+        Ok((scan.position(), scan.end()))
+    }
+
+    /// Takes in what follows behind a position, on across segments, while the CRC is right.
+    fn keep_checked(
+        &mut self,
+        mut index: usize,
+        mut position: u64,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<(usize, u64, ScanEnd), StoreError> {
+        let (key, dir, config) = (self.key, self.dir.clone(), self.config.clone());
+        loop {
+            let base_offset = self.segments[index].base_offset;
+            let io_error = |source| StoreError::Io { path: segment_path(&dir, base_offset, FileKind::Log), source };
+            let file = match files.file(&dir, self.segments[index].file_id(key, FileKind::Log), false) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((index, 0, ScanEnd::Clean)),
+                file => file.map_err(io_error)?,
+            };
+            let size = file.len().map_err(io_error)?;
+            let mut scan = BatchScan::new(file, position, size);
+            while let Some((header, at)) = scan.next_checked().map_err(io_error)? {
+                // Compaction leaves holes below the synced point only.
+                if header.base_offset != self.log_end_offset {
+                    return Ok((index, at, ScanEnd::Invalid));
+                }
+                self.segments[index].append(&header, &config);
+                self.leader_epochs.assign(header.leader_epoch, header.base_offset);
+                self.log_end_offset = header.last_offset() + 1;
+            }
+            let follows = self.segments.get(index + 1).is_some_and(|next| next.base_offset == self.log_end_offset);
+            if scan.end() != ScanEnd::Clean || !follows {
+                let end = if index + 1 < self.segments.len() { ScanEnd::Invalid } else { scan.end() };
+                return Ok((index, scan.position(), end));
+            }
+            self.segments[index].seal(key, &dir, files).map_err(io_error)?;
+            index += 1;
+            position = 0;
+            self.segments[index].reset(now_ms);
+        }
+    }
+
+    /// Makes segment `index` the last one and cuts it at `position`; its indexes hold nothing of what was behind.
+    fn cut_behind(&mut self, index: usize, position: u64, files: &mut Descriptors) -> io::Result<u64> {
+        let mut cut_bytes = 0;
+        for segment in self.segments.drain(index + 1..) {
+            files.forget(self.key, segment.base_offset);
+            for kind in FileKind::ALL {
+                match files.disk().remove_file(&segment_path(&self.dir, segment.base_offset, kind)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        let segment = &self.segments[index];
+        match files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            file => {
+                let file = file?;
+                cut_bytes = file.len()? - position;
+                if cut_bytes > 0 {
+                    file.set_len(position)?;
+                }
+            }
+        }
+        segment.cut_indexes(self.key, &self.dir, files)?;
+        Ok(cut_bytes)
+    }
+
+    /// The batch in segment `index` that holds `offset`, or the first behind it. The index is not needed to be right.
+    fn find_batch(&self, index: usize, offset: i64, files: &mut Descriptors) -> io::Result<Option<BatchHeader>> {
+        let segment = &self.segments[index];
+        let file = match files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let size = file.len()?;
+        let entry = segment.floor(offset, self.key, &self.dir, files)?;
+        let mut scan = BatchScan::new(file.clone(), entry.map_or(0, |entry| u64::from(entry.position)), size);
+        let mut next = scan.next_header()?;
+        if entry.is_some_and(|entry| next.is_none_or(|(header, _)| header.last_offset() != entry.offset)) {
+            scan = BatchScan::new(file, 0, size);
+            next = scan.next_header()?;
+        }
+        while let Some((header, _)) = next {
+            if header.last_offset() >= offset {
+                return Ok(Some(header));
+            }
+            next = scan.next_header()?;
+        }
+        Ok(None)
+    }
+
+    /// Whether the batch that an entry of the time index names has its timestamp.
+    pub fn is_right(&self, index: usize, entry: TimeEntry, files: &mut Descriptors) -> io::Result<bool> {
+        let header = self.find_batch(index, entry.offset, files)?;
+        Ok(header
+            .is_some_and(|header| header.base_offset <= entry.offset && header.max_timestamp == entry.timestamp))
+    }
+
+    /// Loads a segment for look-ups by time: its largest timestamp is compared with the log, once.
+    pub fn load_times(&mut self, index: usize, files: &mut Descriptors) -> io::Result<()> {
+        let (key, dir) = (self.key, self.dir.clone());
+        self.segments[index].load(key, &dir, files)?;
+        // The active one was compared when the log was opened.
+        if index + 1 == self.segments.len() || self.segments[index].times_checked {
+            return Ok(());
+        }
+        let size = self.segments[index].size_bytes().expect("loaded");
+        let right = match self.segments[index].last_time_entry() {
+            Some(entry) => self.is_right(index, entry, files)?,
+            None => size == 0,
+        };
+        let segment = &mut self.segments[index];
+        if !right {
+            tracing::warn!(folder = %dir.display(), base_offset = segment.base_offset, "an index is made again");
+            segment.reset(0);
+            let mut scan = BatchScan::new(files.file(&dir, segment.file_id(key, FileKind::Log), false)?, 0, size);
+            while let Some((header, _)) = scan.next_header()? {
+                segment.append(&header, &self.config);
+            }
+            segment.seal(key, &dir, files)?;
+        }
+        segment.times_checked = true;
+        Ok(())
+    }
+
+    /// Reads the epochs that began below the log's end. Where they do not agree with the batches, they are made again.
+    fn load_leader_epochs(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
+        let newer = std::mem::take(&mut self.leader_epochs);
+        let path = self.dir.join(LEADER_EPOCH_FILE);
+        let decoded = match read_file(files.disk(), &path) {
+            Ok(bytes) => LeaderEpochCache::decode(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LeaderEpochCache::default()),
+            Err(error) => return Err(self.io_error(error)),
+        };
+        let agrees = match &decoded {
+            Ok(epochs) => self.agrees_with(epochs, files).map_err(|error| self.io_error(error))?,
+            Err(_) => false,
+        };
+        match decoded {
+            Ok(epochs) if agrees => (self.written_epoch, self.leader_epochs) = (epochs.latest(), epochs),
+            _ => {
+                tracing::warn!(path = %path.display(), "leader epochs are made again");
+                self.make_leader_epochs(files).map_err(|error| self.io_error(error))?;
+            }
+        }
+        for entry in newer.entries() {
+            self.leader_epochs.assign(entry.leader_epoch, entry.start_offset);
+        }
+        self.leader_epochs.truncate_from_end(self.log_end_offset);
+        Ok(())
+    }
+
+    /// Whether the newest epoch is that of the last batch, and each begins with a batch of its own.
+    fn agrees_with(&mut self, epochs: &LeaderEpochCache, files: &mut Descriptors) -> io::Result<bool> {
+        let mut epochs = epochs.clone();
+        epochs.truncate_from_end(self.log_end_offset);
+        for entry in epochs.entries() {
+            let index = self.segment_index(entry.start_offset);
+            let begins = self.find_batch(index, entry.start_offset, files)?.is_some_and(|header| {
+                header.leader_epoch == entry.leader_epoch
+                    && header.base_offset.max(self.log_start_offset) == entry.start_offset
+            });
+            if !begins {
+                return Ok(false);
+            }
+        }
+        let last = self.log_end_offset - 1;
+        let newest = self.find_batch(self.segment_index(last), last, files)?;
+        let known = epochs.latest().map(|entry| entry.leader_epoch);
+        Ok(newest.is_none_or(|header| header.leader_epoch < 0 || known == Some(header.leader_epoch)))
+    }
+
+    fn make_leader_epochs(&mut self, files: &mut Descriptors) -> io::Result<()> {
+        for index in 0..self.segments.len() {
+            self.segments[index].load(self.key, &self.dir, files)?;
+            let segment = &self.segments[index];
+            let size = segment.size_bytes().expect("loaded");
+            if size == 0 {
+                continue;
+            }
+            let mut scan = BatchScan::new(files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?, 0, size);
+            while let Some((header, _)) = scan.next_header()? {
+                self.leader_epochs.assign(header.leader_epoch, header.base_offset.max(self.log_start_offset));
+            }
+        }
+        Ok(())
+    }
+
+    /// Producer state: the newest snapshot that is readable, and the batches behind it. A snapshot names only the last
+    /// batch of a producer; those shortly before it may have been written and not acked when the broker ended, and are
+    /// looked up in the log, so that their repetition is known as one.
+    pub fn load_producers(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
+        let names = self.list_files(files)?;
+        let mut snapshots: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".snapshot")).collect();
+        snapshots.retain(|offset| *offset <= self.log_end_offset);
+        snapshots.sort_unstable();
+        self.producers_loaded = true;
+        let mut from = self.segments[0].base_offset;
+        self.producers = ProducerState::default();
+        for offset in snapshots.into_iter().rev() {
+            let bytes = read_file(files.disk(), &snapshot_path(&self.dir, offset)).map_err(|error| self.io_error(error))?;
+            match ProducerState::decode(&bytes) {
+                Ok(state) => {
+                    (self.producers, from) = (state, offset);
+                    break;
+                }
+                Err(error) => tracing::warn!(folder = %self.dir.display(), offset, %error, "snapshot is not used"),
+            }
+        }
+        self.replay_producers(from, files).map_err(|error| self.io_error(error))
+    }
+
+    /// Walks the batches from `from` on, and those of the last [`RECALL_BYTES`] before it.
+    fn replay_producers(&mut self, from: i64, files: &mut Descriptors) -> io::Result<()> {
+        if from >= self.log_end_offset && self.producers.is_empty() {
+            return Ok(());
+        }
+        let mut index = self.segment_index(from);
+        self.segments[index].load(self.key, &self.dir, files)?;
+        let floor = self.segments[index].floor(from, self.key, &self.dir, files)?;
+        let mut start = floor.map_or(0, |entry| u64::from(entry.position));
+        if !self.producers.is_empty() {
+            (index, start) = self.position_before(index, start, RECALL_BYTES, files)?;
+        }
+        let mut recent = Some(ProducerState::default());
+        for index in index..self.segments.len() {
+            let segment = &mut self.segments[index];
+            segment.load(self.key, &self.dir, files)?;
+            let (id, size) = (segment.file_id(self.key, FileKind::Log), segment.size_bytes().expect("loaded"));
+            if size == 0 {
+                continue;
+            }
+            let mut scan = BatchScan::new(files.file(&self.dir, id, false)?, std::mem::take(&mut start), size);
+            while let Some((header, _)) = scan.next_header()? {
+                if let Some(recent) = recent.take_if(|_| header.base_offset >= from) {
+                    self.producers.recall(&recent);
+                }
+                if let Some(batch) = header.producer_batch() {
+                    let _ = recent.as_mut().unwrap_or(&mut self.producers).update(&batch);
+                }
+            }
+        }
+        if let Some(recent) = recent {
+            self.producers.recall(&recent);
+        }
+        Ok(())
+    }
+
+    /// Segment and position of a batch that lies about `bytes` before a position.
+    fn position_before(
+        &mut self,
+        mut index: usize,
+        mut position: u64,
+        mut bytes: u64,
+        files: &mut Descriptors,
+    ) -> io::Result<(usize, u64)> {
+        while position < bytes && index > 0 {
+            bytes -= position;
+            index -= 1;
+            self.segments[index].load(self.key, &self.dir, files)?;
+            position = self.segments[index].size_bytes().expect("loaded");
+        }
+        let floor = self.segments[index].floor_of_position(position.saturating_sub(bytes), self.key, &self.dir, files)?;
+        Ok((index, floor.map_or(0, |entry| u64::from(entry.position))))
+    }
+}
