@@ -22,8 +22,8 @@ use super::leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache}
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata, encode_partition_metadata};
 use super::producer_state::ProducerState;
 use super::segment::Segment;
-use super::tail::Tail;
 use super::synced_points::SyncedPoint;
+use super::tail::Tail;
 use super::{Durability, LogConfig, LogKey, LogSpec};
 use crate::reactor::Disk;
 
@@ -205,6 +205,9 @@ impl Log {
     /// Leaves the folder as Kafka does at a clean stop. Nothing is synced here.
     pub fn seal(&mut self, files: &mut Descriptors) -> io::Result<()> {
         assert!(self.tail.is_empty());
+        if self.log_end_offset > self.log_start_offset {
+            self.ready_folder(files)?;
+        }
         if !self.folder_ready {
             return Ok(());
         }

@@ -31,7 +31,7 @@ pub use append::Appended;
 pub use checkpoints::{ClosedLog, write_checkpoints};
 pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use error::{AppendError, ReadError, StoreError};
-pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, start_log_dir};
+pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};
 pub use store::{ColdRead, FailedAppend, LogStore, ReadResult};
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metada
 use super::producer_state::ProducerState;
 use super::scan::{BatchScan, ScanEnd};
 use super::segment::Segment;
-use super::time_index::TimeEntry;
 use super::synced_points::SyncedPoint;
+use super::time_index::TimeEntry;
 use super::{LogKey, LogSpec};
 use crate::reactor::read_file;
 
@@ -61,6 +61,27 @@ impl Log {
         log.load_leader_epochs(files)?;
         log.load_producers(files)?;
         Ok(log)
+    }
+
+    /// Opens a log that ends at `point`: after a clean stop it must, after a crash what is behind it was never acked.
+    pub fn open_at(
+        key: LogKey,
+        spec: &LogSpec,
+        point: &SyncedPoint,
+        from_clean_stop: bool,
+        log_dir: &Path,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<Self, StoreError> {
+        if !from_clean_stop {
+            let mut log = Self::empty(key, spec, log_dir, point.log_start_offset);
+            log.recover(point, Behind::Cut, now_ms, files)?;
+            log.load_producers(files)?;
+            return Ok(log);
+        }
+        let log = Self::open(key, spec, log_dir, point.log_start_offset, now_ms, files)?;
+        let (end, known) = (log.log_end_offset, point.end_offset);
+        if end == known { Ok(log) } else { Err(log.corrupt(format!("ends at {end}, its checkpoint says {known}"))) }
     }
 
     /// Opens the folder after a crash; everything below `point` was synced. Returns the bytes that were cut off.
@@ -280,8 +301,7 @@ impl Log {
     /// Whether the batch that an entry of the time index names has its timestamp.
     pub fn is_right(&self, index: usize, entry: TimeEntry, files: &mut Descriptors) -> io::Result<bool> {
         let header = self.find_batch(index, entry.offset, files)?;
-        Ok(header
-            .is_some_and(|header| header.base_offset <= entry.offset && header.max_timestamp == entry.timestamp))
+        Ok(header.is_some_and(|header| header.base_offset <= entry.offset && header.max_timestamp == entry.timestamp))
     }
 
     /// Loads a segment for look-ups by time: its largest timestamp is compared with the log, once.
@@ -366,7 +386,8 @@ impl Log {
             if size == 0 {
                 continue;
             }
-            let mut scan = BatchScan::new(files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?, 0, size);
+            let mut scan =
+                BatchScan::new(files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?, 0, size);
             while let Some((header, _)) = scan.next_header()? {
                 self.leader_epochs.assign(header.leader_epoch, header.base_offset.max(self.log_start_offset));
             }
@@ -386,7 +407,8 @@ impl Log {
         let mut from = self.segments[0].base_offset;
         self.producers = ProducerState::default();
         for offset in snapshots.into_iter().rev() {
-            let bytes = read_file(files.disk(), &snapshot_path(&self.dir, offset)).map_err(|error| self.io_error(error))?;
+            let bytes =
+                read_file(files.disk(), &snapshot_path(&self.dir, offset)).map_err(|error| self.io_error(error))?;
             match ProducerState::decode(&bytes) {
                 Ok(state) => {
                     (self.producers, from) = (state, offset);
@@ -448,7 +470,8 @@ impl Log {
             self.segments[index].load(self.key, &self.dir, files)?;
             position = self.segments[index].size_bytes().expect("loaded");
         }
-        let floor = self.segments[index].floor_of_position(position.saturating_sub(bytes), self.key, &self.dir, files)?;
+        let floor =
+            self.segments[index].floor_of_position(position.saturating_sub(bytes), self.key, &self.dir, files)?;
         Ok((index, floor.map_or(0, |entry| u64::from(entry.position))))
     }
 }

@@ -94,6 +94,38 @@ pub fn start_log_dir(
     Ok(recovered)
 }
 
+/// Leaves a log directory that crashed as a clean stop does, without serving it; nothing is done to a clean one.
+/// Blocking. A crash in here is harmless.
+pub fn recover_log_dir(
+    disk: &Rc<dyn Disk>,
+    log_dir: &Path,
+    specs: &[LogSpec],
+    now_ms: i64,
+    broker_epoch: i64,
+) -> Result<Recovered, StoreError> {
+    if is_clean(disk, log_dir) {
+        return Ok(Recovered::default());
+    }
+    let recovered = start_log_dir(disk, log_dir, specs, now_ms)?;
+    let points = SyncedPoints::read_start(disk, &log_dir.join(COMMIT_LOG_FOLDER))?;
+    let mut files = Descriptors::new(Rc::clone(disk), OPEN_FILES_MAX);
+    let mut closed = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.iter().enumerate() {
+        let (topic_name, partition_index) = (spec.topic_name.clone(), spec.partition_index);
+        let (mut log_start_offset, mut log_end_offset) = (0, 0);
+        if let Some(point) = points.of(spec.topic_id, partition_index) {
+            let key = LogKey(index as u32);
+            let mut log = Log::open_at(key, spec, &point, points.from_clean_stop, log_dir, now_ms, &mut files)?;
+            log.seal(&mut files).map_err(|error| log.io_error(error))?;
+            (log_start_offset, log_end_offset) = (log.log_start_offset, log.log_end_offset);
+        }
+        closed.push(ClosedLog { topic_name, partition_index, log_start_offset, log_end_offset });
+    }
+    disk.sync_all(log_dir).map_err(|source| StoreError::Io { path: log_dir.to_owned(), source })?;
+    finish_clean_stop(disk, log_dir, &closed, broker_epoch)?;
+    Ok(recovered)
+}
+
 /// The last step of a clean stop, when the stores of all shards were closed: Kafka's checkpoints and clean mark are
 /// written, then the commit logs' folder is removed, in this order. Kafka can be started on the directory from then on.
 pub fn finish_clean_stop(
@@ -155,8 +187,7 @@ impl<'a> Recovery<'a> {
         let dir = log_dir.join(COMMIT_LOG_FOLDER);
         // Once points were noted by topic id, those by name may be of a topic that was deleted since.
         let by_id = disk.exists(&dir.join(SyncedPoints::START_FILE));
-        let points =
-            if by_id { SyncedPoints::read_all(disk, &dir)? } else { points_by_name(disk, log_dir, specs)? };
+        let points = if by_id { SyncedPoints::read_all(disk, &dir)? } else { points_by_name(disk, log_dir, specs)? };
         let partitions = specs.iter().map(|spec| {
             let point = points.of(spec.topic_id, spec.partition_index);
             Recovering {

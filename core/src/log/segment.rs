@@ -12,9 +12,7 @@ use super::config::LogConfig;
 use super::descriptors::{Descriptors, FileId, FileKind};
 use super::header::BatchHeader;
 use super::index_search::IndexCache;
-use super::offset_index::{
-    OFFSET_ENTRY_BYTES, OffsetEntry, look_up_offset, look_up_position, sound_offset_entries,
-};
+use super::offset_index::{OFFSET_ENTRY_BYTES, OffsetEntry, look_up_offset, look_up_position, sound_offset_entries};
 use super::time_index::{TIME_ENTRY_BYTES, TimeEntry, look_up_timestamp_below, sound_time_entries};
 
 /// Entries that wait in memory before they are written to the index file in one go.
@@ -165,8 +163,7 @@ impl Segment {
         let offsets = read_whole(files, dir, self.file_id(log, FileKind::OffsetIndex))?;
         let times = read_whole(files, dir, self.file_id(log, FileKind::TimeIndex))?;
         self.reset(now_ms);
-        self.offsets =
-            SparseIndex::of(&sound_offset_entries(&offsets, self.base_offset, log_bytes, end_offset));
+        self.offsets = SparseIndex::of(&sound_offset_entries(&offsets, self.base_offset, log_bytes, end_offset));
         self.times = SparseIndex::of(&sound_time_entries(&times, self.base_offset, end_offset));
         self.set_max_timestamp();
         Ok(())

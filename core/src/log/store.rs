@@ -24,7 +24,6 @@ use super::class_sync::{SyncClass, Waiting};
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::{AppendError, ReadError, StoreError};
 use super::log::{Log, remove_stale_folder};
-use super::open::Behind;
 use super::recovery::COMMIT_LOG_FOLDER;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec, StoreConfig};
@@ -162,8 +161,7 @@ impl LogStore {
             }
         };
         let from_clean_stop = self.known.from_clean_stop;
-        let mut stored =
-            StoredLog { spec, state, from_clean_stop, acked_end_offset: 0, dirty: false, has_tail: false };
+        let mut stored = StoredLog { spec, state, from_clean_stop, acked_end_offset: 0, dirty: false, has_tail: false };
         stored.acked_end_offset = stored.log_end_offset();
         self.logs.push(Some(stored));
         Ok(key)
@@ -564,7 +562,7 @@ impl LogStore {
                 && point.end_offset > 0
             {
                 let (key, now_ms) = (LogKey(index as u32), self.reactor.wall_clock_ms());
-                let log = open_at(key, &stored.spec, point, false, &self.log_dir, now_ms, &mut self.files)?;
+                let log = Log::open_at(key, &stored.spec, point, false, &self.log_dir, now_ms, &mut self.files)?;
                 stored.state = LogState::Open(Box::new(log));
             }
             if let LogState::Open(log) = &mut stored.state {
@@ -573,9 +571,6 @@ impl LogStore {
                 }
                 if !log.tail.is_empty() {
                     return Err(log.io_error(io::ErrorKind::StorageFull.into()));
-                }
-                if log.log_end_offset > 0 {
-                    log.ready_folder(&mut self.files).map_err(|error| log.io_error(error))?;
                 }
                 log.seal(&mut self.files).map_err(|error| log.io_error(error))?;
             }
@@ -627,33 +622,11 @@ fn open_log<'a>(
 ) -> Result<Option<(Beside<'a>, &'a mut Log)>, StoreError> {
     let Some(stored) = logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return Ok(None) };
     if let LogState::Unopened(point) = stored.state {
-        let log = open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, reactor.wall_clock_ms(), files)?;
+        let now_ms = reactor.wall_clock_ms();
+        let log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;
         stored.state = LogState::Open(Box::new(log));
     }
     let StoredLog { state, acked_end_offset, dirty, has_tail, spec, .. } = stored;
     let LogState::Open(log) = state else { unreachable!("opened above") };
     Ok(Some((Beside { acked_end_offset, dirty, has_tail, spec }, log)))
-}
-
-/// Opens a log that ends at `point`: after a clean stop it must, after a crash what is behind it was never acked.
-fn open_at(
-    key: LogKey,
-    spec: &LogSpec,
-    point: &SyncedPoint,
-    from_clean_stop: bool,
-    log_dir: &Path,
-    now_ms: i64,
-    files: &mut Descriptors,
-) -> Result<Log, StoreError> {
-    if !from_clean_stop {
-        let mut log = Log::empty(key, spec, log_dir, point.log_start_offset);
-        log.recover(point, Behind::Cut, now_ms, files)?;
-        log.load_producers(files)?;
-        return Ok(log);
-    }
-    let log = Log::open(key, spec, log_dir, point.log_start_offset, now_ms, files)?;
-    if log.log_end_offset != point.end_offset {
-        return Err(log.corrupt(format!("ends at {}, its checkpoint says {}", log.log_end_offset, point.end_offset)));
-    }
-    Ok(log)
 }

@@ -154,8 +154,7 @@ impl SyncedPoints {
             let durability = class_of(words.next()?)?;
             let (max_timestamp, max_timestamp_offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
             words.next().is_none().then_some(())?;
-            let point =
-                SyncedPoint { log_start_offset, end_offset, durability, max_timestamp, max_timestamp_offset };
+            let point = SyncedPoint { log_start_offset, end_offset, durability, max_timestamp, max_timestamp_offset };
             points.set(topic_id, partition_index, point);
         }
         Some(points)
@@ -185,7 +184,8 @@ mod tests {
     fn points_go_round_and_damage_is_refused() {
         let mut points = SyncedPoints { from_clean_stop: true, ..SyncedPoints::default() };
         points.set(Uuid::from_u128(7), 3, SyncedPoint::new(5, 1000, Durability::PageCache));
-        let known = SyncedPoint { max_timestamp: 77, max_timestamp_offset: 41, ..SyncedPoint::new(0, 42, Durability::Sync) };
+        let known =
+            SyncedPoint { max_timestamp: 77, max_timestamp_offset: 41, ..SyncedPoint::new(0, 42, Durability::Sync) };
         points.set(Uuid::from_u128(8), 0, known);
         let text = points.encode();
         assert_eq!(SyncedPoints::decode(&text), Some(points));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{io, thread};
 
-use ringlog_core::log::{StoreConfig, StoreError};
+use ringlog_core::log::StoreError;
 use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError};
 use ringlog_core::shard::{CoreId, CpuQuota, allowed_cores, default_shard_count, pin};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -88,7 +88,8 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
     let shards_count = settings.shards.map_or_else(shards_by_default, usize::from);
     let banner = Banner { node_id: settings.node_id, log_dir: settings.log_dir.display().to_string(), shards_count };
     let memory = ShardMemory::new(settings.memory, machine_bytes(), shards_count)?;
-    let store = memory.store();
+    let mut store = memory.store();
+    store.commit_log.file_bytes = u64::from(settings.log.commit_log_file_blocks) * 4096;
     settings.max_connections = settings.max_connections.min(connections_max(&store, shards_count));
     let config = BrokerConfig { settings, shards_count, store, memory };
     let stop = Stop::default();

@@ -41,7 +41,7 @@ pub(super) fn format(options: &FormatOptions, settings: &Settings) -> Result<Str
 }
 
 #[expect(clippy::disallowed_methods, reason = "a subcommand has no reactor")]
-fn wall_clock_ms() -> i64 {
+pub(super) fn wall_clock_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

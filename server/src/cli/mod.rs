@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or a configuration that is refused.
 
 mod format;
+mod recover;
 mod version;
 
 pub use format::node_config;
@@ -24,7 +25,13 @@ pub fn run(command: &Command) -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Format(options) => run_format(options),
-        Command::Recover => fail("recover is not yet there; the broker repairs what a crash leaves when it starts"),
+        Command::Recover(options) => match recover::recover(options) {
+            Ok(done) => {
+                println!("{done}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error.to_string()),
+        },
     }
 }
 

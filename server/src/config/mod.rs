@@ -15,7 +15,7 @@ mod values;
 
 pub use groups::GroupSettings;
 pub use listeners::{Endpoint, Listener};
-pub use options::{BrokerOptions, Command, FormatOptions, Options};
+pub use options::{BrokerOptions, Command, FormatOptions, Options, RecoverOptions};
 pub use properties::{Properties, Property};
 pub use settings::{Durability, FormatPolicy, LogDefaults, Quorum, Settings};
 pub use values::parse_size;

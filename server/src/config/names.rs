@@ -365,8 +365,13 @@ pub(super) const KAFKA_KEYS: &[&str] = &[
 ];
 
 /// Our own keys.
-pub(super) const RINGLOG_KEYS: &[&str] =
-    &["ringlog.durability", "ringlog.internal.segment.bytes", "ringlog.memory", "ringlog.shards"];
+pub(super) const RINGLOG_KEYS: &[&str] = &[
+    "ringlog.durability",
+    "ringlog.internal.commit.log.file.blocks",
+    "ringlog.internal.segment.bytes",
+    "ringlog.memory",
+    "ringlog.shards",
+];
 
 /// Threads, queues and purgatories of a broker that is built of thread pools.
 pub(super) const NO_THREAD_POOLS: &[&str] = &[

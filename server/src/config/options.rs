@@ -51,8 +51,8 @@ impl BrokerOptions {
 pub enum Command {
     /// Formats the data directory of a new cluster, as kafka-storage format --standalone does
     Format(FormatOptions),
-    /// Repairs a data directory after damage (not yet there)
-    Recover,
+    /// Makes a data directory clean after a crash, without serving it: then Apache Kafka can be started on it
+    Recover(RecoverOptions),
     /// Prints the version
     Version,
 }
@@ -73,6 +73,22 @@ pub struct FormatOptions {
     #[arg(long, short = 'g')]
     pub ignore_formatted: bool,
 }
+
+/// Options of `ringlog recover`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = RECOVER_HELP)]
+pub struct RecoverOptions {
+    /// The data directory (log.dirs) of a broker that is not running
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+const RECOVER_HELP: &str = "\
+Brings what was acked from the commit logs into the segments, syncs everything, writes Kafka's checkpoints and the mark
+of a clean stop, and removes DIR/.ringlog. A clean directory stays as it is. A broker does the same when it starts.
+Nothing is changed, and the exit code is 1, when a broker runs on DIR or acked data is damaged.
+
+Example: ringlog recover /var/lib/ringlog && kafka-server-start.sh server.properties";
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -108,6 +124,10 @@ mod tests {
     #[test]
     fn subcommands_stand_beside_the_broker() {
         assert_eq!(parse(&["version"]).unwrap().command, Some(Command::Version));
+        assert!(
+            matches!(parse(&["recover", "d"]).unwrap().command, Some(Command::Recover(o)) if o.dir == PathBuf::from("d"))
+        );
+        assert_eq!(parse(&["recover"]).unwrap_err().exit_code(), 2);
         assert!(matches!(parse(&["format", "-t", "x"]).unwrap().command, Some(Command::Format(_))));
         assert_eq!(parse(&["--memory", "2G"]).unwrap().broker.memory, Some(2 << 30));
         assert_eq!(parse(&[]).unwrap().broker, BrokerOptions::default());

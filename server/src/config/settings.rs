@@ -86,6 +86,8 @@ pub struct LogDefaults {
     pub min_insync_replicas: i32,
     /// `log.segment.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
+    /// `ringlog.internal.commit.log.file.blocks`: size of each of a shard's commit log files, in 4,096 bytes.
+    pub commit_log_file_blocks: u32,
 }
 
 /// The configuration of one broker.
@@ -336,6 +338,7 @@ fn log_defaults(values: &mut Values<'_>) -> LogDefaults {
         timestamp_after_max_ms: values.number("log.message.timestamp.after.max.ms", 0..=i64::MAX, HOUR_MS),
         min_insync_replicas: values.number("min.insync.replicas", 1..=i32::MAX, 1),
         file_delete_delay_ms: values.number("log.segment.delete.delay.ms", 0..=i64::MAX, 60_000),
+        commit_log_file_blocks: values.number("ringlog.internal.commit.log.file.blocks", 1280..=1 << 18, 16_384),
     }
 }
 

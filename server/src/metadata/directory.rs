@@ -121,6 +121,16 @@ impl DataDirectory {
 
     /// What `meta.properties` says; it must be this node's.
     pub fn identity(&self, node_id: i32) -> Result<Identity, DirectoryError> {
+        match self.stored_identity()? {
+            Identity { node_id: stored, .. } if stored != node_id => {
+                Err(DirectoryError::OtherNode { stored, configured: node_id })
+            }
+            identity => Ok(identity),
+        }
+    }
+
+    /// What `meta.properties` says, whichever node it is of.
+    pub fn stored_identity(&self) -> Result<Identity, DirectoryError> {
         let path = self.path.join(META_PROPERTIES);
         let bytes = match read_file(&self.disk, &path) {
             Ok(bytes) => bytes,
@@ -130,12 +140,8 @@ impl DataDirectory {
             }
             Err(source) => return Err(DirectoryError::Io { path, source }),
         };
-        let identity = parse_meta_properties(&bytes)
-            .map_err(|reason| DirectoryError::BadProperties { path, reason: reason.to_owned() })?;
-        match identity.node_id {
-            stored if stored != node_id => Err(DirectoryError::OtherNode { stored, configured: node_id }),
-            _ => Ok(identity),
-        }
+        parse_meta_properties(&bytes)
+            .map_err(|reason| DirectoryError::BadProperties { path, reason: reason.to_owned() })
     }
 
     /// Makes an empty directory that of a new cluster, as `kafka-storage format --standalone` does.

@@ -1,0 +1,63 @@
+//! `ringlog recover`: makes a data directory clean after a crash, without serving it.
+
+use std::rc::Rc;
+
+use ringlog_core::log::{Durability, LogConfig, LogSpec, StoreError, is_clean, recover_log_dir};
+use ringlog_core::reactor::{Disk, FsDisk};
+use ringlog_core::record::ProduceRules;
+
+use super::format::wall_clock_ms;
+use crate::config::RecoverOptions;
+use crate::metadata::{
+    DataDirectory, DirectoryError, LoadedLog, MetadataLog, MetadataLogError, MetadataView, TopicDefaults,
+};
+
+/// Why a directory cannot be made clean.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecoverError {
+    /// It is locked, or not a data directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The metadata log cannot be read.
+    #[error(transparent)]
+    Metadata(#[from] MetadataLogError),
+    /// A partition or a commit log cannot be brought back.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes the directory clean. Says what was done.
+pub(super) fn recover(options: &RecoverOptions) -> Result<String, RecoverError> {
+    let disk: Rc<dyn Disk> = Rc::new(FsDisk);
+    let shown = options.dir.display();
+    if !disk.exists(&options.dir) {
+        return Err(DirectoryError::NotFormatted(options.dir.clone()).into());
+    }
+    let directory = DataDirectory::lock(&disk, &options.dir)?;
+    let identity = directory.stored_identity()?;
+    if is_clean(&disk, directory.path()) {
+        return Ok(format!("{shown} was stopped cleanly: nothing to do"));
+    }
+    let LoadedLog { image, .. } = MetadataLog::load(&disk, directory.path())?;
+    let broker_epoch = image.broker(identity.node_id).map_or(-1, |broker| broker.broker_epoch);
+    let view = MetadataView::new(1, defaults());
+    view.set_image(image);
+    let specs: Vec<LogSpec> = view
+        .image()
+        .topics()
+        .flat_map(|topic| (0..topic.partitions.len() as i32).map(|index| view.log_spec(topic, index)))
+        .collect();
+    let recovered = recover_log_dir(&disk, directory.path(), &specs, wall_clock_ms(), broker_epoch)?;
+    Ok(format!(
+        "{shown} is clean now: {} partitions, {} batches brought from commit logs, {} bytes of batches cut that were \
+         not whole or never acked",
+        specs.len(),
+        recovered.replayed_entries,
+        recovered.cut_bytes,
+    ))
+}
+
+/// What topics have that do not say otherwise: it only decides where a segment ends.
+fn defaults() -> TopicDefaults {
+    TopicDefaults { durability: Durability::Sync, log: LogConfig::default(), produce: ProduceRules::default() }
+}
