@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{io, thread};
 
-use ringlog_core::log::StoreError;
+use ringlog_core::log::{StoreConfig, StoreError};
 use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError};
 use ringlog_core::shard::{CoreId, CpuQuota, allowed_cores, default_shard_count, pin};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

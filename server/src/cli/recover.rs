@@ -9,7 +9,8 @@ use ringlog_core::record::ProduceRules;
 use super::format::wall_clock_ms;
 use crate::config::RecoverOptions;
 use crate::metadata::{
-    DataDirectory, DirectoryError, LoadedLog, MetadataLog, MetadataLogError, MetadataView, TopicDefaults,
+    DataDirectory, DirectoryError, LoadedLog, MetadataLog, MetadataLogError, MetadataView, TakeoverError,
+    TopicDefaults, check_takeover,
 };
 
 /// Why a directory cannot be made clean.
@@ -21,6 +22,9 @@ pub(super) enum RecoverError {
     /// The metadata log cannot be read.
     #[error(transparent)]
     Metadata(#[from] MetadataLogError),
+    /// Apache Kafka left it in a state that only Kafka can bring back.
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     /// A partition or a commit log cannot be brought back.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,7 +42,9 @@ pub(super) fn recover(options: &RecoverOptions) -> Result<String, RecoverError> 
     if is_clean(&disk, directory.path()) {
         return Ok(format!("{shown} was stopped cleanly: nothing to do"));
     }
-    let LoadedLog { image, .. } = MetadataLog::load(&disk, directory.path())?;
+    let found = MetadataLog::find(&disk, directory.path())?;
+    check_takeover(&directory, &found, &identity)?;
+    let LoadedLog { image, .. } = found.open()?;
     let broker_epoch = image.broker(identity.node_id).map_or(-1, |broker| broker.broker_epoch);
     let view = MetadataView::new(1, defaults());
     view.set_image(image);
