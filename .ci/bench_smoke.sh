@@ -7,5 +7,5 @@ cargo build --locked -q -p ringlog-server -p ringlog-loadgen -p ringlog-bench
 bin=${CARGO_TARGET_DIR:-target}/debug
 "$bin/ringlog-bench" run smoke --ringlog-bin "$bin/ringlog" --loadgen-bin "$bin/ringlog-loadgen" --out "$out"
 result=$(echo "$out"/*-smoke-*)
-for file in summary.json summary.md README.md raw; do [ -s "$result/$file" ] || { echo "no $file in the result"; exit 1; }; done
+for file in summary.json summary.md report.html README.md raw; do [ -s "$result/$file" ] || { echo "no $file in the result"; exit 1; }; done
 if grep -rlF -e "$PWD" -e "$HOME/" -e "$out" "$result"; then echo "the files above name a path of this machine"; exit 1; fi

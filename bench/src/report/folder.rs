@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::html::html;
 use super::text;
 use crate::results::Results;
 use crate::scrub::Scrubber;
@@ -38,8 +39,10 @@ pub fn write(results: &Results, parent: &Path, run_folder: &Path, scrubber: &Scr
 
 /// Writes into the folder of a result what is made from its `summary.json`.
 pub fn write_again(results: &Results, folder: &Path, scrubber: &Scrubber) -> anyhow::Result<()> {
-    let text = text::markdown(results, &tables(results));
-    fs::write(folder.join("summary.md"), scrubber.scrub(&text)).context("write summary.md")?;
+    let tables = tables(results);
+    for (name, text) in [("summary.md", text::markdown(results, &tables)), ("report.html", html(results, &tables)?)] {
+        fs::write(folder.join(name), scrubber.scrub(&text)).with_context(|| format!("write {name}"))?;
+    }
     Ok(())
 }
 
@@ -90,7 +93,7 @@ mod tests {
         scrubber.hide("/secret/place", "$PLACE");
         let folders = [0, 1].map(|_| write(&results, parent.path(), run_folder.path(), &scrubber).unwrap());
         assert_ne!(folders[0], folders[1]);
-        for name in ["summary.json", "summary.md", "README.md", "raw/a.json"] {
+        for name in ["summary.json", "summary.md", "report.html", "README.md", "raw/a.json"] {
             let text = fs::read_to_string(folders[0].join(name)).unwrap();
             assert!(!text.contains("/secret") && !text.is_empty(), "{name}");
         }

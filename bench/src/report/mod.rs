@@ -1,6 +1,7 @@
 //! What is written of a result: text for the terminal, Markdown, and one HTML file that needs nothing else.
 
 mod folder;
+mod html;
 mod text;
 
 pub use folder::{write, write_again};

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
 use crate::figure;
 use crate::limits::Limits;
-use crate::results::Results;
+use crate::results::{Life, Results};
 use crate::tables::{Row, Table, Value};
 
 /// Columns of a terminal whose width is not known.
@@ -105,20 +105,25 @@ pub fn limits_table(limits: &Limits, markdown: bool) -> String {
 fn lives(results: &Results, preset: &str) -> Grid {
     let mut grid = new_grid(preset);
     grid.set_header(["broker", "ready after", "idle RSS", "idle CPU", "RSS after load", "PSS after load"]);
-    let shown = |value: Option<f64>, unit: &str| {
-        value.map_or("-".to_owned(), |value| format!("{} {unit}", figure::format(value)))
-    };
     for life in &results.lives {
-        grid.add_row([
-            life.title.clone(),
-            shown(life.ready_ms, "ms"),
-            shown(life.idle_rss_mib, "MiB"),
-            shown(life.idle_cpu_percent, "% of a core"),
-            shown(life.loaded_rss_mib, "MiB"),
-            shown(life.loaded_pss_mib, "MiB"),
-        ]);
+        grid.add_row(std::iter::once(life.title.clone()).chain(life_cells(life)));
     }
     grid
+}
+
+/// A broker's own figures, in the order of their columns.
+pub fn life_cells(life: &Life) -> [String; 5] {
+    let shown = |value: Option<f64>, unit: &str| match value {
+        Some(value) => format!("{} {unit}", figure::format(value)),
+        None => "-".to_owned(),
+    };
+    [
+        shown(life.ready_ms, "ms"),
+        shown(life.idle_rss_mib, "MiB"),
+        shown(life.idle_cpu_percent, "% of a core"),
+        shown(life.loaded_rss_mib, "MiB"),
+        shown(life.loaded_pss_mib, "MiB"),
+    ]
 }
 
 fn footnotes(results: &Results) -> String {
