@@ -213,7 +213,7 @@
     });
   }
 
-  const picks = results.scenario.cells.flatMap((cell) => cell.classes
+  const picks = results.scenario.cell.flatMap((cell) => cell.classes
     .filter((klass) => results.runs.some((run) => run.cell === cell.name && run.class === klass && run.target !== "sink"))
     .map((klass) => ({ cell, klass })));
   let picked = picks.find(({ cell, klass }) => location.hash === `#${cell.name}-${klass}`) ?? picks[0];
