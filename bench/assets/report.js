@@ -59,7 +59,7 @@
         grid.append(
           make("div", { class: "name" }, row.figure.label, " ", make("span", { class: "of" }, row.figure.unit)),
           drawn,
-          make("div", { class: `times ${value >= 1 ? "better" : "worse"}`, title: row.verdict }, `${short(value)}x`),
+          make("div", { class: `times ${value >= 1 ? "better" : "worse"}`, title: row.verdict }, value >= 1 ? `${short(value)}x` : `${short(1 / value)}x worse`),
         );
       }
       place.append(
@@ -102,6 +102,9 @@
     );
     plots.push({ made, box });
   }
+
+  // Once all boxes are there, each has its width.
+  const fit = () => plots.forEach(({ made, box }) => made.setSize({ width: box.clientWidth, height: 230 }));
 
   // The axis of log(1-p): every further nine takes the same room.
   const nines = (share) => -Math.log10(1 - share);
@@ -188,6 +191,7 @@
       bars(charts, `${title(target)}: CPU by thread in the last round, s`, ["CPU"],
         run.threads.slice(0, 8).map((thread) => ({ name: thread.name, color: color(target), values: [thread.cpu_s], text: `${short(thread.cpu_s)} (${Math.round((100 * thread.cpu_s) / all)} %)` })));
     }
+    fit();
     const table = make("table");
     const others = figures.filter((figure) => targets.some((target) => runsOf(target).some((run) => run.values[figure.key] != null)));
     table.append(make("thead", {}, make("tr", {}, make("th", {}, "figure, median of rounds"), ...targets.map((target) => make("th", { class: "number" }, title(target))))));
@@ -206,8 +210,9 @@
       [...new Set(life.warmup.map((piece) => piece.cell))].map((cell) => {
         const pieces = life.warmup.filter((piece) => piece.cell === cell);
         const last = pieces.at(-1).us_per_request;
+        if (pieces.length < 3) return null;
         return { label: `${life.target}, ${cell}`, stroke: color(life.target), xs: pieces.map((piece) => piece.at_s), ys: pieces.map((piece) => piece.us_per_request / last) };
-      }));
+      }).filter(Boolean));
     plot(place, "Warm-up: CPU per request, in multiples of the last piece of the same load", {
       series, x: { label: "s", text: short }, y: { text: (value) => `${short(value)}x` },
     });
@@ -254,7 +259,7 @@
   let resizing;
   addEventListener("resize", () => {
     clearTimeout(resizing);
-    resizing = setTimeout(() => plots.forEach(({ made, box }) => made.setSize({ width: box.clientWidth, height: 230 })), 100);
+    resizing = setTimeout(fit, 100);
   });
   drawAll();
 })();

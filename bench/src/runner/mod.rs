@@ -31,7 +31,7 @@ use turn::{Turn, Within};
 /// How long brokers are left alone to see what they do with nothing to do.
 const IDLE: Duration = Duration::from_secs(2);
 /// One piece of a warm-up.
-const WARMUP_PIECE_SECONDS: f64 = 3.0;
+const WARMUP_PIECE_SECONDS: f64 = 2.0;
 /// A cell that failed so often on a target is not tried on it again.
 const FAILURES_MAX: u32 = 2;
 
