@@ -10,7 +10,7 @@ use ringlog_core::record::Codec;
 
 use crate::client::TopicSpec;
 use crate::plan::{Arrival, Rate};
-use crate::run::Load;
+use crate::run::{ControlSpec, Load};
 use crate::threshold::Threshold;
 use crate::units::{parse_bytes, parse_duration};
 use crate::workload::stamp::{SEAL_BYTES, STAMP_BYTES};
@@ -84,6 +84,10 @@ pub struct Common {
     /// Pin the first thread to this core, the others to those behind it
     #[arg(long)]
     pub core: Option<usize>,
+    /// Beside the load, so many requests of the same size per second go to a target that does nothing, in this process:
+    /// what they take is the machine's share of the latency
+    #[arg(long, value_name = "RATE", num_args = 0..=1, default_missing_value = "200")]
+    pub control: Option<Rate>,
     /// Measure the CPU time of this process
     #[arg(long, value_name = "PID")]
     pub broker_pid: Option<u32>,
@@ -281,6 +285,9 @@ pub struct Sink {
     /// Where to listen
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:19900")]
     pub listen: SocketAddr,
+    /// Keep what is produced in memory, up to 1 GiB, to be fetched again
+    #[arg(long)]
+    pub keep: bool,
     /// Hold back each answer
     #[arg(long, default_value = "0s", value_parser = parse_duration)]
     pub delay: Duration,
@@ -297,8 +304,12 @@ impl Fetch {
 }
 
 impl Common {
-    /// As meant.
-    pub fn load(&self) -> Load {
+    /// As meant, with requests of about this size.
+    pub fn load(&self, request_bytes: usize) -> Load {
+        let control = match self.control {
+            Some(Rate::PerSecond(rate)) => Some(ControlSpec { rate, bytes: request_bytes.max(1) }),
+            Some(Rate::Max) | None => None,
+        };
         Load {
             bootstrap: self.bootstrap.clone(),
             threads: self.threads,
@@ -312,6 +323,7 @@ impl Common {
             broker_pid: self.broker_pid,
             seed: self.seed,
             interval: self.interval,
+            control,
             run_id: rand::random(),
         }
     }
@@ -333,6 +345,15 @@ impl Common {
 }
 
 impl Payload {
+    /// Bytes of one request, about.
+    pub fn request_bytes(&self) -> usize {
+        let batch = match self.records_per_batch {
+            Some(records) => records.saturating_mul(self.record_bytes.about()),
+            None => self.batch_bytes,
+        };
+        batch.saturating_mul(self.partitions_per_request.max(1))
+    }
+
     /// As meant.
     pub fn spec(&self, seed: u64) -> ProduceSpec {
         let batch = BatchSpec {
@@ -385,6 +406,6 @@ mod tests {
         let Command::Produce(produce) = cli.command else { panic!("not produce") };
         let spec = produce.payload.spec(1);
         assert_eq!((spec.acks, spec.batch.batch_bytes), (1, 16_384));
-        assert_eq!(produce.common.load().rate, Rate::PerSecond(5_000.0));
+        assert_eq!(produce.common.load(0).rate, Rate::PerSecond(5_000.0));
     }
 }

@@ -14,6 +14,9 @@ use ringlog_loadgen::run::{self, Connection, Place};
 use ringlog_loadgen::sink::{SinkConfig, serve};
 use ringlog_loadgen::workload;
 
+/// Bytes in the control echo of requests that carry no records.
+const SMALL: usize = 100;
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Produce(flags) => produce(&flags).and_then(|measured| report("produce", &flags.common, &measured)),
@@ -34,7 +37,8 @@ fn report(workload: &str, flags: &Common, measured: &Measured) -> anyhow::Result
 }
 
 fn produce(flags: &Produce) -> anyhow::Result<Measured> {
-    let (load, spec) = (flags.common.load(), flags.payload.spec(flags.common.seed));
+    let spec = flags.payload.spec(flags.common.seed);
+    let load = flags.common.load(flags.payload.request_bytes());
     let topic = flags.common.topic_spec(flags.verify);
     let target = run::target(&load.bootstrap, &topic)?;
     let production = workload::Production::new(&target, &spec, load.run_id)?;
@@ -46,7 +50,7 @@ fn produce(flags: &Produce) -> anyhow::Result<Measured> {
 }
 
 fn fetch(flags: &Fetch) -> anyhow::Result<Measured> {
-    let (load, spec, topic) = (flags.common.load(), flags.spec(), flags.common.topic_spec(true));
+    let (load, spec, topic) = (flags.common.load(SMALL), flags.spec(), flags.common.topic_spec(true));
     let target = run::target(&load.bootstrap, &topic)?;
     run::run(&load, &topic, &Place::leaders(&target), |connection: &Connection<'_>| {
         Ok(workload::Fetch::new(&target, &connection.place.partitions, &spec, connection.index, load.in_flight)?)
@@ -54,20 +58,20 @@ fn fetch(flags: &Fetch) -> anyhow::Result<Measured> {
 }
 
 fn commit(flags: &Commit) -> anyhow::Result<Measured> {
-    let (load, topic) = (flags.common.load(), flags.common.topic_spec(false));
+    let (load, topic) = (flags.common.load(SMALL), flags.common.topic_spec(false));
     let target = run::target(&load.bootstrap, &topic)?;
     run::commit(&load, &topic, &target, &flags.group_prefix, flags.groups as usize)
 }
 
 fn e2e(flags: &EndToEnd) -> anyhow::Result<Measured> {
-    let (load, topic) = (flags.common.load(), flags.common.topic_spec(true));
+    let (load, topic) = (flags.common.load(flags.record_bytes), flags.common.topic_spec(true));
     let target = run::target(&load.bootstrap, &topic)?;
     let plan = run::EndToEnd { topic: &topic, target: &target, spec: &flags.spec(), fan_out: flags.fan_out };
     run::e2e(&load, &plan)
 }
 
 fn connect(flags: &Common) -> anyhow::Result<Measured> {
-    let load = flags.load();
+    let load = flags.load(SMALL);
     run::connect(&load, &run::target(&load.bootstrap, &flags.topic_spec(false))?)
 }
 
@@ -76,7 +80,7 @@ fn sink(flags: &Sink) -> anyhow::Result<ExitCode> {
     let reactor = run::reactor()?;
     let listener = reactor.listen(flags.listen).with_context(|| format!("listen on {}", flags.listen))?;
     eprintln!("a sink listens on {}", listener.local_address());
-    let config = SinkConfig { delay: flags.delay, ..SinkConfig::default() };
+    let config = SinkConfig { delay: flags.delay, keep: flags.keep, ..SinkConfig::default() };
     reactor.block_on(serve(reactor.clone(), listener, config))?;
     Ok(ExitCode::SUCCESS)
 }

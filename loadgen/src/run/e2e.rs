@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use ringlog_core::reactor::{Reactor, Socket};
 
+use super::control::Control;
 use super::pipes::Place;
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, Shared, Target, TopicSpec, drive};
@@ -32,13 +33,16 @@ pub struct EndToEnd<'a> {
 /// Latency is from the plan of a batch to its arrival at each reader. `load.rate` has to be a number.
 pub fn e2e(load: &Load, plan: &EndToEnd<'_>) -> anyhow::Result<Measured> {
     let production = Production::new(plan.target, plan.spec, load.run_id)?;
-    measured(load, 1, |_, started| Run { load, plan, production: &production }.work(started))
+    let control = load.control.map(Control::start).transpose()?;
+    let run = Run { load, plan, production: &production, control: control.as_ref() };
+    measured(load, 1, |_, started| run.work(started))
 }
 
 struct Run<'a> {
     load: &'a Load,
     plan: &'a EndToEnd<'a>,
     production: &'a Arc<Production>,
+    control: Option<&'a Control>,
 }
 
 /// A connected pipe and where it went.
@@ -50,10 +54,11 @@ impl Run<'_> {
         let connected = pin(self.load.core).and_then(|()| reactor()).and_then(|reactor| {
             let mark = self.connect_producer(&reactor)?;
             let tails = self.connect_readers(&reactor, &recorder)?;
-            Ok((reactor, mark, tails))
+            let echo = self.control.map(|control| control.connect(&reactor, self.load)).transpose()?;
+            Ok((reactor, mark, tails, echo))
         });
         started.wait();
-        let (reactor, (route, socket, mark), tails) = connected?;
+        let (reactor, (route, socket, mark), tails, echo) = connected?;
         let start = start(&reactor);
         let mut outcome = Outcome::new(self.load, &reactor);
         let tails: Vec<(i32, Shared<Tail>)> = tails
@@ -64,6 +69,7 @@ impl Run<'_> {
             })
             .collect();
         drive(&reactor, route, socket, &mark, start);
+        let echoed = echo.map(|echo| echo.drive(&reactor, start));
         let deadline = self.load.end() + DRAIN_MAX;
         let missing = |partition: i32, tail: &Shared<Tail>| {
             mark.borrow().workload.sent_count(partition).saturating_sub(tail.borrow().workload.received)
@@ -78,6 +84,7 @@ impl Run<'_> {
         });
         stop(&reactor)?;
         outcome.recorder.merge(&recorder.borrow());
+        outcome.control = echoed.map(|recorder| recorder.borrow().clone());
         outcome.findings.merge(&mark.borrow().findings);
         for (partition, tail) in &tails {
             outcome.findings.merge(&tail.borrow().findings);

@@ -2,6 +2,7 @@
 
 mod commit;
 mod connect;
+mod control;
 mod e2e;
 mod pipes;
 mod produce;
@@ -16,10 +17,11 @@ use ringlog_core::reactor::{Instant, Reactor, UringConfig, UringDriver};
 
 pub use commit::commit;
 pub use connect::connect;
+pub use control::ControlSpec;
 pub use e2e::{EndToEnd, e2e};
 pub use pipes::{Connection, Place, run};
 pub use produce::produce;
-pub use read_back::{ReadBackVolume, read_back};
+pub use read_back::{ReadBackVolume, read_back, read_back_on};
 
 use crate::client::{Target, TopicSpec, prepare};
 use crate::cpu::{Sample, Usage};
@@ -63,6 +65,8 @@ pub struct Load {
     pub seed: u64,
     /// The length of an interval of the report.
     pub interval: Duration,
+    /// Echoes beside the load.
+    pub control: Option<ControlSpec>,
     /// Tells the records of this run from those of others.
     pub run_id: u32,
 }
@@ -91,6 +95,8 @@ impl Load {
 #[derive(Debug)]
 struct Outcome {
     recorder: Recorder,
+    /// Of the control echo, which the first worker has.
+    control: Option<Recorder>,
     findings: Findings,
     /// By the wall clock.
     start_ms: i64,
@@ -100,7 +106,7 @@ impl Outcome {
     /// Of a worker whose run starts now.
     fn new(load: &Load, reactor: &Reactor) -> Self {
         let start_ms = reactor.wall_clock_ms();
-        Self { recorder: Recorder::new(load.cut()), findings: Findings::default(), start_ms }
+        Self { recorder: Recorder::new(load.cut()), control: None, findings: Findings::default(), start_ms }
     }
 
     /// Requests that were still in flight when the worker stopped waiting.
@@ -172,15 +178,17 @@ fn start(reactor: &Reactor) -> Instant {
 
 fn merge(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> Measured {
     let start_ms = outcomes.iter().map(|outcome| outcome.start_ms).min().unwrap_or_default();
-    let mut all = Outcome { recorder: Recorder::new(load.cut()), findings: Findings::default(), start_ms };
+    let mut all =
+        Outcome { recorder: Recorder::new(load.cut()), control: None, findings: Findings::default(), start_ms };
     for outcome in &outcomes {
         all.recorder.merge(&outcome.recorder);
         all.findings.merge(&outcome.findings);
+        all.control = all.control.or_else(|| outcome.control.clone());
     }
     let elapsed = load.duration.max(all.recorder.last_answered.saturating_sub(load.warmup));
     Measured {
         recorder: all.recorder,
-        control: None,
+        control: all.control,
         read_back: None,
         findings: all.findings,
         window_start_ms: start_ms + load.warmup.as_millis() as i64,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use ringlog_core::reactor::{Reactor, Socket};
 
+use super::control::Control;
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive};
 use crate::measured::Measured;
@@ -64,8 +65,10 @@ pub fn run<W: Workload + 'static>(
     make: impl Fn(&Connection<'_>) -> anyhow::Result<W> + Sync,
 ) -> anyhow::Result<Measured> {
     let threads = load.threads.clamp(1, load.connections.max(1));
+    let control = load.control.map(Control::start).transpose()?;
     measured(load, threads, |thread, started| {
-        let worker = Worker { load, topic, places, thread, threads };
+        let control = control.as_ref().filter(|_| thread == 0);
+        let worker = Worker { load, topic, places, control, thread, threads };
         worker.work(&make, started)
     })
 }
@@ -74,6 +77,7 @@ struct Worker<'a> {
     load: &'a Load,
     topic: &'a TopicSpec,
     places: &'a [Place],
+    control: Option<&'a Control>,
     thread: usize,
     threads: usize,
 }
@@ -91,11 +95,12 @@ impl Worker<'_> {
         let recorder = Rc::new(RefCell::new(Recorder::new(load.cut())));
         let connected = pin(load.core.map(|core| core + self.thread)).and_then(|()| reactor()).and_then(|reactor| {
             let pipes = self.connect(&reactor, &recorder, make)?;
-            Ok((reactor, pipes))
+            let echo = self.control.map(|control| control.connect(&reactor, load)).transpose()?;
+            Ok((reactor, pipes, echo))
         });
         // Also after a failure: the others wait here.
         started.wait();
-        let (reactor, connected) = connected?;
+        let (reactor, connected, echo) = connected?;
         let start = start(&reactor);
         let mut outcome = Outcome::new(load, &reactor);
         let mut pipes = Vec::with_capacity(connected.len());
@@ -103,6 +108,7 @@ impl Worker<'_> {
             drive(&reactor, route, socket, &pipe, start);
             pipes.push(pipe);
         }
+        let echoed = echo.map(|echo| echo.drive(&reactor, start));
         let deadline = load.end() + DRAIN_MAX;
         let elapsed = || Duration::from_nanos(reactor.now().0 - start.0);
         reactor.block_on(async {
@@ -112,6 +118,7 @@ impl Worker<'_> {
         });
         stop(&reactor)?;
         outcome.recorder.merge(&recorder.borrow());
+        outcome.control = echoed.map(|recorder| recorder.borrow().clone());
         for pipe in &pipes {
             let pipe = pipe.borrow();
             outcome.findings.merge(&pipe.findings);

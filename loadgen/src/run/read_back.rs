@@ -38,12 +38,13 @@ pub fn read_back(
     findings: &mut Findings,
 ) -> anyhow::Result<ReadBackVolume> {
     let reactor = reactor()?;
-    let read = reactor.block_on(read_all(&reactor, topic, target, production, findings));
+    let read = reactor.block_on(read_back_on(&reactor, topic, target, production, findings));
     stop(&reactor)?;
     read.context("read back")
 }
 
-async fn read_all(
+/// As [`read_back`], on a reactor that is there.
+pub async fn read_back_on(
     reactor: &Reactor,
     topic: &TopicSpec,
     target: &Target,

@@ -16,8 +16,9 @@ use ringlog_core::record::{BatchBuilder, BatchHeader, NewRecord, patch_base_offs
 use ringlog_core::wire::{Array, Message, Reader, Records};
 use uuid::Uuid;
 
-use super::Fault;
 use super::groups::{Committed, find_coordinator};
+use super::kept::Kept;
+use super::{Fault, SinkConfig};
 
 pub(super) const NODE_ID: i32 = 1;
 /// Records and bytes of the batch that every fetch gets.
@@ -45,6 +46,8 @@ pub struct Topics {
     /// The next offset by partition.
     topics: HashMap<String, Vec<i64>>,
     committed: Committed,
+    /// What was produced, if it is kept.
+    kept: Option<Kept>,
     batch: Vec<u8>,
     fault: Option<(Fault, u64)>,
     answers: u64,
@@ -60,12 +63,20 @@ pub(super) struct Answer {
 
 impl Topics {
     /// None so far.
-    pub fn new(address: SocketAddr, fault: Option<(Fault, u64)>) -> Self {
+    pub fn new(address: SocketAddr, config: &SinkConfig) -> Self {
         let value: Vec<u8> = (0..RECORD_BYTES).map(|index| (index * 31) as u8).collect();
         let mut builder = BatchBuilder::new();
         (0..BATCH_RECORDS).for_each(|_| builder.push(NewRecord { value: Some(&value), ..NewRecord::default() }));
         let batch = builder.build();
-        Self { address, topics: HashMap::new(), committed: Committed::default(), batch, fault, answers: 0 }
+        Self {
+            address,
+            topics: HashMap::new(),
+            committed: Committed::default(),
+            kept: config.keep.then(Kept::default),
+            batch,
+            fault: config.fault,
+            answers: 0,
+        }
     }
 
     /// The answer to one frame; nothing if it cannot be read, or if the fault says so: then the connection is closed.
@@ -83,7 +94,7 @@ impl Topics {
             ApiKey::ApiVersions => api_versions(&header)?,
             ApiKey::Metadata => self.metadata(&header, &mut reader)?,
             ApiKey::CreateTopics => self.create_topics(&header, &mut reader)?,
-            ApiKey::ListOffsets => list_offsets(&header, &mut reader)?,
+            ApiKey::ListOffsets => self.list_offsets(&header, &mut reader)?,
             ApiKey::Produce => self.produce(&header, &mut reader, fault)?,
             ApiKey::Fetch => self.fetch(&header, &mut reader, fault)?,
             ApiKey::FindCoordinator => find_coordinator(&header, &mut reader, self.address)?,
@@ -151,6 +162,30 @@ impl Topics {
         encode(header, &CreateTopicsResponse { throttle_time_ms: 0, topics: Array::from(results) })
     }
 
+    fn list_offsets(&self, header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+        let request = ListOffsetsRequest::decode(reader, header.api_version).ok()?;
+        let mut topics = Vec::new();
+        for topic in &request.topics {
+            let answer = |asked: ringlog_core::protocol::messages::ListOffsetsPartition| ListOffsetsPartitionResponse {
+                partition_index: asked.partition_index,
+                error_code: ErrorCode::NONE,
+                timestamp: -1,
+                offset: if asked.timestamp == -2 { 0 } else { self.end_offset(topic.name, asked.partition_index) },
+                leader_epoch: 0,
+            };
+            topics.push(ListOffsetsTopicResponse {
+                name: topic.name,
+                partitions: topic.partitions.iter().map(answer).collect(),
+            });
+        }
+        encode(header, &ListOffsetsResponse { throttle_time_ms: 0, topics: Array::from(topics) })
+    }
+
+    fn end_offset(&self, topic: &str, partition: i32) -> i64 {
+        let next = self.topics.get(topic).and_then(|offsets| offsets.get(usize::try_from(partition).ok()?));
+        if self.kept.is_some() { next.copied().unwrap_or(0) } else { END_OFFSET }
+    }
+
     fn produce(
         &mut self,
         header: &RequestHeader<'_>,
@@ -159,32 +194,28 @@ impl Topics {
     ) -> Option<Vec<u8>> {
         let request = ProduceRequest::decode(reader, header.api_version).ok()?;
         let mut responses = Vec::new();
+        let kept = &mut self.kept;
         for topic in &request.topic_data {
             let mut next_offsets = self.topics.get_mut(topic.name);
             let answer = |data: ringlog_core::protocol::messages::PartitionProduceData<'_>| {
                 let next = next_offsets.as_mut().and_then(|offsets| offsets.get_mut(usize::try_from(data.index).ok()?));
-                let count =
-                    data.records.and_then(|records| Some(BatchHeader::parse(records.bytes()).ok()?.record_count()));
+                let batch = data.records.map(|records| records.bytes()).unwrap_or_default();
+                let count = BatchHeader::parse(batch).ok().map(|header| header.record_count());
                 let (error_code, base_offset) = match (next, count) {
                     _ if fault == Some(Fault::Error) => (ErrorCode::NOT_LEADER_OR_FOLLOWER, -1),
                     (None, _) => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1),
                     (_, None) => (ErrorCode::CORRUPT_MESSAGE, -1),
                     (Some(next), Some(count)) => {
                         let base_offset = *next;
+                        let kept = kept.as_mut().filter(|_| fault != Some(Fault::ForgetBatch));
+                        if kept.is_some_and(|kept| !kept.append(topic.name, data.index, base_offset, batch)) {
+                            return refusal(data.index, ErrorCode::KAFKA_STORAGE_ERROR);
+                        }
                         *next += if fault == Some(Fault::RepeatOffset) { 0 } else { i64::from(count) };
                         (ErrorCode::NONE, base_offset)
                     }
                 };
-                PartitionProduceResponse {
-                    index: data.index,
-                    error_code,
-                    base_offset,
-                    log_append_time_ms: -1,
-                    log_start_offset: 0,
-                    record_errors: Array::default(),
-                    error_message: None,
-                    current_leader: NO_LEADER,
-                }
+                PartitionProduceResponse { base_offset, ..refusal(data.index, error_code) }
             };
             let partition_responses = topic.partition_data.iter().map(answer).collect();
             responses.push(TopicProduceResponse { name: topic.name, topic_id: Uuid::nil(), partition_responses });
@@ -200,7 +231,13 @@ impl Topics {
         let request = FetchRequest::decode(reader, header.api_version).ok()?;
         let topic = request.topics.iter().next()?;
         let asked = topic.partitions.iter().next()?;
-        let records = self.batches(asked.fetch_offset, asked.partition_max_bytes, fault);
+        let records = match &self.kept {
+            Some(kept) => {
+                let bytes_max = usize::try_from(asked.partition_max_bytes).unwrap_or(0);
+                kept.read(topic.topic, asked.partition, asked.fetch_offset, bytes_max)
+            }
+            None => self.batches(asked.fetch_offset, asked.partition_max_bytes, fault),
+        };
         let error_code = if fault == Some(Fault::Error) { ErrorCode::NOT_LEADER_OR_FOLLOWER } else { ErrorCode::NONE };
         let partitions = [PartitionData {
             partition_index: asked.partition,
@@ -250,6 +287,19 @@ impl Topics {
     }
 }
 
+fn refusal<'a>(index: i32, error_code: ErrorCode) -> PartitionProduceResponse<'a> {
+    PartitionProduceResponse {
+        index,
+        error_code,
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: 0,
+        record_errors: Array::default(),
+        error_message: None,
+        current_leader: NO_LEADER,
+    }
+}
+
 const NO_LEADER: LeaderIdAndEpoch = LeaderIdAndEpoch { leader_id: -1, leader_epoch: -1 };
 
 fn api_versions(header: &RequestHeader<'_>) -> Option<Vec<u8>> {
@@ -264,25 +314,6 @@ fn api_versions(header: &RequestHeader<'_>) -> Option<Vec<u8>> {
         zk_migration_ready: false,
     };
     encode(header, &response)
-}
-
-fn list_offsets(header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
-    let request = ListOffsetsRequest::decode(reader, header.api_version).ok()?;
-    let mut topics = Vec::new();
-    for topic in &request.topics {
-        let answer = |asked: ringlog_core::protocol::messages::ListOffsetsPartition| ListOffsetsPartitionResponse {
-            partition_index: asked.partition_index,
-            error_code: ErrorCode::NONE,
-            timestamp: -1,
-            offset: if asked.timestamp == -2 { 0 } else { END_OFFSET },
-            leader_epoch: 0,
-        };
-        topics.push(ListOffsetsTopicResponse {
-            name: topic.name,
-            partitions: topic.partitions.iter().map(answer).collect(),
-        });
-    }
-    encode(header, &ListOffsetsResponse { throttle_time_ms: 0, topics: Array::from(topics) })
 }
 
 pub(super) fn encode<'a>(header: &RequestHeader<'_>, response: &impl Message<'a>) -> Option<Vec<u8>> {

@@ -1,10 +1,12 @@
 //! A target that keeps nothing: measures the load generator's own ceiling, and plays a slow or wrong broker in tests.
 //!
-//! It answers as a broker of one node would and hands out offsets, but forgets the records. It is not a broker: topics
-//! live in memory, and what is fetched is one batch, repeated.
+//! It answers as a broker of one node would and hands out offsets, but forgets the records, unless it is told to keep
+//! them. It is not a broker: everything lives in memory, and what is fetched from one that keeps nothing is one batch,
+//! repeated.
 
 mod answers;
 mod groups;
+mod kept;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -30,6 +32,8 @@ pub struct SinkConfig {
     pub delay: Duration,
     /// From this time on, counted from the first of them, nothing is answered for the second time.
     pub stall: Option<(Duration, Duration)>,
+    /// What is produced is kept in memory, to be fetched again.
+    pub keep: bool,
     /// Something wrong in every so many answers.
     pub fault: Option<(Fault, u64)>,
 }
@@ -45,6 +49,8 @@ pub enum Fault {
     FlipBit,
     /// A fetch leaves out a batch.
     SkipBatch,
+    /// A produced batch is acknowledged and not kept.
+    ForgetBatch,
     /// A commit is acknowledged and not kept.
     ForgetCommit,
     /// The connection is closed.
@@ -53,7 +59,7 @@ pub enum Fault {
 
 /// Accepts and serves for ever.
 pub async fn serve(reactor: Reactor, mut listener: Listener, config: SinkConfig) -> std::io::Result<()> {
-    let topics = Rc::new(RefCell::new(Topics::new(listener.local_address(), config.fault)));
+    let topics = Rc::new(RefCell::new(Topics::new(listener.local_address(), &config)));
     let first = Rc::new(RefCell::new(None));
     loop {
         let connection = Rc::new(Connection {

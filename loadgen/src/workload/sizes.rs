@@ -40,6 +40,15 @@ impl FromStr for Sizes {
 }
 
 impl Sizes {
+    /// The mean, about.
+    pub fn about(&self) -> usize {
+        match self {
+            Self::List(sizes) => sizes.iter().sum::<usize>() / sizes.len().max(1),
+            Self::Uniform(low, high) => low.midpoint(*high),
+            Self::Exponential(mean) => *mean,
+        }
+    }
+
     /// The size of record `number`.
     pub fn pick(&self, number: usize, random: &mut impl Rng) -> usize {
         match self {
