@@ -14,7 +14,7 @@ use crate::run::{ControlSpec, Load};
 use crate::threshold::Threshold;
 use crate::units::{parse_bytes, parse_duration};
 use crate::workload::stamp::{SEAL_BYTES, STAMP_BYTES};
-use crate::workload::{BatchSpec, FetchSpec, KeySpec, ProduceSpec, Sizes};
+use crate::workload::{BatchSpec, FetchMode, FetchSpec, KeySpec, ProduceSpec, Sizes};
 
 /// Drives any Kafka-compatible broker over its wire protocol, measures it and checks what it answers.
 ///
@@ -40,7 +40,9 @@ pub enum Command {
     /// One producer, one consumer that waits at the end of the log: latency from the plan to the arrival.
     E2e(EndToEnd),
     /// New connections, each with ApiVersions and Metadata, `--connections` at a time.
-    Connect(Common),
+    Connect(Connect),
+    /// Produce, readers at the end of the log and commits at the same time.
+    Mixed(Mixed),
     /// A target that keeps nothing: measures how much this load generator can do.
     Sink(Sink),
 }
@@ -237,9 +239,18 @@ pub struct Fetch {
     /// Bytes of one answer, about
     #[arg(long, default_value = "1m", value_parser = parse_bytes)]
     pub max_bytes: usize,
+    /// Bytes that an answer waits for
+    #[arg(long, default_value = "1", value_parser = parse_bytes)]
+    pub min_bytes: usize,
+    /// How long it waits for them at most
+    #[arg(long, default_value = "500ms", value_parser = parse_duration)]
+    pub max_wait: Duration,
     /// Single batches at random offsets
     #[arg(long, conflicts_with = "max_bytes")]
     pub random: bool,
+    /// What others produce from now on; each request in flight is a reader of its own
+    #[arg(long, conflicts_with = "random")]
+    pub tail: bool,
 }
 
 /// Flags of `commit`.
@@ -279,6 +290,43 @@ pub struct EndToEnd {
     pub acks: Acks,
 }
 
+/// Flags of `connect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringlog-loadgen connect --bootstrap 127.0.0.1:9092 --topic t --partitions 1 \
+                        --connections 50 --idle 1000 --duration 10s")]
+pub struct Connect {
+    #[command(flatten)]
+    /// Flags of every kind of load.
+    pub common: Common,
+    /// Connections that are made before, do nothing, and have to be there afterwards
+    #[arg(long, default_value_t = 0)]
+    pub idle: usize,
+}
+
+/// Flags of `mixed`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: ringlog-loadgen mixed --bootstrap 127.0.0.1:9092 --topic t --partitions 6 --rate 1k/s \
+                        --readers 12 --groups 50 --commit-rate 200/s"
+)]
+pub struct Mixed {
+    #[command(flatten)]
+    /// Flags of every kind of load; connections, requests in flight and rate are of what produces.
+    pub common: Common,
+    #[command(flatten)]
+    /// What is sent.
+    pub payload: Payload,
+    /// Connections that read what comes, each one partition
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub readers: u32,
+    /// Groups that commit, without members
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub groups: u32,
+    /// Commits per second of all groups
+    #[arg(long, default_value = "100/s")]
+    pub commit_rate: Rate,
+}
+
 /// Flags of `sink`.
 #[derive(Debug, Args)]
 pub struct Sink {
@@ -299,7 +347,13 @@ pub struct Sink {
 impl Fetch {
     /// As meant.
     pub fn spec(&self) -> FetchSpec {
-        FetchSpec { max_bytes: self.max_bytes, random: self.random, seed: self.common.seed }
+        let mode = match (self.random, self.tail) {
+            (true, _) => FetchMode::Random,
+            (_, true) => FetchMode::Tail,
+            _ => FetchMode::Sequential,
+        };
+        let (max_bytes, min_bytes, max_wait) = (self.max_bytes, self.min_bytes, self.max_wait);
+        FetchSpec { max_bytes, min_bytes, max_wait, mode, seed: self.common.seed }
     }
 }
 
@@ -366,6 +420,19 @@ impl Payload {
             seed,
         };
         ProduceSpec { batch, partitions_per_request: self.partitions_per_request, acks: self.acks.code() }
+    }
+}
+
+impl Mixed {
+    /// How the readers read.
+    pub fn fetch_spec(&self) -> FetchSpec {
+        FetchSpec {
+            max_bytes: 1 << 20,
+            min_bytes: 1,
+            max_wait: Duration::from_millis(500),
+            mode: FetchMode::Tail,
+            seed: self.common.seed,
+        }
     }
 }
 

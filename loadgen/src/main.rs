@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ringlog_loadgen::cli::{Cli, Command, Commit, Common, EndToEnd, Fetch, Produce, Sink};
+use ringlog_loadgen::cli::{Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Mixed, Produce, Sink};
 use ringlog_loadgen::measured::Measured;
 use ringlog_loadgen::output::{finish, settings};
 use ringlog_loadgen::report::Report;
@@ -23,7 +23,8 @@ fn main() -> ExitCode {
         Command::Fetch(flags) => fetch(&flags).and_then(|measured| report("fetch", &flags.common, &measured)),
         Command::Commit(flags) => commit(&flags).and_then(|measured| report("commit", &flags.common, &measured)),
         Command::E2e(flags) => e2e(&flags).and_then(|measured| report("e2e", &flags.common, &measured)),
-        Command::Connect(flags) => connect(&flags).and_then(|measured| report("connect", &flags, &measured)),
+        Command::Connect(flags) => connect(&flags).and_then(|measured| report("connect", &flags.common, &measured)),
+        Command::Mixed(flags) => mixed(&flags),
         Command::Sink(flags) => sink(&flags),
     };
     done.unwrap_or_else(|error| {
@@ -70,9 +71,28 @@ fn e2e(flags: &EndToEnd) -> anyhow::Result<Measured> {
     run::e2e(&load, &plan)
 }
 
-fn connect(flags: &Common) -> anyhow::Result<Measured> {
-    let load = flags.load(SMALL);
-    run::connect(&load, &run::target(&load.bootstrap, &flags.topic_spec(false))?)
+fn connect(flags: &Connect) -> anyhow::Result<Measured> {
+    let load = flags.common.load(SMALL);
+    run::connect(&load, &run::target(&load.bootstrap, &flags.common.topic_spec(false))?, flags.idle)
+}
+
+fn mixed(flags: &Mixed) -> anyhow::Result<ExitCode> {
+    let (load, topic) = (flags.common.load(flags.payload.request_bytes()), flags.common.topic_spec(true));
+    let target = run::target(&load.bootstrap, &topic)?;
+    let production = workload::Production::new(&target, &flags.payload.spec(flags.common.seed), load.run_id)?;
+    let beside = run::Beside {
+        readers: flags.readers as usize,
+        fetch: &flags.fetch_spec(),
+        groups: flags.groups as usize,
+        group_prefix: "loadgen",
+        commit_rate: flags.commit_rate,
+    };
+    let parts = run::mixed(&load, &topic, &target, &production, &beside)?;
+    let total = parts.total();
+    let mut report = Report::new(&total, settings("mixed", &flags.common));
+    let part = |(name, measured)| Report::new(measured, settings(name, &flags.common));
+    report.parts = parts.named().map(part).into();
+    finish(&flags.common, &total, &report)
 }
 
 fn sink(flags: &Sink) -> anyhow::Result<ExitCode> {

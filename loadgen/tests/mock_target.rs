@@ -16,8 +16,8 @@ use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::series::Cut;
 use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
 use ringlog_loadgen::workload::{
-    BatchSpec, Commit, Commits, Fetch, FetchSpec, KeySpec, Produce, ProduceSpec, ProducerIdentity, Production,
-    Requests, Sizes, Workload,
+    BatchSpec, Commit, Commits, Fetch, FetchMode, FetchSpec, KeySpec, Produce, ProduceSpec, ProducerIdentity,
+    Production, Requests, Sizes, Workload,
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ fn produce(target: &Target) -> Produce {
 }
 
 fn fetch(target: &Target) -> Fetch {
-    let spec = FetchSpec { max_bytes: 64 << 10, random: false, seed: 1 };
+    let spec = FetchSpec { max_bytes: 64 << 10, min_bytes: 1, max_wait: ms(500), mode: FetchMode::Sequential, seed: 1 };
     Fetch::new(target, &PARTITIONS, &spec, 0, 10).expect("the sink holds something")
 }
 

@@ -37,12 +37,16 @@ impl Asker {
         let socket = reactor.connect(address).await.map_err(failed)?;
         let frames = Frames::new(socket.clone());
         let mut asker = Self { socket, frames, correlation_id: 0, versions: Versions::default() };
-        let request = ApiVersionsRequest { client_software_name: CLIENT_ID, client_software_version: "1" };
-        let response: ApiVersionsResponse<'_> = asker.ask_in(ApiKey::ApiVersions, 0, &request).await?;
-        check("ApiVersions", response.error_code, None)?;
-        let versions = response.api_keys.iter().map(|api| (api.api_key, api.min_version..=api.max_version)).collect();
-        asker.versions = versions;
+        asker.versions = asker.ask_versions().await?;
         Ok(asker)
+    }
+
+    /// Asks which versions the broker has.
+    pub async fn ask_versions(&mut self) -> Result<Versions, SetupError> {
+        let request = ApiVersionsRequest { client_software_name: CLIENT_ID, client_software_version: "1" };
+        let response: ApiVersionsResponse<'_> = self.ask_in(ApiKey::ApiVersions, 0, &request).await?;
+        check("ApiVersions", response.error_code, None)?;
+        Ok(response.api_keys.iter().map(|api| (api.api_key, api.min_version..=api.max_version)).collect())
     }
 
     /// The versions that the broker has.

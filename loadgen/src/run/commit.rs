@@ -6,11 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use ringlog_core::protocol::ErrorCode;
 use ringlog_core::reactor::Reactor;
 
 use super::pipes::{Connection, Place, run};
-use super::{Load, reactor, stop};
+use super::{Load, is_retriable, reactor, stop};
 use crate::client::{Asker, SetupError, Target, TopicSpec};
 use crate::findings::Findings;
 use crate::measured::Measured;
@@ -104,9 +103,4 @@ async fn ask(
     let verified = commits.verify(index, &mut at, findings).await;
     askers.insert(address, at);
     verified.map(|()| address)
-}
-
-fn is_retriable(code: ErrorCode) -> bool {
-    [ErrorCode::COORDINATOR_NOT_AVAILABLE, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, ErrorCode::NOT_COORDINATOR]
-        .contains(&code)
 }

@@ -6,19 +6,44 @@ use std::rc::Rc;
 use std::sync::Barrier;
 use std::time::Duration;
 
+use anyhow::Context;
 use ringlog_core::reactor::{Instant, Reactor};
 
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
-use crate::client::{Target, greet};
+use crate::client::{Asker, Target, greet};
 use crate::findings::Failure;
 use crate::measured::Measured;
 use crate::plan::{Plan, Rate};
 use crate::recorder::{Timing, Volume};
 
 /// `load.connections` at a time at most, `load.rate` per second. A request of the report is one connection.
-pub fn connect(load: &Load, target: &Target) -> anyhow::Result<Measured> {
+/// Before it, `idle` connections are made, which have to answer when it is over.
+pub fn connect(load: &Load, target: &Target, idle: usize) -> anyhow::Result<Measured> {
     let threads = load.threads.clamp(1, load.connections);
-    measured(load, threads, |thread, started| work(load, target, (thread, threads), started))
+    let reactor = reactor()?;
+    let mut held = reactor.block_on(hold(&reactor, target, idle))?;
+    let mut measured = measured(load, threads, |thread, started| work(load, target, (thread, threads), started))?;
+    let findings = &mut measured.findings;
+    reactor.block_on(async {
+        for asker in &mut held {
+            if let Err(error) = asker.ask_versions().await {
+                findings.failures(Failure::ConnectionLost, 1, || format!("an idle connection: {error}"));
+            }
+        }
+    });
+    drop(held);
+    stop(&reactor)?;
+    Ok(measured)
+}
+
+async fn hold(reactor: &Reactor, target: &Target, count: usize) -> anyhow::Result<Vec<Asker>> {
+    let leaders: Vec<SocketAddr> = target.by_leader().into_keys().collect();
+    let mut held = Vec::with_capacity(count);
+    for index in 0..count {
+        let connected = Asker::connect(reactor, leaders[index % leaders.len()]).await;
+        held.push(connected.with_context(|| format!("idle connection {index}"))?);
+    }
+    Ok(held)
 }
 
 /// What the tasks of one worker share.

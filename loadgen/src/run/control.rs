@@ -53,6 +53,7 @@ impl Control {
         let (listening, address) = mpsc::channel();
         let ended = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ended);
+        #[expect(clippy::disallowed_methods, reason = "the sink runs beside the workers, on a ring of its own")]
         let sink = std::thread::spawn(move || run_sink(&listening, &until));
         let address: SocketAddr = address.recv().context("the sink of the control echo did not start")?;
         let topic = TopicSpec { name: "control".to_owned(), partitions: Some(1), ..TopicSpec::default() };

@@ -4,6 +4,7 @@ mod commit;
 mod connect;
 mod control;
 mod e2e;
+mod mixed;
 mod pipes;
 mod produce;
 mod read_back;
@@ -13,12 +14,14 @@ use std::sync::{Barrier, mpsc};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use ringlog_core::protocol::ErrorCode;
 use ringlog_core::reactor::{Instant, Reactor, UringConfig, UringDriver};
 
 pub use commit::commit;
 pub use connect::connect;
 pub use control::ControlSpec;
 pub use e2e::{EndToEnd, e2e};
+pub use mixed::{Beside, Parts, mixed};
 pub use pipes::{Connection, Place, run};
 pub use produce::produce;
 pub use read_back::{ReadBackVolume, read_back, read_back_on};
@@ -162,6 +165,12 @@ fn measured(
         (outcomes, usage)
     });
     Ok(merge(load, outcomes?, usage, threads))
+}
+
+/// Whether a coordinator is only not ready, or has just moved.
+fn is_retriable(code: ErrorCode) -> bool {
+    [ErrorCode::COORDINATOR_NOT_AVAILABLE, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, ErrorCode::NOT_COORDINATOR]
+        .contains(&code)
 }
 
 /// The end of a worker: everything that its tasks hold is given back.

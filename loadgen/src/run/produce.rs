@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use ringlog_core::protocol::ApiKey;
 use ringlog_core::protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
 use super::pipes::{Connection, Place, run};
-use super::{Load, reactor, stop};
+use super::{Load, is_retriable, reactor, stop};
 use crate::client::{Asker, SetupError, Target, TopicSpec, check};
 use crate::measured::Measured;
 use crate::workload::{Produce, ProducerIdentity, Production, Requests};
@@ -34,26 +35,42 @@ pub fn produce(
     })
 }
 
+/// How often the coordinator is asked for a producer id while it is not ready, with a pause of `RETRY` in between.
+const ATTEMPTS_MAX: usize = 300;
+const RETRY: Duration = Duration::from_millis(100);
+
 /// Producer id and epoch of each connection.
 fn init_producer_ids(target: &Target, count: usize) -> anyhow::Result<Vec<(i64, i16)>> {
     let reactor = reactor()?;
     let asked = reactor.block_on(async {
         let mut asker = Asker::connect(&reactor, target.bootstrap).await?;
-        let version = asker.versions().pick::<InitProducerIdRequest<'_>>(ApiKey::InitProducerId)?;
         let mut ids = Vec::with_capacity(count);
-        for _ in 0..count {
-            let request = InitProducerIdRequest {
-                transactional_id: None,
-                transaction_timeout_ms: i32::MAX,
-                producer_id: -1,
-                producer_epoch: -1,
-            };
-            let response: InitProducerIdResponse = asker.ask_in(ApiKey::InitProducerId, version, &request).await?;
-            check("InitProducerId", response.error_code, None)?;
-            ids.push((response.producer_id, response.producer_epoch));
+        let mut attempts = 0;
+        while ids.len() < count {
+            match init_producer_id(&mut asker).await {
+                Err(SetupError::Refused { code, .. }) if is_retriable(code) && attempts < ATTEMPTS_MAX => attempts += 1,
+                answer => {
+                    ids.push(answer?);
+                    continue;
+                }
+            }
+            reactor.sleep(RETRY).await;
         }
         Ok::<_, SetupError>(ids)
     });
     stop(&reactor)?;
     asked.context("producer ids")
+}
+
+async fn init_producer_id(asker: &mut Asker) -> Result<(i64, i16), SetupError> {
+    let version = asker.versions().pick::<InitProducerIdRequest<'_>>(ApiKey::InitProducerId)?;
+    let request = InitProducerIdRequest {
+        transactional_id: None,
+        transaction_timeout_ms: i32::MAX,
+        producer_id: -1,
+        producer_epoch: -1,
+    };
+    let response: InitProducerIdResponse = asker.ask_in(ApiKey::InitProducerId, version, &request).await?;
+    check("InitProducerId", response.error_code, None)?;
+    Ok((response.producer_id, response.producer_epoch))
 }

@@ -1,32 +1,45 @@
 //! Fetch: each request in flight is a reader of its own, so that the next offset is always known when a request leaves.
 //!
-//! Sequential readers walk their partitions from the first to the last offset, round and round; random ones ask for
-//! one batch at a random offset. Checked: no error, CRC of every whole batch, offsets without a gap from the offset
-//! that was asked for.
+//! Checked: no error, CRC of every whole batch, offsets without a gap from the offset that was asked for; where batches
+//! say who sent them, that those of each sender come in their order.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use ringlog_core::record::{BatchView, Batches};
+use ringlog_core::record::{BatchView, Batches, Codec};
 use ringlog_core::wire::DecodeError;
 
 use super::fetch_one::{FetchOne, FetchTarget, Fetched};
+use super::stamp::Stamp;
 use super::{Answered, Leaving, Workload, readable};
 use crate::client::{Outgoing, Partition, SetupError, Target};
 use crate::findings::Findings;
 use crate::recorder::Volume;
 
-/// There is always something to answer with at once.
-const WAIT_MS: i32 = 500;
+/// What readers read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchMode {
+    /// Partitions from their first to their last offset, round and round.
+    Sequential,
+    /// Single batches at random offsets.
+    Random,
+    /// What comes from now on.
+    Tail,
+}
 
 /// How requests look.
 #[derive(Debug, Clone)]
 pub struct FetchSpec {
     /// Bytes of one answer, about: at least one batch is always returned.
     pub max_bytes: usize,
-    /// Single batches at random offsets.
-    pub random: bool,
+    /// Bytes that an answer waits for.
+    pub min_bytes: usize,
+    /// How long it waits for them at most.
+    pub max_wait: Duration,
+    /// What is read.
+    pub mode: FetchMode,
     /// Of the random offsets.
     pub seed: u64,
 }
@@ -39,6 +52,8 @@ pub struct Fetch {
     /// Those that hold something.
     partitions: Vec<Partition>,
     readers: Vec<ReaderState>,
+    /// The last batch of each sender that a reader has seen in its partition.
+    orders: Vec<Order>,
     idle: Vec<usize>,
     random: SmallRng,
 }
@@ -49,6 +64,9 @@ struct ReaderState {
     partition: usize,
     offset: i64,
 }
+
+/// The last number by run and producer.
+type Order = HashMap<(u32, u32), u64>;
 
 /// Which reader asked, and for what.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +85,8 @@ impl Fetch {
         index: usize,
         readers: usize,
     ) -> Result<Self, SetupError> {
-        let holds = |partition: &&Partition| partition.end_offset > partition.log_start_offset;
+        let is_tail = spec.mode == FetchMode::Tail;
+        let holds = |partition: &&Partition| is_tail || partition.end_offset > partition.log_start_offset;
         let partitions: Vec<Partition> =
             target.partitions.iter().filter(holds).filter(|one| own.contains(&one.index)).copied().collect();
         if partitions.is_empty() {
@@ -76,10 +95,12 @@ impl Fetch {
         }
         let start = |reader| {
             let partition = (index * readers + reader) % partitions.len();
-            ReaderState { partition, offset: partitions[partition].log_start_offset }
+            let Partition { log_start_offset, end_offset, .. } = partitions[partition];
+            ReaderState { partition, offset: if is_tail { end_offset } else { log_start_offset } }
         };
         Ok(Self {
             readers: (0..readers).map(start).collect(),
+            orders: vec![Order::new(); readers],
             idle: (0..readers).rev().collect(),
             random: SmallRng::seed_from_u64(spec.seed ^ index as u64),
             spec: spec.clone(),
@@ -91,7 +112,7 @@ impl Fetch {
     /// Where the reader is, or a random place.
     fn place(&mut self, reader: usize) -> Asked {
         let partitions = &self.partitions;
-        if self.spec.random {
+        if self.spec.mode == FetchMode::Random {
             let partition = partitions[self.random.random_range(0..partitions.len())];
             let offset = self.random.random_range(partition.log_start_offset..partition.end_offset);
             return Asked { reader, index: partition.index, offset };
@@ -105,7 +126,8 @@ impl Fetch {
         let (partitions, readers) = (&self.partitions, self.readers.len());
         let state = &mut self.readers[reader];
         state.offset = next;
-        if next >= partitions[state.partition].end_offset {
+        if self.spec.mode == FetchMode::Sequential && next >= partitions[state.partition].end_offset {
+            self.orders[reader].clear();
             state.partition = (state.partition + readers) % partitions.len();
             state.offset = partitions[state.partition].log_start_offset;
         }
@@ -116,8 +138,12 @@ impl Fetch {
             Fetched::Records(records) => records,
             Fetched::Refused(refused) => return Ok(refused),
         };
+        if self.spec.mode == FetchMode::Tail && records.is_empty() {
+            return Ok(Answered::Done(Volume::default()));
+        }
         let next = check_batches(asked, records, findings);
-        if !self.spec.random {
+        if self.spec.mode != FetchMode::Random {
+            check_order(asked, records, &mut self.orders[asked.reader], findings);
             self.advance(asked.reader, next);
         }
         Ok(Answered::Done(Volume { records: next.abs_diff(asked.offset), bytes: records.len() as u64 }))
@@ -149,6 +175,17 @@ fn check_batches(asked: Asked, records: &[u8], findings: &mut Findings) -> i64 {
     next
 }
 
+/// Compressed batches do not say where they come from.
+fn check_order(asked: Asked, records: &[u8], order: &mut Order, findings: &mut Findings) {
+    for batch in Batches::new(records).filter(|batch| batch.codec() == Ok(Codec::None)) {
+        let Some(stamp) = Stamp::of(&batch) else { continue };
+        let last = order.insert((stamp.run, stamp.producer), stamp.sequence);
+        if last.is_some_and(|last| last >= stamp.sequence) {
+            findings.problem("duplicated or reordered", || describe(asked, &batch, asked.offset));
+        }
+    }
+}
+
 fn describe(asked: Asked, batch: &BatchView<'_>, expected: i64) -> String {
     let Asked { index, offset, .. } = asked;
     format!(
@@ -164,9 +201,18 @@ impl Workload for Fetch {
     fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> Asked {
         let reader = self.idle.pop().expect("as many readers as requests in flight");
         let asked = self.place(reader);
-        let max_bytes = if self.spec.random { 1 } else { i32::try_from(self.spec.max_bytes).unwrap_or(i32::MAX) };
-        let fetch =
-            FetchOne { index: asked.index, offset: asked.offset, bytes_max: max_bytes, bytes_min: 1, wait_ms: WAIT_MS };
+        let max_bytes = if self.spec.mode == FetchMode::Random {
+            1
+        } else {
+            i32::try_from(self.spec.max_bytes).unwrap_or(i32::MAX)
+        };
+        let fetch = FetchOne {
+            index: asked.index,
+            offset: asked.offset,
+            bytes_max: max_bytes,
+            bytes_min: i32::try_from(self.spec.min_bytes).unwrap_or(i32::MAX),
+            wait_ms: i32::try_from(self.spec.max_wait.as_millis()).unwrap_or(i32::MAX),
+        };
         out.copy(&self.topic.request(leaving.correlation_id, &fetch));
         asked
     }

@@ -12,7 +12,7 @@ pub mod stamp;
 mod tail;
 
 pub use commit::{Commit, Commits};
-pub use fetch::{Fetch, FetchSpec};
+pub use fetch::{Fetch, FetchMode, FetchSpec};
 pub use fetch_one::{FetchOne, FetchTarget, Fetched};
 pub use keys::KeySpec;
 pub use prebuilt::{BatchSpec, Front, PrebuiltBatch, PrebuiltBatches};

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use ringlog_core::record::{Crc32c, crc32c};
+use ringlog_core::record::{BatchView, Crc32c, crc32c};
 
 /// Bytes of a stamp.
 pub const STAMP_BYTES: usize = 36;
@@ -40,6 +40,11 @@ impl Stamp {
         value[24..32].copy_from_slice(&sent.to_be_bytes());
         let crc = crc32c(&value[..32]);
         value[32..STAMP_BYTES].copy_from_slice(&crc.to_be_bytes());
+    }
+
+    /// The stamp of an uncompressed batch, if it has one.
+    pub fn of(batch: &BatchView<'_>) -> Option<Self> {
+        Self::read(batch.records().next()?.ok()?.value?)
     }
 
     /// The stamp at the front of `value`, if there is one and it is whole.

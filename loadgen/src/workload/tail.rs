@@ -68,7 +68,7 @@ impl Tail {
                 findings.problem("CRC", || format!("batch at {base_offset}"));
             }
             self.next_offset = batch.next_offset();
-            match first_stamp(&batch).filter(|stamp| stamp.run == self.run) {
+            match Stamp::of(&batch).filter(|stamp| stamp.run == self.run) {
                 Some(stamp) => self.note(&stamp, answered, &batch, findings),
                 None => findings.problem("not our record", || format!("batch at {base_offset}")),
             }
@@ -89,10 +89,6 @@ impl Tail {
             self.recorder.borrow_mut().record(Timing { planned, sent, answered }, volume);
         }
     }
-}
-
-fn first_stamp(batch: &BatchView<'_>) -> Option<Stamp> {
-    Stamp::read(batch.records().next()?.ok()?.value?)
 }
 
 impl Workload for Tail {
