@@ -127,7 +127,12 @@ impl Shard {
         let outbox = self.outbox.clone();
         let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
         let router = Router::new(self.shard_id, partitions.clone(), Box::new(send));
-        let coordinators = GroupCoordinators::new(reactor.clone(), partitions.clone(), Arc::clone(&settings.groups));
+        let coordinators = GroupCoordinators::new(
+            reactor.clone(),
+            partitions.clone(),
+            Rc::clone(&self.view),
+            Arc::clone(&settings.groups),
+        );
         let outbox = self.outbox.clone();
         let send = move |shard, message: GroupMessage| outbox.send(shard, ShardMessage::Group(message));
         let groups = GroupRouter::new(self.shard_id, Rc::clone(&self.view), coordinators.clone(), Box::new(send));

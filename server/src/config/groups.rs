@@ -25,6 +25,12 @@ pub struct GroupSettings {
     pub max_session_timeout_ms: i32,
     /// `group.max.size`.
     pub max_size: usize,
+    /// `group.consumer.session.timeout.ms`.
+    pub consumer_session_timeout_ms: i32,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.max.size`.
+    pub consumer_max_size: usize,
 }
 
 impl Default for GroupSettings {
@@ -41,13 +47,16 @@ impl Default for GroupSettings {
             min_session_timeout_ms: 6000,
             max_session_timeout_ms: 1_800_000,
             max_size: i32::MAX as usize,
+            consumer_session_timeout_ms: 45_000,
+            consumer_heartbeat_interval_ms: 5000,
+            consumer_max_size: i32::MAX as usize,
         }
     }
 }
 
 impl GroupSettings {
     /// Keys that have an effect.
-    pub(super) const KEYS: [&str; 10] = [
+    pub(super) const KEYS: [&str; 13] = [
         "offsets.topic.num.partitions",
         "offsets.topic.replication.factor",
         "offsets.topic.segment.bytes",
@@ -58,6 +67,9 @@ impl GroupSettings {
         "group.min.session.timeout.ms",
         "group.max.session.timeout.ms",
         "group.max.size",
+        "group.consumer.session.timeout.ms",
+        "group.consumer.heartbeat.interval.ms",
+        "group.consumer.max.size",
     ];
 
     /// Reads the keys, with Kafka's bounds and defaults.
@@ -109,6 +121,17 @@ impl GroupSettings {
                 default.max_session_timeout_ms,
             ),
             max_size: values.number("group.max.size", 1..=INT as usize, default.max_size),
+            consumer_session_timeout_ms: values.number(
+                "group.consumer.session.timeout.ms",
+                1..=INT,
+                default.consumer_session_timeout_ms,
+            ),
+            consumer_heartbeat_interval_ms: values.number(
+                "group.consumer.heartbeat.interval.ms",
+                1..=INT,
+                default.consumer_heartbeat_interval_ms,
+            ),
+            consumer_max_size: values.number("group.consumer.max.size", 1..=INT as usize, default.consumer_max_size),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use ringlog_core::protocol::messages::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use uuid::Uuid;
 
@@ -30,10 +31,11 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     } else {
         body.session_timeout_ms
     };
-    let protocols = body
-        .protocols
-        .iter()
-        .map(|protocol| Protocol { name: protocol.name.to_owned(), metadata: encoded.share(protocol.metadata) });
+    // Members are kept for long, the frame is not: their bytes are copied.
+    let protocols = body.protocols.iter().map(|protocol| Protocol {
+        name: protocol.name.to_owned(),
+        metadata: Bytes::copy_from_slice(protocol.metadata),
+    });
     let join = JoinGroup {
         group_id: body.group_id.to_owned(),
         member_id: body.member_id.to_owned(),

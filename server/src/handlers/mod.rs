@@ -5,6 +5,8 @@
 //! and answers when all have answered. It never waits in place.
 
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_topics;
 mod delete_groups;
 mod delete_topics;
@@ -89,7 +91,7 @@ const fn api(key: ApiKey, versions: RangeInclusive<i16>, handle: fn(&Rc<Context>
 }
 
 /// All APIs of this broker, in key order.
-static TABLE: [Api; 20] = [
+static TABLE: [Api; 22] = [
     // librdkafka before 2.8 compresses only if Produce 0 is advertised (KAFKA-18659).
     Api { advertised_min: 0, ..api(ApiKey::Produce, 3..=13, produce::handle) },
     api(ApiKey::Fetch, 4..=18, fetch::handle),
@@ -111,6 +113,8 @@ static TABLE: [Api; 20] = [
     api(ApiKey::DeleteGroups, 0..=2, delete_groups::handle),
     api(ApiKey::OffsetDelete, 0..=0, offset_delete::handle),
     api(ApiKey::DescribeCluster, 0..=2, describe_cluster::handle),
+    api(ApiKey::ConsumerGroupHeartbeat, 0..=1, consumer_group_heartbeat::handle),
+    api(ApiKey::ConsumerGroupDescribe, 0..=1, consumer_group_describe::handle),
 ];
 
 /// Handles one frame: reads its header and calls the API's handler. What cannot be answered closes the connection, as

@@ -16,7 +16,7 @@ use super::{Context, Request};
 use crate::coordinator::group::{CommitOffsets, CommitPartition, CommitTopic, GroupReply, GroupRequest};
 use crate::metadata::MetadataImage;
 
-const GROUP_ID_NOT_FOUND_VERSION: i16 = 9;
+const MEMBER_EPOCH_VERSION: i16 = 9;
 const TOPIC_ID_VERSION: i16 = 10;
 
 /// Sends what names an existing partition to the coordinator.
@@ -34,7 +34,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         group_instance_id: body.group_instance_id.map(str::to_owned),
         generation_id: body.generation_id_or_member_epoch,
         retention_time_ms: body.retention_time_ms,
-        knows_group_id_not_found: request.api_version >= GROUP_ID_NOT_FOUND_VERSION,
+        knows_member_epochs: request.api_version >= MEMBER_EPOCH_VERSION,
         topics,
     };
     let reply = Box::new(move |reply| finish(request, reply, &refused));

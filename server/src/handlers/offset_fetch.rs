@@ -41,7 +41,8 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         let topics = body.topics.as_ref().map(|topics| {
             topics.iter().map(|topic| (topic.name.to_owned(), topic.partition_indexes.iter().collect())).collect()
         });
-        vec![FetchOffsets { group_id: body.group_id.to_owned(), require_stable: body.require_stable, topics }]
+        let (group_id, require_stable) = (body.group_id.to_owned(), body.require_stable);
+        vec![FetchOffsets { group_id, member_id: None, member_epoch: -1, require_stable, topics }]
     };
     let gather = Gather::new(asked.len());
     for (at, fetch) in asked.into_iter().enumerate() {
@@ -76,7 +77,13 @@ fn of_group(
         });
         named.collect()
     });
-    FetchOffsets { group_id: group.group_id.to_owned(), require_stable, topics }
+    FetchOffsets {
+        group_id: group.group_id.to_owned(),
+        member_id: group.member_id.map(str::to_owned),
+        member_epoch: group.member_epoch,
+        require_stable,
+        topics,
+    }
 }
 
 fn finish(context: &Context, request: Request, found: &[Found]) {

@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use ringlog_core::protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
 use super::errors::unexpected_group_reply;
@@ -22,7 +23,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     let assignments = body
         .assignments
         .iter()
-        .map(|assignment| (assignment.member_id.to_owned(), encoded.share(assignment.assignment)));
+        .map(|assignment| (assignment.member_id.to_owned(), Bytes::copy_from_slice(assignment.assignment)));
     let sync = SyncGroup {
         group_id: body.group_id.to_owned(),
         generation_id: body.generation_id,

@@ -12,16 +12,28 @@ use ahash::AHashMap;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
 
-use super::classic::{ClassicGroup, State};
+use super::classic::ClassicGroup;
+use super::consumer::{ConsumerGroup, HeartbeatError};
+use super::group::{Group, Members};
 use super::offsets::Offsets;
 use super::{
-    CommitOffsets, DeleteOffsets, FetchOffsets, GroupDescription, GroupListing, GroupReply, GroupRequest, JoinGroup,
-    JoinReply, ListGroups, Now, Output, PartitionOffset, Token, TopicOffsets, Turn,
+    CommitOffsets, ConsumerHeartbeat, ConsumerHeartbeatReply, DeleteOffsets, FetchOffsets, GroupDescription,
+    GroupListing, GroupReply, GroupRequest, JoinGroup, JoinReply, ListGroups, Now, Output, PartitionOffset, Token,
+    TopicOffsets, Topics, Turn,
 };
 use crate::config::GroupSettings;
 
 /// Groups of one coordinator; more are refused.
 const GROUPS_MAX: usize = 1_000_000;
+
+/// What surrounds a step: the time and the topics.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// When it happens.
+    pub now: Now,
+    /// The topics that there are.
+    pub topics: &'a dyn Topics,
+}
 
 /// The groups of one partition.
 #[derive(Debug)]
@@ -34,19 +46,6 @@ pub struct Coordinator {
     expiry_at_ms: Option<i64>,
     /// Records replayed or written.
     position: u64,
-}
-
-#[derive(Debug)]
-struct Group {
-    classic: ClassicGroup,
-    offsets: Offsets,
-    wake_at_ms: Option<i64>,
-}
-
-impl Group {
-    fn new(group_id: Arc<str>) -> Self {
-        Self { classic: ClassicGroup::new(group_id), offsets: Offsets::default(), wake_at_ms: None }
-    }
 }
 
 impl Coordinator {
@@ -71,21 +70,58 @@ impl Coordinator {
             }
             CoordinatorRecord::GroupMetadata(key, Some(value)) => {
                 let group = self.group_or_new(key.group);
-                group.classic = ClassicGroup::from_record(Arc::from(key.group), value);
+                group.members = Members::Classic(ClassicGroup::from_record(Arc::from(key.group), value));
             }
             CoordinatorRecord::GroupMetadata(key, None) => {
-                if let Some(group) = self.groups.get_mut(key.group) {
-                    group.classic = ClassicGroup::new(Arc::from(key.group));
+                if let Some(group) = self.groups.get_mut(key.group)
+                    && matches!(group.members, Members::Classic(_))
+                {
+                    group.members = Members::Classic(ClassicGroup::new(Arc::from(key.group)));
                     self.forget_if_vacant(key.group);
                 }
             }
-            CoordinatorRecord::ConsumerGroupMetadata(..)
-            | CoordinatorRecord::ConsumerGroupPartitionMetadata(..)
-            | CoordinatorRecord::ConsumerGroupMemberMetadata(..)
-            | CoordinatorRecord::ConsumerGroupTargetAssignmentMetadata(..)
-            | CoordinatorRecord::ConsumerGroupTargetAssignmentMember(..)
-            | CoordinatorRecord::ConsumerGroupCurrentMemberAssignment(..)
-            | CoordinatorRecord::ConsumerGroupRegularExpression(..) => {}
+            CoordinatorRecord::ConsumerGroupMetadata(key, None) => {
+                if let Some(group) = self.groups.get_mut(key.group_id)
+                    && matches!(group.members, Members::Consumer(_))
+                {
+                    group.members = Members::Classic(ClassicGroup::new(Arc::from(key.group_id)));
+                    self.forget_if_vacant(key.group_id);
+                }
+            }
+            CoordinatorRecord::ConsumerGroupMetadata(key, Some(_)) => self.replay_consumer(key.group_id, true, record),
+            CoordinatorRecord::ConsumerGroupPartitionMetadata(key, value) => {
+                self.replay_consumer(key.group_id, value.is_some(), record);
+            }
+            CoordinatorRecord::ConsumerGroupMemberMetadata(key, value) => {
+                self.replay_consumer(key.group_id, value.is_some(), record);
+            }
+            CoordinatorRecord::ConsumerGroupTargetAssignmentMetadata(key, value) => {
+                self.replay_consumer(key.group_id, value.is_some(), record);
+            }
+            CoordinatorRecord::ConsumerGroupTargetAssignmentMember(key, value) => {
+                self.replay_consumer(key.group_id, value.is_some(), record);
+            }
+            CoordinatorRecord::ConsumerGroupCurrentMemberAssignment(key, value) => {
+                self.replay_consumer(key.group_id, value.is_some(), record);
+            }
+            CoordinatorRecord::ConsumerGroupRegularExpression(key, value) => {
+                self.replay_consumer(key.group_id, value.is_some(), record);
+            }
+        }
+    }
+
+    /// A tombstone makes no group; a value does, for compaction may have left only part of what made it.
+    fn replay_consumer(&mut self, group_id: &str, has_value: bool, record: &CoordinatorRecord<'_>) {
+        let is_known = matches!(self.groups.get(group_id), Some(Group { members: Members::Consumer(_), .. }));
+        if !is_known && !has_value {
+            return;
+        }
+        let group = self.group_or_new(group_id);
+        if !is_known {
+            group.members = Members::Consumer(ConsumerGroup::new(Arc::from(group_id)));
+        }
+        if let Members::Consumer(group) = &mut group.members {
+            group.replay(record);
         }
     }
 
@@ -95,50 +131,58 @@ impl Coordinator {
         for group in self.groups.values_mut() {
             group.offsets.replay_marker(producer_id, is_commit);
         }
-        self.groups.retain(|_, group| !(group.classic.is_vacant() && group.offsets.is_empty()));
+        self.groups.retain(|_, group| !group.is_vacant());
     }
 
     /// The log is replayed: members get a session each, time begins to count.
-    pub fn on_loaded(&mut self, now: Now, output: &mut Output) {
-        self.expiry_at_ms = Some(now.monotonic_ms + self.settings.offsets_retention_check_interval_ms);
+    pub fn on_loaded(&mut self, at: Scene<'_>, output: &mut Output) {
+        self.expiry_at_ms = Some(at.now.monotonic_ms + self.settings.offsets_retention_check_interval_ms);
         for group_id in self.groups.keys().cloned().collect::<Vec<_>>() {
-            self.with_group(&group_id, now, output, |group, turn| group.classic.on_loaded(turn));
+            self.with_group(&group_id, at, output, |group, turn| group.on_loaded(turn));
         }
     }
 
     /// Handles a request; it is answered in `output`, at once or by a later call.
-    pub fn handle(&mut self, request: GroupRequest, token: Token, now: Now, output: &mut Output) {
+    pub fn handle(&mut self, request: GroupRequest, token: Token, at: Scene<'_>, output: &mut Output) {
         let reply = match request {
-            GroupRequest::Join(request) => return self.join(request, token, now, output),
+            GroupRequest::Join(request) => return self.join(request, token, at, output),
             GroupRequest::Sync(request) => {
                 let group_id = request.group_id.clone();
-                let found =
-                    self.with_group(&group_id, now, output, |group, turn| group.classic.sync(request, token, turn));
-                match found {
+                let sync = |group: &mut ClassicGroup, turn: &mut Turn<'_>| group.sync(request, token, turn);
+                match self.with_classic(&group_id, at, output, sync) {
                     Some(()) => return,
                     None => GroupReply::Sync(Err(ErrorCode::UNKNOWN_MEMBER_ID)),
                 }
             }
             GroupRequest::Heartbeat(request) => {
-                let heartbeat = |group: &mut Group, turn: &mut Turn<'_>| group.classic.heartbeat(&request, turn);
-                let code = self.with_group(&request.group_id, now, output, heartbeat);
+                let heartbeat = |group: &mut ClassicGroup, turn: &mut Turn<'_>| group.heartbeat(&request, turn);
+                let code = self.with_classic(&request.group_id, at, output, heartbeat);
                 GroupReply::Heartbeat(code.unwrap_or(ErrorCode::UNKNOWN_MEMBER_ID))
             }
             GroupRequest::Leave(request) => {
-                let leave = |group: &mut Group, turn: &mut Turn<'_>| group.classic.leave(&request, turn);
-                let codes = self.with_group(&request.group_id, now, output, leave);
+                let leave = |group: &mut ClassicGroup, turn: &mut Turn<'_>| group.leave(&request, turn);
+                let codes = self.with_classic(&request.group_id, at, output, leave);
                 GroupReply::Leave(codes.ok_or(ErrorCode::UNKNOWN_MEMBER_ID))
             }
             GroupRequest::CommitOffsets(request) => {
-                GroupReply::CommitOffsets(self.commit_offsets(&request, now, output))
+                GroupReply::CommitOffsets(self.commit_offsets(&request, at, output))
             }
-            GroupRequest::FetchOffsets(request) => GroupReply::FetchOffsets(Ok(self.fetch_offsets(&request))),
+            GroupRequest::FetchOffsets(request) => GroupReply::FetchOffsets(self.fetch_offsets(&request)),
             GroupRequest::DeleteOffsets(request) => {
-                GroupReply::DeleteOffsets(self.delete_offsets(&request, now, output))
+                GroupReply::DeleteOffsets(self.delete_offsets(&request, at, output))
             }
             GroupRequest::Describe(group_id) => GroupReply::Describe(self.describe(&group_id)),
             GroupRequest::List(request) => GroupReply::List(Ok(self.list(&request))),
-            GroupRequest::Delete(group_id) => GroupReply::Delete(self.delete(&group_id, now, output)),
+            GroupRequest::ConsumerHeartbeat(request) => {
+                GroupReply::ConsumerHeartbeat(self.consumer_heartbeat(&request, at, output))
+            }
+            GroupRequest::ConsumerDescribe(group_id) => {
+                GroupReply::ConsumerDescribe(match self.groups.get(group_id.as_str()) {
+                    Some(Group { members: Members::Consumer(group), .. }) => Ok(group.description(at.topics)),
+                    _ => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+                })
+            }
+            GroupRequest::Delete(group_id) => GroupReply::Delete(self.delete(&group_id, at, output)),
         };
         output.replies.push((token, reply));
     }
@@ -150,24 +194,24 @@ impl Coordinator {
     }
 
     /// Does what is due.
-    pub fn on_time(&mut self, now: Now, output: &mut Output) {
-        while let Some(Reverse((at, _))) = self.wakes.peek()
-            && *at <= now.monotonic_ms
+    pub fn on_time(&mut self, at: Scene<'_>, output: &mut Output) {
+        while let Some(Reverse((due, _))) = self.wakes.peek()
+            && *due <= at.now.monotonic_ms
         {
-            let Some(Reverse((at, group_id))) = self.wakes.pop() else { break };
+            let Some(Reverse((due, group_id))) = self.wakes.pop() else { break };
             match self.groups.get_mut(&group_id) {
-                Some(group) if group.wake_at_ms == Some(at) => group.wake_at_ms = None,
+                Some(group) if group.wake_at_ms == Some(due) => group.wake_at_ms = None,
                 _ => continue,
             }
-            self.with_group(&group_id, now, output, |group, turn| group.classic.on_time(turn));
+            self.with_group(&group_id, at, output, |group, turn| group.on_time(turn));
         }
-        if self.expiry_at_ms.is_some_and(|at| at <= now.monotonic_ms) {
-            self.expiry_at_ms = Some(now.monotonic_ms + self.settings.offsets_retention_check_interval_ms);
-            self.expire_offsets(now, output);
+        if self.expiry_at_ms.is_some_and(|due| due <= at.now.monotonic_ms) {
+            self.expiry_at_ms = Some(at.now.monotonic_ms + self.settings.offsets_retention_check_interval_ms);
+            self.expire_offsets(at, output);
         }
     }
 
-    fn join(&mut self, request: JoinGroup, token: Token, now: Now, output: &mut Output) {
+    fn join(&mut self, request: JoinGroup, token: Token, at: Scene<'_>, output: &mut Output) {
         let settings = Arc::clone(&self.settings);
         let timeouts = settings.min_session_timeout_ms..=settings.max_session_timeout_ms;
         let is_known = self.groups.contains_key(request.group_id.as_str());
@@ -186,20 +230,57 @@ impl Coordinator {
             let reply = JoinReply::refusal(&request.member_id, error_code);
             return output.replies.push((token, GroupReply::Join(reply)));
         }
-        let group_id = request.group_id.clone();
+        let group_id: Arc<str> = request.group_id.as_str().into();
         self.group_or_new(&group_id);
-        self.with_group(&group_id, now, output, |group, turn| group.classic.join(request, token, turn));
+        self.with_group(&group_id, at, output, |group, turn| match group.as_classic(&group_id, turn) {
+            Some(classic) => classic.join(request, token, turn),
+            None => {
+                let refusal = JoinReply::refusal(&request.member_id, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+                turn.reply(token, GroupReply::Join(refusal));
+            }
+        });
+    }
+
+    fn consumer_heartbeat(
+        &mut self,
+        request: &ConsumerHeartbeat,
+        at: Scene<'_>,
+        output: &mut Output,
+    ) -> Result<ConsumerHeartbeatReply, HeartbeatError> {
+        request.check()?;
+        let not_found = |message: String| HeartbeatError { error_code: ErrorCode::GROUP_ID_NOT_FOUND, message };
+        if !self.groups.contains_key(request.group_id.as_str()) {
+            if !request.is_join() {
+                return Err(not_found(format!("Group {} is not there.", request.group_id)));
+            }
+            if self.groups.len() >= GROUPS_MAX {
+                let message = "The coordinator has too many groups.".to_owned();
+                return Err(HeartbeatError { error_code: ErrorCode::GROUP_MAX_SIZE_REACHED, message });
+            }
+            self.group_or_new(&request.group_id);
+        }
+        let group_id: Arc<str> = request.group_id.as_str().into();
+        let heartbeat = |group: &mut Group, turn: &mut Turn<'_>| {
+            if !request.is_join() && matches!(group.members, Members::Classic(_)) {
+                return Err(not_found(format!("Group {group_id} is not a consumer group.")));
+            }
+            match group.as_consumer(&group_id, turn) {
+                Some(consumer) => consumer.heartbeat(request, turn),
+                None => Err(not_found(format!("Group {group_id} is not a consumer group."))),
+            }
+        };
+        self.with_group(&request.group_id, at, output, heartbeat).expect("it is there, or was made above")
     }
 
     fn commit_offsets(
         &mut self,
         request: &CommitOffsets,
-        now: Now,
+        at: Scene<'_>,
         output: &mut Output,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         if !self.groups.contains_key(request.group_id.as_str()) {
             if request.generation_id >= 0 {
-                let is_new = request.knows_group_id_not_found;
+                let is_new = request.knows_member_epochs;
                 return Err(if is_new { ErrorCode::GROUP_ID_NOT_FOUND } else { ErrorCode::ILLEGAL_GENERATION });
             }
             if self.groups.len() >= GROUPS_MAX {
@@ -209,16 +290,20 @@ impl Coordinator {
         }
         let mut position = self.position;
         let commit = |group: &mut Group, turn: &mut Turn<'_>| {
-            group.classic.check_commit(request, turn)?;
+            group.check_commit(request, turn)?;
             Ok(group.offsets.commit(request, &mut position, turn))
         };
-        let codes = self.with_group(&request.group_id, now, output, commit);
+        let codes = self.with_group(&request.group_id, at, output, commit);
         self.position = position;
         codes.expect("it is there, or was made above")
     }
 
-    fn fetch_offsets(&self, request: &FetchOffsets) -> Vec<TopicOffsets> {
-        let offsets = self.groups.get(request.group_id.as_str()).map(|group| &group.offsets);
+    fn fetch_offsets(&self, request: &FetchOffsets) -> Result<Vec<TopicOffsets>, ErrorCode> {
+        let group = self.groups.get(request.group_id.as_str());
+        if let Some(Group { members: Members::Consumer(group), .. }) = group {
+            group.check_fetch(request.member_id.as_deref(), request.member_epoch)?;
+        }
+        let offsets = group.map(|group| &group.offsets);
         let fetch = |topic: &str, partition_index: i32| {
             let unstable =
                 request.require_stable && offsets.is_some_and(|found| found.is_pending(topic, partition_index));
@@ -228,7 +313,7 @@ impl Coordinator {
                 if unstable { ErrorCode::UNSTABLE_OFFSET_COMMIT } else { ErrorCode::NONE },
             )
         };
-        match &request.topics {
+        Ok(match &request.topics {
             Some(topics) => topics
                 .iter()
                 .map(|(topic, partitions)| TopicOffsets {
@@ -244,22 +329,20 @@ impl Coordinator {
                     partitions: partitions.keys().map(|partition| fetch(topic, *partition)).collect(),
                 })
                 .collect(),
-        }
+        })
     }
 
     fn delete_offsets(
         &mut self,
         request: &DeleteOffsets,
-        now: Now,
+        at: Scene<'_>,
         output: &mut Output,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         let delete = |group: &mut Group, turn: &mut Turn<'_>| {
-            if group.classic.state() != State::Empty && !group.classic.is_consumer_protocol() {
-                return Err(ErrorCode::NON_EMPTY_GROUP);
-            }
+            group.check_delete_offsets()?;
             let mut codes = Vec::new();
             for (topic, partitions) in &request.topics {
-                let is_subscribed = group.classic.is_subscribed_to(topic);
+                let is_subscribed = group.is_subscribed_to(topic);
                 for partition in partitions {
                     if is_subscribed {
                         codes.push(ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC);
@@ -271,49 +354,50 @@ impl Coordinator {
             }
             Ok(codes)
         };
-        self.with_group(&request.group_id, now, output, delete).unwrap_or(Err(ErrorCode::GROUP_ID_NOT_FOUND))
+        self.with_group(&request.group_id, at, output, delete).unwrap_or(Err(ErrorCode::GROUP_ID_NOT_FOUND))
     }
 
     fn describe(&self, group_id: &str) -> Result<GroupDescription, ErrorCode> {
-        let group = self.groups.get(group_id).ok_or(ErrorCode::GROUP_ID_NOT_FOUND)?;
-        Ok(group.classic.description())
+        match self.groups.get(group_id) {
+            Some(Group { members: Members::Classic(group), .. }) => Ok(group.description()),
+            _ => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+        }
     }
 
     fn list(&self, request: &ListGroups) -> Vec<GroupListing> {
         let is_asked = |asked: &[String], value: &str| {
             asked.is_empty() || asked.iter().any(|asked| asked.eq_ignore_ascii_case(value))
         };
-        let listings = self.groups.values().map(|group| group.classic.listing());
+        let listings = self.groups.values().map(Group::listing);
         listings
             .filter(|listing| is_asked(&request.states, listing.state) && is_asked(&request.types, listing.group_type))
             .collect()
     }
 
-    fn delete(&mut self, group_id: &str, now: Now, output: &mut Output) -> ErrorCode {
+    fn delete(&mut self, group_id: &str, at: Scene<'_>, output: &mut Output) -> ErrorCode {
         let delete = |group: &mut Group, turn: &mut Turn<'_>| {
-            if group.classic.state() != State::Empty {
+            if !group.is_empty() {
                 return ErrorCode::NON_EMPTY_GROUP;
             }
             for (topic, partition) in group.offsets.partitions() {
                 group.offsets.delete(group_id, &topic, partition, turn);
             }
-            turn.record(&ClassicGroup::tombstone(group_id));
-            group.classic = ClassicGroup::new(Arc::from(group_id));
+            group.forget_members(&Arc::from(group_id), turn);
             ErrorCode::NONE
         };
-        self.with_group(group_id, now, output, delete).unwrap_or(ErrorCode::GROUP_ID_NOT_FOUND)
+        self.with_group(group_id, at, output, delete).unwrap_or(ErrorCode::GROUP_ID_NOT_FOUND)
     }
 
     /// Removes offsets past their retention, and empty groups that have none left.
-    fn expire_offsets(&mut self, now: Now, output: &mut Output) {
+    fn expire_offsets(&mut self, at: Scene<'_>, output: &mut Output) {
         let retention_ms = self.settings.offsets_retention_ms;
         for group_id in self.groups.keys().cloned().collect::<Vec<_>>() {
-            self.with_group(&group_id, now, output, |group, turn| {
-                let Group { classic, offsets, .. } = group;
-                offsets.expire(&group_id, retention_ms, classic, turn);
-                if offsets.is_empty() && classic.state() == State::Empty && classic.has_generation() {
-                    turn.record(&ClassicGroup::tombstone(&group_id));
-                    *classic = ClassicGroup::new(Arc::clone(&group_id));
+            self.with_group(&group_id, at, output, |group, turn| {
+                for (topic, partition) in group.expired_offsets(retention_ms, turn.now.wall_ms) {
+                    group.offsets.delete(&group_id, &topic, partition, turn);
+                }
+                if group.offsets.is_empty() && group.is_empty() {
+                    group.forget_members(&group_id, turn);
                 }
             });
         }
@@ -328,24 +412,38 @@ impl Coordinator {
     }
 
     fn forget_if_vacant(&mut self, group_id: &str) {
-        let is_vacant = |group: &Group| group.classic.is_vacant() && group.offsets.is_empty();
-        if self.groups.get(group_id).is_some_and(is_vacant) {
+        if self.groups.get(group_id).is_some_and(Group::is_vacant) {
             self.groups.remove(group_id);
         }
+    }
+
+    /// One step of a group that is there and speaks the classic protocol.
+    fn with_classic<T>(
+        &mut self,
+        group_id: &str,
+        at: Scene<'_>,
+        output: &mut Output,
+        step: impl FnOnce(&mut ClassicGroup, &mut Turn<'_>) -> T,
+    ) -> Option<T> {
+        let step = |group: &mut Group, turn: &mut Turn<'_>| match &mut group.members {
+            Members::Classic(group) => Some(step(group, turn)),
+            Members::Consumer(_) => None,
+        };
+        self.with_group(group_id, at, output, step)?
     }
 
     /// One step of a group that is there: afterwards it is woken when it wants to be, or forgotten.
     fn with_group<T>(
         &mut self,
         group_id: &str,
-        now: Now,
+        at: Scene<'_>,
         output: &mut Output,
         step: impl FnOnce(&mut Group, &mut Turn<'_>) -> T,
     ) -> Option<T> {
         let (key, _) = self.groups.get_key_value(group_id)?;
         let key = Arc::clone(key);
         let group = self.groups.get_mut(group_id)?;
-        let mut turn = Turn::new(now, &self.settings, output);
+        let mut turn = Turn::new(at.now, at.topics, &self.settings, output);
         let result = step(group, &mut turn);
         if let Some(at) = turn.wake_at_ms
             && group.wake_at_ms.is_none_or(|queued| at < queued)

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 use uuid::Uuid;
 
+use super::consumer::{Assignment, HeartbeatError};
+
 /// A request to the coordinator of a group.
 #[derive(Debug, Clone)]
 pub enum GroupRequest {
@@ -28,6 +30,10 @@ pub enum GroupRequest {
     List(ListGroups),
     /// One group of DeleteGroups.
     Delete(String),
+    /// ConsumerGroupHeartbeat.
+    ConsumerHeartbeat(ConsumerHeartbeat),
+    /// One group of ConsumerGroupDescribe.
+    ConsumerDescribe(String),
 }
 
 /// The answer, of the same kind. An error code stands for the whole request.
@@ -53,6 +59,10 @@ pub enum GroupReply {
     List(Result<Vec<GroupListing>, ErrorCode>),
     /// To Delete.
     Delete(ErrorCode),
+    /// To ConsumerHeartbeat.
+    ConsumerHeartbeat(Result<ConsumerHeartbeatReply, HeartbeatError>),
+    /// To ConsumerDescribe.
+    ConsumerDescribe(Result<ConsumerGroupDescription, ErrorCode>),
     /// To any request: the coordinator is not here, or not ready.
     Unavailable(ErrorCode),
 }
@@ -70,8 +80,8 @@ pub struct CommitOffsets {
     pub generation_id: i32,
     /// How long to keep them; -1 is the broker's rule (clients before 2.1 ask for a time of their own).
     pub retention_time_ms: i64,
-    /// The client knows GROUP_ID_NOT_FOUND (version 9).
-    pub knows_group_id_not_found: bool,
+    /// The client knows member epochs and GROUP_ID_NOT_FOUND (version 9).
+    pub knows_member_epochs: bool,
     /// What to commit.
     pub topics: Vec<CommitTopic>,
 }
@@ -101,10 +111,14 @@ pub struct CommitPartition {
 }
 
 /// Asks for committed offsets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FetchOffsets {
     /// The group.
     pub group_id: String,
+    /// A member of a consumer group says which one it is.
+    pub member_id: Option<String>,
+    /// -1 for one that is not a member.
+    pub member_epoch: i32,
     /// Refuse offsets that an open transaction may replace.
     pub require_stable: bool,
     /// Topics with partitions; `None` is all that have an offset.
@@ -332,6 +346,103 @@ pub struct MemberDescription {
     pub metadata: Bytes,
     /// In a stable group.
     pub assignment: Bytes,
+}
+
+/// A heartbeat of a member of a consumer group; what is `None` has not changed since the last one.
+#[derive(Debug, Clone)]
+pub struct ConsumerHeartbeat {
+    /// The group.
+    pub group_id: String,
+    /// Made by the client from version 1 on.
+    pub member_id: String,
+    /// The client makes its member id (version 1).
+    pub knows_own_member_id: bool,
+    /// 0 to join, -1 to leave, -2 for a static member to leave for a while.
+    pub member_epoch: i32,
+    /// Static membership.
+    pub instance_id: Option<String>,
+    /// Where the client is.
+    pub rack_id: Option<String>,
+    /// Of the request header.
+    pub client_id: String,
+    /// As Java prints the peer's address.
+    pub client_host: String,
+    /// How long the member may take to give partitions up; -1 if that has not changed.
+    pub rebalance_timeout_ms: i32,
+    /// Topics by name.
+    pub topic_names: Option<Vec<String>>,
+    /// Topics by expression; empty for none any more.
+    pub regex: Option<String>,
+    /// The assignor that the member wants.
+    pub assignor: Option<String>,
+    /// The partitions that it holds.
+    pub owned: Option<Assignment>,
+    /// A member id, for a client that does not make one.
+    pub random_id: Uuid,
+}
+
+/// The answer to a heartbeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerHeartbeatReply {
+    /// The member.
+    pub member_id: String,
+    /// Its epoch from now on.
+    pub member_epoch: i32,
+    /// When to send the next one.
+    pub heartbeat_interval_ms: i32,
+    /// What the member has from now on, if that has changed.
+    pub assignment: Option<Assignment>,
+}
+
+/// A group as ConsumerGroupDescribe shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerGroupDescription {
+    /// Kafka's name of the state.
+    pub state: &'static str,
+    /// Of members, subscriptions and topics.
+    pub group_epoch: i32,
+    /// Of the target assignment.
+    pub assignment_epoch: i32,
+    /// Its assignor.
+    pub assignor_name: &'static str,
+    /// Its members.
+    pub members: Vec<ConsumerMemberDescription>,
+}
+
+/// A member as ConsumerGroupDescribe shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerMemberDescription {
+    /// Its id.
+    pub member_id: String,
+    /// Static membership.
+    pub instance_id: Option<String>,
+    /// Where the client is.
+    pub rack_id: Option<String>,
+    /// Its epoch.
+    pub member_epoch: i32,
+    /// Of its request header.
+    pub client_id: String,
+    /// Where it heartbeats from.
+    pub client_host: String,
+    /// Topics by name.
+    pub subscribed_topic_names: Vec<String>,
+    /// Topics by expression.
+    pub subscribed_topic_regex: Option<String>,
+    /// What it has.
+    pub assigned: Vec<TopicPartitionNames>,
+    /// What it is to have.
+    pub target: Vec<TopicPartitionNames>,
+}
+
+/// Partitions of a topic that exists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicPartitionNames {
+    /// Its id.
+    pub topic_id: Uuid,
+    /// Its name.
+    pub topic_name: String,
+    /// Partitions.
+    pub partitions: Vec<i32>,
 }
 
 /// A request or a reply on the mesh.

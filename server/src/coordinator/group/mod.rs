@@ -12,7 +12,9 @@
 //! - A failed append throws the state away and loads the log anew.
 
 mod classic;
+mod consumer;
 mod coordinator;
+mod group;
 mod loader;
 mod messages;
 mod offsets;
@@ -23,13 +25,15 @@ mod tests;
 mod topic;
 mod turn;
 
-pub use coordinator::Coordinator;
+pub use consumer::{Assignment, HeartbeatError};
+pub use coordinator::{Coordinator, Scene};
 pub use messages::{
-    CommitOffsets, CommitPartition, CommitTopic, DeleteOffsets, FetchOffsets, GroupDescription, GroupListing,
-    GroupMessage, GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, JoinedMember, LeaveGroup, ListGroups,
-    MemberDescription, PartitionOffset, Protocol, SyncGroup, SyncReply, TopicOffsets,
+    CommitOffsets, CommitPartition, CommitTopic, ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatReply,
+    ConsumerMemberDescription, DeleteOffsets, FetchOffsets, GroupDescription, GroupListing, GroupMessage, GroupReply,
+    GroupRequest, Heartbeat, JoinGroup, JoinReply, JoinedMember, LeaveGroup, ListGroups, MemberDescription,
+    PartitionOffset, Protocol, SyncGroup, SyncReply, TopicOffsets, TopicPartitionNames,
 };
 pub use router::GroupRouter;
 pub use service::{GroupCoordinators, ReplyTo};
 pub use topic::{OFFSETS_TOPIC, offsets_topic};
-pub use turn::{NewGroupRecord, Now, Output, Token, Turn};
+pub use turn::{NewGroupRecord, Now, Output, Token, Topics, Turn};

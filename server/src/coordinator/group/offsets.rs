@@ -10,7 +10,6 @@ use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::consumer_offsets::{CoordinatorRecord, OffsetCommitKey, OffsetCommitValue};
 use uuid::Uuid;
 
-use super::classic::ClassicGroup;
 use super::{CommitOffsets, PartitionOffset, Turn};
 
 /// Offsets of one group; more are refused.
@@ -131,27 +130,6 @@ impl Offsets {
         let key = OffsetCommitKey { group: group_id, topic, partition };
         self.replay_tombstone(&key);
         turn.record(&CoordinatorRecord::OffsetCommit(key, None));
-    }
-
-    /// Removes offsets past their retention: not those of topics that the group reads, nor of open transactions.
-    pub fn expire(&mut self, group_id: &str, retention_ms: i64, group: &ClassicGroup, turn: &mut Turn<'_>) {
-        let now_ms = turn.now.wall_ms;
-        let is_expired = |offset: &CommittedOffset| match group.retention_base_ms(offset.commit_timestamp_ms) {
-            Some(_) if offset.expire_timestamp_ms >= 0 => now_ms >= offset.expire_timestamp_ms,
-            Some(base_ms) => now_ms.saturating_sub(base_ms) >= retention_ms,
-            None => false,
-        };
-        let mut expired = Vec::new();
-        for (topic, partitions) in self.committed.iter().filter(|(topic, _)| !group.is_subscribed_to(topic)) {
-            for (partition, offset) in partitions {
-                if is_expired(offset) && !self.is_pending(topic, *partition) {
-                    expired.push((Arc::clone(topic), *partition));
-                }
-            }
-        }
-        for (topic, partition) in expired {
-            self.delete(group_id, &topic, partition, turn);
-        }
     }
 
     /// Replays a commit; `producer_id` is that of its batch, -1 outside of a transaction.

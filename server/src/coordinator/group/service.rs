@@ -23,8 +23,9 @@ use ringlog_core::reactor::{Instant, Reactor, Sleep};
 use ringlog_core::record::{BatchBuilder, NewRecord};
 
 use super::loader::load;
-use super::{Coordinator, GroupReply, GroupRequest, NewGroupRecord, Now, Output, Token};
+use super::{Coordinator, GroupReply, GroupRequest, NewGroupRecord, Now, Output, Scene, Token};
 use crate::config::GroupSettings;
+use crate::metadata::MetadataView;
 use crate::partition::{PartitionReply, PartitionRequest, Partitions, TopicPartition};
 
 /// A batch is closed when it has this many bytes.
@@ -45,6 +46,7 @@ pub struct GroupCoordinators(Rc<Inner>);
 struct Inner {
     reactor: Reactor,
     partitions: Partitions,
+    view: Rc<MetadataView>,
     settings: Arc<GroupSettings>,
     /// By partition of `__consumer_offsets`.
     hosted: RefCell<AHashMap<i32, Hosted>>,
@@ -86,10 +88,11 @@ type Due = Vec<(ReplyTo, GroupReply)>;
 
 impl GroupCoordinators {
     /// Of a shard, none yet.
-    pub fn new(reactor: Reactor, partitions: Partitions, settings: Arc<GroupSettings>) -> Self {
+    pub fn new(reactor: Reactor, partitions: Partitions, view: Rc<MetadataView>, settings: Arc<GroupSettings>) -> Self {
         let coordinators = Self(Rc::new(Inner {
             reactor,
             partitions,
+            view,
             settings,
             hosted: RefCell::default(),
             dirty: RefCell::default(),
@@ -138,7 +141,9 @@ impl GroupCoordinators {
                 Some(Hosted { active: Some(active), .. }) if active.is_full() => ErrorCode::COORDINATOR_NOT_AVAILABLE,
                 Some(Hosted { active: Some(active), .. }) => {
                     let (token, now, mut output) = (active.open(reply), self.now(), Output::default());
-                    active.coordinator.handle(request, token, now, &mut output);
+                    let image = self.0.view.image();
+                    active.coordinator.handle(request, token, Scene { now, topics: &*image }, &mut output);
+                    drop(image);
                     let due = active.take_output(output, now.wall_ms);
                     drop(hosted);
                     return self.after_step(partition_index, due);
@@ -270,7 +275,7 @@ impl GroupCoordinators {
 
     fn on_loaded(&self, partition_index: i32, incarnation: u64, mut coordinator: Coordinator) {
         let (now, mut output) = (self.now(), Output::default());
-        coordinator.on_loaded(now, &mut output);
+        coordinator.on_loaded(Scene { now, topics: &*self.0.view.image() }, &mut output);
         let due = {
             let mut hosted = self.0.hosted.borrow_mut();
             let Some(hosted) = hosted.get_mut(&partition_index).filter(|hosted| hosted.incarnation == incarnation)
@@ -322,7 +327,7 @@ impl GroupCoordinators {
             let due = match self.0.hosted.borrow_mut().get_mut(&partition_index) {
                 Some(Hosted { active: Some(active), .. }) => {
                     let mut output = Output::default();
-                    active.coordinator.on_time(now, &mut output);
+                    active.coordinator.on_time(Scene { now, topics: &*self.0.view.image() }, &mut output);
                     active.take_output(output, now.wall_ms)
                 }
                 _ => continue,

@@ -2,8 +2,11 @@
 
 use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
 
+use uuid::Uuid;
+
 use super::GroupReply;
 use crate::config::GroupSettings;
+use crate::metadata::MetadataImage;
 
 /// The time of a request. Sessions run on the monotonic clock, so that a jump of the wall clock ends none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,44 @@ pub struct Now {
     pub monotonic_ms: i64,
     /// Milliseconds since 1970 UTC, for records.
     pub wall_ms: i64,
+}
+
+/// The topics of the cluster, as far as groups need them.
+pub trait Topics {
+    /// Changes whenever something about topics may have changed.
+    fn version(&self) -> i64;
+    /// The id of a topic.
+    fn id(&self, name: &str) -> Option<Uuid>;
+    /// The name of a topic.
+    fn name(&self, topic_id: Uuid) -> Option<String>;
+    /// How many partitions a topic has.
+    fn partitions_count(&self, topic_id: Uuid) -> Option<i32>;
+    /// Calls with the name and the id of every topic, and whether it belongs to the broker itself.
+    fn for_each(&self, call: &mut dyn FnMut(&str, Uuid, bool));
+}
+
+impl Topics for MetadataImage {
+    fn version(&self) -> i64 {
+        self.end_offset()
+    }
+
+    fn id(&self, name: &str) -> Option<Uuid> {
+        self.topic_by_name(name).map(|topic| topic.topic_id)
+    }
+
+    fn name(&self, topic_id: Uuid) -> Option<String> {
+        self.topic(&topic_id).map(|topic| topic.name.to_string())
+    }
+
+    fn partitions_count(&self, topic_id: Uuid) -> Option<i32> {
+        self.topic(&topic_id).map(|topic| topic.partitions.len() as i32)
+    }
+
+    fn for_each(&self, call: &mut dyn FnMut(&str, Uuid, bool)) {
+        for topic in self.topics() {
+            call(&topic.name, topic.topic_id, topic.is_internal());
+        }
+    }
 }
 
 /// Names a request that is not answered yet.
@@ -40,6 +81,8 @@ pub struct Output {
 pub struct Turn<'a> {
     /// When it happens.
     pub now: Now,
+    /// The topics that there are.
+    pub topics: &'a dyn Topics,
     /// The broker's rules for groups.
     pub settings: &'a GroupSettings,
     /// What it leads to.
@@ -50,8 +93,8 @@ pub struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     /// Nothing has come out yet.
-    pub fn new(now: Now, settings: &'a GroupSettings, output: &'a mut Output) -> Self {
-        Self { now, settings, output, wake_at_ms: None }
+    pub fn new(now: Now, topics: &'a dyn Topics, settings: &'a GroupSettings, output: &'a mut Output) -> Self {
+        Self { now, topics, settings, output, wake_at_ms: None }
     }
 
     /// Answers a request.

@@ -126,11 +126,6 @@ impl ClassicGroup {
         self.state == State::Empty && self.pending.is_empty() && self.generation_id == 0
     }
 
-    /// Whether a record of it may be in the log.
-    pub fn has_generation(&self) -> bool {
-        self.generation_id > 0
-    }
-
     /// One row of ListGroups.
     pub fn listing(&self) -> GroupListing {
         GroupListing {

@@ -10,18 +10,63 @@ use uuid::Uuid;
 
 use crate::config::GroupSettings;
 use crate::coordinator::group::{
-    CommitOffsets, CommitPartition, CommitTopic, Coordinator, FetchOffsets, GroupReply, GroupRequest, Heartbeat,
-    JoinGroup, JoinReply, LeaveGroup, NewGroupRecord, Now, Output, Protocol, SyncGroup, SyncReply, Token,
+    Assignment, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, Coordinator, FetchOffsets, GroupReply,
+    GroupRequest, Heartbeat, JoinGroup, JoinReply, LeaveGroup, NewGroupRecord, Now, Output, Protocol, Scene, SyncGroup,
+    SyncReply, Token, Topics,
 };
 
 /// The group of most tests.
 pub const GROUP: &str = "group";
+
+/// Topics with their number of partitions; a topic's id is its place.
+#[derive(Debug, Default)]
+pub struct TestTopics {
+    pub topics: Vec<(&'static str, i32)>,
+    pub version: i64,
+}
+
+impl TestTopics {
+    pub fn set(&mut self, topics: &[(&'static str, i32)]) {
+        self.topics = topics.to_vec();
+        self.version += 1;
+    }
+
+    fn at(&self, topic_id: Uuid) -> Option<&(&'static str, i32)> {
+        self.topics.get(topic_id.as_u128() as usize - 1)
+    }
+}
+
+impl Topics for TestTopics {
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn id(&self, name: &str) -> Option<Uuid> {
+        let at = self.topics.iter().position(|(other, _)| *other == name)?;
+        Some(Uuid::from_u128(at as u128 + 1))
+    }
+
+    fn name(&self, topic_id: Uuid) -> Option<String> {
+        self.at(topic_id).map(|(name, _)| (*name).to_owned())
+    }
+
+    fn partitions_count(&self, topic_id: Uuid) -> Option<i32> {
+        self.at(topic_id).map(|(_, count)| *count)
+    }
+
+    fn for_each(&self, call: &mut dyn FnMut(&str, Uuid, bool)) {
+        for ((name, _), at) in self.topics.iter().zip(1..) {
+            call(name, Uuid::from_u128(at), name.starts_with("__"));
+        }
+    }
+}
 
 /// A coordinator in a test.
 pub struct Harness {
     pub settings: Arc<GroupSettings>,
     pub coordinator: Coordinator,
     pub now: Now,
+    pub topics: TestTopics,
     /// What was appended, in order.
     pub log: Vec<NewGroupRecord>,
     /// Answers that were given and not taken yet.
@@ -36,6 +81,7 @@ impl Harness {
             coordinator: Coordinator::new(Arc::clone(&settings)),
             settings,
             now: Now { monotonic_ms: 1000, wall_ms: 1_700_000_000_000 },
+            topics: TestTopics::default(),
             log: Vec::new(),
             replies: BTreeMap::new(),
             next_token: 0,
@@ -53,7 +99,7 @@ impl Harness {
         self.next_token += 1;
         let token = Token(self.next_token);
         let mut output = Output::default();
-        self.coordinator.handle(request, token, self.now, &mut output);
+        self.coordinator.handle(request, token, Scene { now: self.now, topics: &self.topics }, &mut output);
         self.take(output);
         token
     }
@@ -77,7 +123,7 @@ impl Harness {
         while let Some(at) = self.coordinator.wake_at_ms().filter(|at| *at <= end_ms) {
             self.move_clock(at.max(self.now.monotonic_ms));
             let mut output = Output::default();
-            self.coordinator.on_time(self.now, &mut output);
+            self.coordinator.on_time(Scene { now: self.now, topics: &self.topics }, &mut output);
             self.take(output);
         }
         self.move_clock(end_ms);
@@ -96,7 +142,7 @@ impl Harness {
             self.coordinator.replay(&record, -1);
         }
         let mut output = Output::default();
-        self.coordinator.on_loaded(self.now, &mut output);
+        self.coordinator.on_loaded(Scene { now: self.now, topics: &self.topics }, &mut output);
         self.take(output);
     }
 
@@ -159,6 +205,16 @@ impl Harness {
         (ids, leader.generation_id)
     }
 
+    /// A stable classic group of one member, in a broker with an initial delay.
+    pub fn stable_group_after_delay(&mut self) -> (String, i32) {
+        let (member_id, token) = self.join_new();
+        self.pass(i64::from(self.settings.initial_rebalance_delay_ms));
+        let reply = self.take_join(token).expect("the delay is over");
+        self.sync_leader(&reply);
+        self.replies.clear();
+        (member_id, reply.generation_id)
+    }
+
     pub fn heartbeat(&mut self, member_id: &str, generation_id: i32) -> ErrorCode {
         let request = Heartbeat {
             group_id: GROUP.to_owned(),
@@ -191,7 +247,13 @@ impl Harness {
     /// The committed offset of partition 0 of topic `t`.
     pub fn committed(&mut self) -> i64 {
         let topics = Some(vec![("t".to_owned(), vec![0])]);
-        let fetch = FetchOffsets { group_id: GROUP.to_owned(), require_stable: false, topics };
+        let fetch = FetchOffsets {
+            group_id: GROUP.to_owned(),
+            member_id: None,
+            member_epoch: -1,
+            require_stable: false,
+            topics,
+        };
         match self.ask(GroupRequest::FetchOffsets(fetch)) {
             GroupReply::FetchOffsets(Ok(topics)) => topics[0].partitions[0].offset,
             other => panic!("{other:?}"),
@@ -244,7 +306,7 @@ pub fn commit(member_id: &str, generation_id: i32, offset: i64) -> CommitOffsets
         group_instance_id: None,
         generation_id,
         retention_time_ms: -1,
-        knows_group_id_not_found: true,
+        knows_member_epochs: true,
         topics: vec![topic],
     }
 }
@@ -259,4 +321,25 @@ pub fn subscription(topics: &[&str]) -> Bytes {
     }
     bytes.extend((-1i32).to_be_bytes());
     bytes.into()
+}
+
+/// A heartbeat of the consumer protocol: a join says everything, others nothing.
+pub fn heartbeat_848(member_id: &str, member_epoch: i32) -> ConsumerHeartbeat {
+    let is_join = member_epoch == 0;
+    ConsumerHeartbeat {
+        group_id: GROUP.to_owned(),
+        member_id: member_id.to_owned(),
+        knows_own_member_id: true,
+        member_epoch,
+        instance_id: None,
+        rack_id: None,
+        client_id: "client".to_owned(),
+        client_host: "/127.0.0.1".to_owned(),
+        rebalance_timeout_ms: if is_join { 60_000 } else { -1 },
+        topic_names: is_join.then(|| vec!["t".to_owned()]),
+        regex: None,
+        assignor: None,
+        owned: is_join.then(Assignment::new),
+        random_id: Uuid::nil(),
+    }
 }

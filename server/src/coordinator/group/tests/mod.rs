@@ -1,6 +1,8 @@
 //! The state machine without any I/O.
 
 mod classic;
+mod consumer;
+mod consumer_model;
 mod harness;
 mod model;
 mod offsets;

@@ -27,7 +27,7 @@ fn a_consumer_without_a_group_commits_to_an_empty_group_only() {
 fn a_member_commits_in_its_generation_only() {
     let mut harness = Harness::without_delay();
     let unknown = commit("m", 1, 5);
-    let old_client = CommitOffsets { knows_group_id_not_found: false, ..unknown.clone() };
+    let old_client = CommitOffsets { knows_member_epochs: false, ..unknown.clone() };
     assert_eq!(harness.commit(unknown), Err(ErrorCode::GROUP_ID_NOT_FOUND));
     assert_eq!(harness.commit(old_client), Err(ErrorCode::ILLEGAL_GENERATION));
     let (ids, generation) = harness.stable_group(1);

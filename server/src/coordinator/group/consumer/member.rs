@@ -1,0 +1,164 @@
+//! A member of a consumer group, and its way to the target assignment.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Assignment;
+
+/// Where a member is on its way. The numbers stand in records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberState {
+    /// It has what it is to have at its epoch.
+    Stable = 0,
+    /// It must confirm that it gave partitions up.
+    UnrevokedPartitions = 1,
+    /// It waits for partitions that others have not given up yet.
+    UnreleasedPartitions = 2,
+}
+
+impl MemberState {
+    /// The state of a record; what is not known waits for everything anew.
+    pub fn from_i8(state: i8) -> Self {
+        match state {
+            0 => Self::Stable,
+            1 => Self::UnrevokedPartitions,
+            _ => Self::UnreleasedPartitions,
+        }
+    }
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    pub member_id: Arc<str>,
+    pub instance_id: Option<String>,
+    pub rack_id: Option<String>,
+    pub client_id: String,
+    pub client_host: String,
+    pub rebalance_timeout_ms: i32,
+    pub topic_names: BTreeSet<String>,
+    pub regex: Option<String>,
+    pub assignor: Option<String>,
+    pub member_epoch: i32,
+    /// Accepted too, since the answer that raised the epoch may be lost.
+    pub previous_member_epoch: i32,
+    pub state: MemberState,
+    pub assigned: Assignment,
+    /// Told to give up, not confirmed yet.
+    pub revoking: Assignment,
+    /// Monotonic time at which its session ends.
+    pub session_deadline_ms: Option<i64>,
+    /// Monotonic time by which it must have given up what it was told to.
+    pub revoke_deadline_ms: Option<i64>,
+}
+
+impl Member {
+    /// A member that has nothing yet.
+    pub fn new(member_id: Arc<str>) -> Self {
+        Self {
+            member_id,
+            instance_id: None,
+            rack_id: None,
+            client_id: String::new(),
+            client_host: String::new(),
+            rebalance_timeout_ms: -1,
+            topic_names: BTreeSet::new(),
+            regex: None,
+            assignor: None,
+            member_epoch: 0,
+            previous_member_epoch: 0,
+            state: MemberState::Stable,
+            assigned: Assignment::new(),
+            revoking: Assignment::new(),
+            session_deadline_ms: None,
+            revoke_deadline_ms: None,
+        }
+    }
+
+    /// Whether it has arrived at an epoch.
+    pub fn is_reconciled_to(&self, assignment_epoch: i32) -> bool {
+        self.state == MemberState::Stable && self.member_epoch == assignment_epoch
+    }
+
+    /// All partitions that it holds or has not confirmed to have given up.
+    pub fn held(&self) -> impl Iterator<Item = (Uuid, i32)> + '_ {
+        let all = self.assigned.iter().chain(&self.revoking);
+        all.flat_map(|(topic_id, partitions)| partitions.iter().map(|partition| (*topic_id, *partition)))
+    }
+
+    /// The next step towards the target. `owned`: what the member says it holds, if it says so; `is_free`: no member
+    /// holds this partition.
+    pub fn reconciled(
+        &self,
+        assignment_epoch: i32,
+        target: &Assignment,
+        owned: Option<&Assignment>,
+        is_free: impl Fn(Uuid, i32) -> bool,
+    ) -> Self {
+        match self.state {
+            MemberState::Stable if self.member_epoch == assignment_epoch => self.clone(),
+            MemberState::UnrevokedPartitions if holds_any(owned, &self.revoking) => self.clone(),
+            // It has confirmed: it moves on even if the target has, too.
+            MemberState::UnrevokedPartitions => {
+                self.next_step(self.member_epoch + 1, assignment_epoch, target, owned, is_free)
+            }
+            MemberState::Stable | MemberState::UnreleasedPartitions => {
+                self.next_step(self.member_epoch, assignment_epoch, target, owned, is_free)
+            }
+        }
+    }
+
+    fn next_step(
+        &self,
+        member_epoch: i32,
+        assignment_epoch: i32,
+        target: &Assignment,
+        owned: Option<&Assignment>,
+        is_free: impl Fn(Uuid, i32) -> bool,
+    ) -> Self {
+        let (mut keeps, mut revoking) = (Assignment::new(), Assignment::new());
+        for (topic_id, partitions) in &self.assigned {
+            for partition in partitions {
+                let is_kept = target.get(topic_id).is_some_and(|target| target.contains(partition));
+                let into = if is_kept { &mut keeps } else { &mut revoking };
+                into.entry(*topic_id).or_default().insert(*partition);
+            }
+        }
+        if holds_any(owned, &revoking) {
+            let state = MemberState::UnrevokedPartitions;
+            return self.moved(state, member_epoch, keeps, revoking);
+        }
+        let mut waits = false;
+        for (topic_id, partitions) in target {
+            for partition in partitions {
+                let is_held = self.assigned.get(topic_id).is_some_and(|held| held.contains(partition));
+                // What it has just given up is held by nobody else.
+                let was_revoked = self.revoking.get(topic_id).is_some_and(|held| held.contains(partition));
+                if is_held || was_revoked || is_free(*topic_id, *partition) {
+                    keeps.entry(*topic_id).or_default().insert(*partition);
+                } else {
+                    waits = true;
+                }
+            }
+        }
+        let state = if waits { MemberState::UnreleasedPartitions } else { MemberState::Stable };
+        self.moved(state, assignment_epoch, keeps, Assignment::new())
+    }
+
+    fn moved(&self, state: MemberState, member_epoch: i32, assigned: Assignment, revoking: Assignment) -> Self {
+        let previous_member_epoch =
+            if member_epoch == self.member_epoch { self.previous_member_epoch } else { self.member_epoch };
+        Self { state, member_epoch, previous_member_epoch, assigned, revoking, ..self.clone() }
+    }
+}
+
+/// Whether the member still holds one of these, as far as it says; one that does not say may.
+fn holds_any(owned: Option<&Assignment>, partitions: &Assignment) -> bool {
+    let is_held = |topic_id: &Uuid, partition: &i32| match owned {
+        None => true,
+        Some(owned) => owned.get(topic_id).is_some_and(|held| held.contains(partition)),
+    };
+    partitions.iter().any(|(topic_id, partitions)| partitions.iter().any(|partition| is_held(topic_id, partition)))
+}

@@ -1,0 +1,190 @@
+//! The consumer group protocol (KIP-848): members heartbeat, the coordinator assigns.
+//!
+//! A change of members, subscriptions or topics raises the group epoch; the next heartbeat computes the target
+//! assignment of that epoch; each member then moves towards it by itself, first giving up what it must.
+//!
+//! Invariants:
+//! - A partition has one owner: it is given to a member only when no member holds it, and a member holds what it was
+//!   told to revoke until it confirms.
+//! - `member_epoch <= assignment_epoch <= group_epoch`.
+//! - Everything here but the deadlines comes from records, by the same setters live and in replay.
+
+pub mod assignor;
+mod heartbeat;
+mod member;
+mod record;
+mod subscription;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use ringlog_core::protocol::ErrorCode;
+use uuid::Uuid;
+
+pub use self::heartbeat::HeartbeatError;
+use self::member::{Member, MemberState};
+use super::{CommitOffsets, ConsumerGroupDescription, ConsumerMemberDescription, GroupListing, TopicPartitionNames};
+use super::{Topics, Turn};
+
+/// Partitions by topic id.
+pub type Assignment = BTreeMap<Uuid, BTreeSet<i32>>;
+
+/// A group of KIP-848.
+#[derive(Debug)]
+pub struct ConsumerGroup {
+    group_id: Arc<str>,
+    group_epoch: i32,
+    /// Of the subscribed topics, as of `group_epoch`.
+    metadata_hash: i64,
+    assignment_epoch: i32,
+    members: BTreeMap<Arc<str>, Member>,
+    /// Member ids by instance id.
+    static_members: AHashMap<String, Arc<str>>,
+    /// What each member is to have at `assignment_epoch`.
+    target: BTreeMap<Arc<str>, Assignment>,
+    /// Who holds a partition, or has not confirmed yet that it gave it up.
+    owners: AHashMap<(Uuid, i32), Arc<str>>,
+    /// Regular expressions and subscription metadata that a Kafka broker left in the log.
+    resolved_regexes: BTreeSet<String>,
+    has_partition_metadata: bool,
+    /// The version of the topics that `metadata_hash` was last compared with.
+    topics_version: Option<i64>,
+}
+
+impl ConsumerGroup {
+    /// Without members.
+    pub fn new(group_id: Arc<str>) -> Self {
+        Self {
+            group_id,
+            group_epoch: 0,
+            metadata_hash: 0,
+            assignment_epoch: 0,
+            members: BTreeMap::new(),
+            static_members: AHashMap::new(),
+            target: BTreeMap::new(),
+            owners: AHashMap::new(),
+            resolved_regexes: BTreeSet::new(),
+            has_partition_metadata: false,
+            topics_version: None,
+        }
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether forgetting it loses nothing.
+    pub fn is_vacant(&self) -> bool {
+        self.is_empty() && self.group_epoch == 0
+    }
+
+    /// Kafka's name of the state.
+    pub fn state_name(&self) -> &'static str {
+        if self.is_empty() {
+            "Empty"
+        } else if self.group_epoch > self.assignment_epoch {
+            "Assigning"
+        } else if self.members.values().any(|member| !member.is_reconciled_to(self.assignment_epoch)) {
+            "Reconciling"
+        } else {
+            "Stable"
+        }
+    }
+
+    /// One row of ListGroups.
+    pub fn listing(&self) -> GroupListing {
+        GroupListing {
+            group_id: self.group_id.to_string(),
+            protocol_type: "consumer".to_owned(),
+            state: self.state_name(),
+            group_type: "consumer",
+        }
+    }
+
+    /// Whether a member reads the topic.
+    pub fn is_subscribed_to(&self, topic: &str) -> bool {
+        let is_named = self.members.values().any(|member| member.topic_names.contains(topic));
+        let expressions: BTreeSet<&str> = self.members.values().filter_map(|member| member.regex.as_deref()).collect();
+        let matches = |expression: &str| subscription::compile(expression).is_some_and(|regex| regex.is_match(topic));
+        is_named || expressions.into_iter().any(matches)
+    }
+
+    /// What ConsumerGroupDescribe shows.
+    pub fn description(&self, topics: &dyn Topics) -> ConsumerGroupDescription {
+        let names = |assignment: &Assignment| -> Vec<TopicPartitionNames> {
+            let known = assignment.iter().filter_map(|(topic_id, partitions)| {
+                let topic_name = topics.name(*topic_id)?;
+                Some(TopicPartitionNames {
+                    topic_id: *topic_id,
+                    topic_name,
+                    partitions: partitions.iter().copied().collect(),
+                })
+            });
+            known.collect()
+        };
+        let describe = |member: &Member| ConsumerMemberDescription {
+            member_id: member.member_id.to_string(),
+            instance_id: member.instance_id.clone(),
+            rack_id: member.rack_id.clone(),
+            member_epoch: member.member_epoch,
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            subscribed_topic_names: member.topic_names.iter().cloned().collect(),
+            subscribed_topic_regex: member.regex.clone(),
+            assigned: names(&member.assigned),
+            target: self.target.get(&member.member_id).map(names).unwrap_or_default(),
+        };
+        ConsumerGroupDescription {
+            state: self.state_name(),
+            group_epoch: self.group_epoch,
+            assignment_epoch: self.assignment_epoch,
+            assignor_name: self.preferred_assignor().name(),
+            members: self.members.values().map(describe).collect(),
+        }
+    }
+
+    /// Whether an offset commit fits the group.
+    pub fn check_commit(&self, request: &CommitOffsets) -> Result<(), ErrorCode> {
+        if request.generation_id < 0 && self.is_empty() {
+            return Ok(());
+        }
+        let member = self.members.get(request.member_id.as_str()).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
+        if !request.knows_member_epochs {
+            Err(ErrorCode::UNSUPPORTED_VERSION)
+        } else if request.generation_id != member.member_epoch {
+            Err(ErrorCode::STALE_MEMBER_EPOCH)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether an offset fetch of a member fits; others may always ask.
+    pub fn check_fetch(&self, member_id: Option<&str>, member_epoch: i32) -> Result<(), ErrorCode> {
+        let Some(member_id) = member_id.filter(|_| member_epoch >= 0) else { return Ok(()) };
+        let member = self.members.get(member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
+        if member_epoch == member.member_epoch { Ok(()) } else { Err(ErrorCode::STALE_MEMBER_EPOCH) }
+    }
+
+    /// After a restart every member gets a full session to be heard again.
+    pub fn on_loaded(&mut self, turn: &mut Turn<'_>) {
+        for member in self.members.values_mut() {
+            member.session_deadline_ms = Some(turn.wake_after(turn.settings.consumer_session_timeout_ms));
+            if member.state == MemberState::UnrevokedPartitions {
+                member.revoke_deadline_ms = Some(turn.wake_after(member.rebalance_timeout_ms));
+            }
+        }
+    }
+
+    /// Removes members whose session, or whose time to revoke, is over; asks to be woken for what comes next.
+    pub fn on_time(&mut self, turn: &mut Turn<'_>) {
+        let now_ms = turn.now.monotonic_ms;
+        let deadline = |member: &Member| member.session_deadline_ms.into_iter().chain(member.revoke_deadline_ms).min();
+        let late = self.members.values().filter(|member| deadline(member).is_some_and(|deadline| deadline <= now_ms));
+        for member_id in late.map(|member| Arc::clone(&member.member_id)).collect::<Vec<_>>() {
+            self.fence(&member_id, turn);
+        }
+        turn.wake_at_ms = self.members.values().filter_map(deadline).min();
+    }
+}

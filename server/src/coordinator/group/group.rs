@@ -1,0 +1,163 @@
+//! One group: its offsets, and its members by either protocol.
+
+use std::sync::Arc;
+
+use ringlog_core::protocol::ErrorCode;
+
+use super::classic::{ClassicGroup, State};
+use super::consumer::ConsumerGroup;
+use super::offsets::{CommittedOffset, Offsets};
+use super::{CommitOffsets, GroupListing, Turn};
+
+/// A group.
+#[derive(Debug)]
+pub struct Group {
+    pub members: Members,
+    pub offsets: Offsets,
+    /// The wake-up that is queued for it.
+    pub wake_at_ms: Option<i64>,
+}
+
+/// The members, by the protocol that they speak. An empty group takes the protocol of the next one that joins.
+#[derive(Debug)]
+pub enum Members {
+    /// The classic protocol, or no members at all.
+    Classic(ClassicGroup),
+    /// KIP-848.
+    Consumer(ConsumerGroup),
+}
+
+impl Group {
+    /// An empty one, which commits offsets at most.
+    pub fn new(group_id: Arc<str>) -> Self {
+        Self { members: Members::Classic(ClassicGroup::new(group_id)), offsets: Offsets::default(), wake_at_ms: None }
+    }
+
+    /// Whether replay would not bring it back, and nobody is on the way.
+    pub fn is_vacant(&self) -> bool {
+        let are_vacant = match &self.members {
+            Members::Classic(group) => group.is_vacant(),
+            Members::Consumer(group) => group.is_vacant(),
+        };
+        are_vacant && self.offsets.is_empty()
+    }
+
+    /// Whether it has no members.
+    pub fn is_empty(&self) -> bool {
+        match &self.members {
+            Members::Classic(group) => group.state() == State::Empty,
+            Members::Consumer(group) => group.is_empty(),
+        }
+    }
+
+    /// The classic group, made of an empty consumer group if need be.
+    pub fn as_classic(&mut self, group_id: &Arc<str>, turn: &mut Turn<'_>) -> Option<&mut ClassicGroup> {
+        if let Members::Consumer(group) = &self.members
+            && group.is_empty()
+        {
+            self.forget_members(group_id, turn);
+        }
+        match &mut self.members {
+            Members::Classic(group) => Some(group),
+            Members::Consumer(_) => None,
+        }
+    }
+
+    /// The consumer group, made of an empty classic group if need be.
+    pub fn as_consumer(&mut self, group_id: &Arc<str>, turn: &mut Turn<'_>) -> Option<&mut ConsumerGroup> {
+        if matches!(self.members, Members::Classic(_)) && self.is_empty() {
+            self.forget_members(group_id, turn);
+            self.members = Members::Consumer(ConsumerGroup::new(Arc::clone(group_id)));
+        }
+        match &mut self.members {
+            Members::Classic(_) => None,
+            Members::Consumer(group) => Some(group),
+        }
+    }
+
+    /// Removes what an empty group has in the log beside its offsets.
+    pub fn forget_members(&mut self, group_id: &Arc<str>, turn: &mut Turn<'_>) {
+        match &self.members {
+            Members::Classic(group) if group.is_vacant() => {}
+            Members::Classic(_) => turn.record(&ClassicGroup::tombstone(group_id)),
+            Members::Consumer(group) => group.record_tombstones(turn),
+        }
+        self.members = Members::Classic(ClassicGroup::new(Arc::clone(group_id)));
+    }
+
+    /// One row of ListGroups.
+    pub fn listing(&self) -> GroupListing {
+        match &self.members {
+            Members::Classic(group) => group.listing(),
+            Members::Consumer(group) => group.listing(),
+        }
+    }
+
+    /// Whether the group reads the topic, as far as that can be known.
+    pub fn is_subscribed_to(&self, topic: &str) -> bool {
+        match &self.members {
+            Members::Classic(group) => group.is_subscribed_to(topic),
+            Members::Consumer(group) => group.is_subscribed_to(topic),
+        }
+    }
+
+    /// From when on the retention of an offset counts; `None`: it does not expire now.
+    fn retention_base_ms(&self, commit_timestamp_ms: i64) -> Option<i64> {
+        match &self.members {
+            Members::Classic(group) => group.retention_base_ms(commit_timestamp_ms),
+            Members::Consumer(_) => Some(commit_timestamp_ms),
+        }
+    }
+
+    /// Whether an offset commit fits the group.
+    pub fn check_commit(&mut self, request: &CommitOffsets, turn: &mut Turn<'_>) -> Result<(), ErrorCode> {
+        match &mut self.members {
+            Members::Classic(group) => group.check_commit(request, turn),
+            Members::Consumer(group) => group.check_commit(request),
+        }
+    }
+
+    /// Whether offsets may be deleted; those of topics that are read never are.
+    pub fn check_delete_offsets(&self) -> Result<(), ErrorCode> {
+        match &self.members {
+            Members::Classic(group) if group.state() != State::Empty && !group.is_consumer_protocol() => {
+                Err(ErrorCode::NON_EMPTY_GROUP)
+            }
+            Members::Classic(_) | Members::Consumer(_) => Ok(()),
+        }
+    }
+
+    /// Offsets past their retention: not those of topics that the group reads, nor of open transactions.
+    pub fn expired_offsets(&self, retention_ms: i64, now_ms: i64) -> Vec<(Arc<str>, i32)> {
+        let is_expired = |offset: &CommittedOffset| match self.retention_base_ms(offset.commit_timestamp_ms) {
+            Some(_) if offset.expire_timestamp_ms >= 0 => now_ms >= offset.expire_timestamp_ms,
+            Some(base_ms) => now_ms.saturating_sub(base_ms) >= retention_ms,
+            None => false,
+        };
+        let mut expired = Vec::new();
+        for (topic, partitions) in self.offsets.topics() {
+            let mut old = partitions.iter().filter(|(_, offset)| is_expired(offset)).peekable();
+            if old.peek().is_some() && !self.is_subscribed_to(topic) {
+                let stable = old.filter(|(partition, _)| !self.offsets.is_pending(topic, **partition));
+                expired.extend(stable.map(|(partition, _)| (Arc::clone(topic), *partition)));
+            }
+        }
+        expired
+    }
+
+    /// The log is replayed: sessions begin.
+    pub fn on_loaded(&mut self, turn: &mut Turn<'_>) {
+        match &mut self.members {
+            Members::Classic(group) => group.on_loaded(turn),
+            Members::Consumer(group) => group.on_loaded(turn),
+        }
+    }
+
+    /// Does what is due.
+    pub fn on_time(&mut self, turn: &mut Turn<'_>) {
+        match &mut self.members {
+            Members::Classic(group) => group.on_time(turn),
+            Members::Consumer(group) => group.on_time(turn),
+        }
+    }
+}
