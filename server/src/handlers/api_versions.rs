@@ -6,12 +6,19 @@
 use std::rc::Rc;
 
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::protocol::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use ringlog_core::protocol::messages::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 
-use super::{Context, Request, TABLE};
+use super::{Context, GROUP_VERSION, Request, TABLE};
+
+/// Features that clients look at, with the highest level that is there. All begin at level 0, which clients before
+/// version 4 of this API cannot read.
+const FEATURES: [(&str, i16); 1] = [(GROUP_VERSION, 1)];
+const LEVEL_0_VERSION: i16 = 4;
 
 /// Answers from the table.
-pub fn handle(_: &Rc<Context>, request: Request) {
+pub fn handle(context: &Rc<Context>, request: Request) {
     let encoded = request.body();
     let body: ApiVersionsRequest<'_> = match encoded.decode() {
         Ok(body) => body,
@@ -20,10 +27,29 @@ pub fn handle(_: &Rc<Context>, request: Request) {
     let named = request.api_version < 3
         || is_software_name(body.client_software_name) && is_software_name(body.client_software_version);
     let response = match named {
-        true => ApiVersionsResponse { api_keys: api_keys().collect(), ..Default::default() },
+        true => with_features(context, request.api_version),
         false => ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() },
     };
     request.answer(&response, []);
+}
+
+fn with_features(context: &Context, api_version: i16) -> ApiVersionsResponse<'static> {
+    let image = context.metadata.image();
+    let supported = FEATURES
+        .iter()
+        .filter(|_| api_version >= LEVEL_0_VERSION)
+        .map(|(name, max_version)| SupportedFeatureKey { name, min_version: 0, max_version: *max_version });
+    let finalized = FEATURES.iter().filter(|(name, _)| image.feature(name) > 0).map(|(name, max_version)| {
+        let level = image.feature(name).min(*max_version);
+        FinalizedFeatureKey { name, max_version_level: level, min_version_level: level }
+    });
+    ApiVersionsResponse {
+        api_keys: api_keys().collect(),
+        supported_features: supported.collect(),
+        finalized_features: finalized.collect(),
+        finalized_features_epoch: image.end_offset() - 1,
+        ..Default::default()
+    }
 }
 
 /// A version that is not known here: the client reads from the answer which one to try.

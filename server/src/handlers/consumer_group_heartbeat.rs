@@ -3,10 +3,12 @@
 //!
 //! v1 regular expressions, member ids made by clients
 //! Errors: UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID, FENCED_INSTANCE_ID, UNSUPPORTED_ASSIGNOR,
-//! INVALID_REGULAR_EXPRESSION, GROUP_MAX_SIZE_REACHED, GROUP_ID_NOT_FOUND, INVALID_REQUEST, and those of the coordinator.
+//! INVALID_REGULAR_EXPRESSION, GROUP_MAX_SIZE_REACHED, GROUP_ID_NOT_FOUND, INVALID_REQUEST,
+//! UNSUPPORTED_VERSION where the feature group.version is not on, and those of the coordinator.
 
 use std::rc::Rc;
 
+use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
     ConsumerGroupHeartbeatAssignment, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
     ConsumerGroupHeartbeatTopicPartitions,
@@ -14,7 +16,7 @@ use ringlog_core::protocol::messages::{
 use uuid::Uuid;
 
 use super::errors::unexpected_group_reply;
-use super::{Context, Request};
+use super::{Context, GROUP_VERSION, Request};
 use crate::coordinator::group::{Assignment, ConsumerHeartbeat, GroupReply, GroupRequest, HeartbeatError};
 
 const MEMBER_ID_VERSION: i16 = 1;
@@ -49,6 +51,9 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         owned,
         random_id: Uuid::from_u64_pair(context.reactor.random_u64(), context.reactor.random_u64()),
     };
+    if context.metadata.image().feature(GROUP_VERSION) < 1 {
+        return finish(request, GroupReply::Unavailable(ErrorCode::UNSUPPORTED_VERSION));
+    }
     let reply = Box::new(move |reply| finish(request, reply));
     context.groups.request(body.group_id, GroupRequest::ConsumerHeartbeat(heartbeat), reply);
 }

@@ -76,6 +76,9 @@ impl Context {
     }
 }
 
+/// The feature that has consumer groups of KIP-848 from level 1 on.
+const GROUP_VERSION: &str = "group.version";
+
 /// One row of the table.
 struct Api {
     key: ApiKey,
