@@ -63,6 +63,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Starts at the front of `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self::with_elements_max(bytes, u32::MAX)
     }
@@ -87,11 +88,13 @@ impl<'a> Reader<'a> {
     }
 
     /// How many bytes are left.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.bytes.len()
     }
 
     /// The bytes that are left.
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }
@@ -102,6 +105,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
+    #[inline]
     pub fn read_slice(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
         let Some((taken, rest)) = self.bytes.split_at_checked(len) else {
             return Err(DecodeError::Truncated { needed: len, left: self.bytes.len() });
@@ -110,6 +114,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn read_array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let Some((taken, rest)) = self.bytes.split_first_chunk::<N>() else {
             return Err(DecodeError::Truncated { needed: N, left: self.bytes.len() });
@@ -119,11 +124,13 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn read_u8(&mut self) -> Result<u8, DecodeError> {
         self.read_array::<1>().map(|[byte]| byte)
     }
 
     /// One signed byte.
+    #[inline]
     pub fn read_i8(&mut self) -> Result<i8, DecodeError> {
         self.read_array().map(i8::from_be_bytes)
     }

@@ -11,6 +11,7 @@ pub const VARINT_LEN_MAX: usize = 5;
 pub const VARLONG_LEN_MAX: usize = 10;
 
 /// Reads an unsigned 32-bit number.
+#[inline]
 pub fn read_unsigned_varint(reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
     let first = reader.read_u8()?;
     if first < 0x80 {
@@ -31,15 +32,21 @@ pub fn read_unsigned_varint(reader: &mut Reader<'_>) -> Result<u32, DecodeError>
 }
 
 /// Reads a zigzag-mapped 32-bit number.
+#[inline]
 pub fn read_varint(reader: &mut Reader<'_>) -> Result<i32, DecodeError> {
     let raw = read_unsigned_varint(reader)?;
     Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
 }
 
 /// Reads a zigzag-mapped 64-bit number.
+#[inline]
 pub fn read_varlong(reader: &mut Reader<'_>) -> Result<i64, DecodeError> {
-    let mut raw = 0u64;
-    for shift in (0..70).step_by(7) {
+    let first = reader.read_u8()?;
+    let mut raw = u64::from(first & 0x7f);
+    if first < 0x80 {
+        return Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed());
+    }
+    for shift in (7..70).step_by(7) {
         let byte = reader.read_u8()?;
         if shift == 63 && byte > 0x01 {
             return Err(DecodeError::Varint);
