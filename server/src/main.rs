@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     }
     match Settings::from_options(&options.broker) {
         Ok((settings, notices)) => {
+            ringlog_core::buffer::keep_freed_memory();
             cli::init_logging();
             cli::print_notices(&notices);
             match broker::run(settings) {
