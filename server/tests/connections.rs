@@ -38,7 +38,7 @@ impl FrameHandler for Echo {
 
 fn answer(frame: Bytes, responder: Responder) {
     let length = Bytes::copy_from_slice(&(frame.len() as i32).to_be_bytes());
-    responder.send([length, frame].into_iter().collect());
+    responder.send([length.into(), frame.into()].into_iter().collect());
 }
 
 fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {

@@ -1,7 +1,8 @@
-//! A bounded set of open files: an idle partition holds no descriptor.
+//! A bounded set of open files: an idle partition holds no descriptor. And what of them is held in memory or is out on
+//! lease.
 //!
 //! Invariant: at most `max` files are held here. A file that an operation in flight still holds stays open beyond its
-//! eviction, by its own clone.
+//! eviction, by its own clone; one of which a range is still being sent, by its lease.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +12,8 @@ use std::rc::Rc;
 use ahash::AHashMap;
 
 use super::LogKey;
-use crate::reactor::{Disk, File, OpenMode};
+use super::index_search::{IndexCache, IndexFile};
+use crate::reactor::{Disk, File, LeasedFiles, OpenMode};
 
 /// Which of a segment's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,11 +56,22 @@ pub(crate) struct Descriptors {
     by_age: BTreeMap<u64, FileId>,
     clock: u64,
     max: usize,
+    index_cache: IndexCache,
+    /// Files of which ranges were handed out.
+    pub leased: LeasedFiles,
 }
 
 impl Descriptors {
     pub fn new(disk: Rc<dyn Disk>, max: usize) -> Self {
-        Self { disk, open: AHashMap::new(), by_age: BTreeMap::new(), clock: 0, max: max.max(4) }
+        Self {
+            disk,
+            open: AHashMap::new(),
+            by_age: BTreeMap::new(),
+            clock: 0,
+            max: max.max(4),
+            index_cache: IndexCache::default(),
+            leased: LeasedFiles::default(),
+        }
     }
 
     pub fn disk(&self) -> &Rc<dyn Disk> {
@@ -87,8 +100,26 @@ impl Descriptors {
         Ok(file)
     }
 
+    /// Looks something up in the first `len_bytes` of an index.
+    pub fn in_index<T>(
+        &mut self,
+        dir: &Path,
+        id: FileId,
+        len_bytes: u64,
+        look_up: impl FnOnce(IndexFile<'_>, &mut IndexCache) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let file = self.file(dir, id, false)?;
+        look_up(IndexFile { id, file: &file, len_bytes }, &mut self.index_cache)
+    }
+
+    /// The indexes of a segment are cut or made again: nothing of them is known any more.
+    pub fn forget_indexes(&mut self, log: LogKey, base_offset: i64) {
+        self.index_cache.forget(log, base_offset);
+    }
+
     /// Closes a segment's files, before they are removed.
     pub fn forget(&mut self, log: LogKey, base_offset: i64) {
+        self.index_cache.forget(log, base_offset);
         for kind in FileKind::ALL {
             if let Some((_, age)) = self.open.remove(&FileId { log, base_offset, kind }) {
                 self.by_age.remove(&age);

@@ -8,8 +8,7 @@
 
 use std::io;
 
-use super::index_search::{IndexCache, search_file};
-use crate::reactor::File;
+use super::index_search::{IndexCache, IndexFile, search_file};
 
 /// Bytes of an entry.
 pub const OFFSET_ENTRY_BYTES: usize = 8;
@@ -49,31 +48,29 @@ pub(super) fn relative_offset(offset: i64, base_offset: i64) -> Option<i32> {
     i32::try_from(offset.checked_sub(base_offset)?).ok().filter(|relative| *relative >= 0)
 }
 
-/// The largest entry with an offset at or below `offset`, in the first `len_bytes` of a file.
+/// The largest entry with an offset at or below `offset`.
 ///
 /// With base offset 100 and entries (105, 4000) and (110, 9000): 109 gives (105, 4000), 104 gives none.
-pub fn look_up_offset(
-    file: &File,
-    len_bytes: u64,
+pub(crate) fn look_up_offset(
+    index: IndexFile<'_>,
     base_offset: i64,
     offset: i64,
     cache: &mut IndexCache,
 ) -> io::Result<Option<OffsetEntry>> {
-    let entry = search_file(file, len_bytes, cache, |entry| OffsetEntry::decode(entry, base_offset).offset <= offset)?;
+    let entry = search_file(index, cache, |entry| OffsetEntry::decode(entry, base_offset).offset <= offset)?;
     Ok(entry.map(|entry| OffsetEntry::decode(&entry, base_offset)))
 }
 
-/// The last entry of which the batch begins at or before `position`, in the first `len_bytes` of a file.
-pub fn look_up_position(
-    file: &File,
-    len_bytes: u64,
+/// The last entry of which the batch begins at or before `position`.
+pub(crate) fn look_up_position(
+    index: IndexFile<'_>,
     base_offset: i64,
     position: u64,
     cache: &mut IndexCache,
 ) -> io::Result<Option<OffsetEntry>> {
     let before =
         |entry: &[u8; OFFSET_ENTRY_BYTES]| u64::from(OffsetEntry::decode(entry, base_offset).position) <= position;
-    Ok(search_file(file, len_bytes, cache, before)?.map(|entry| OffsetEntry::decode(&entry, base_offset)))
+    Ok(search_file(index, cache, before)?.map(|entry| OffsetEntry::decode(&entry, base_offset)))
 }
 
 /// The entries up to the first one that is out of order, as in the unused part of a file that Kafka has preallocated, or
@@ -92,7 +89,7 @@ pub fn sound_offset_entries(bytes: &[u8], base_offset: i64, log_bytes: u64, end_
 
 #[cfg(test)]
 mod tests {
-    use super::super::index_search::tests::file_with;
+    use super::super::index_search::tests::{file_with, index_of};
     use super::*;
     use proptest::prelude::*;
 
@@ -144,9 +141,9 @@ mod tests {
             let bytes = index(&entries);
             let (file, len) = (file_with(&bytes), bytes.len() as u64);
             let cache = &mut IndexCache::default();
-            let found = look_up_offset(&file, len, BASE, wanted, cache).unwrap().map(|e| (e.offset, e.position));
+            let found = look_up_offset(index_of(&file, len), BASE, wanted, cache).unwrap().map(|e| (e.offset, e.position));
             prop_assert_eq!(found, entries.iter().rfind(|(offset, _)| *offset <= wanted).copied());
-            let found = look_up_position(&file, len, BASE, wanted as u64 - 95, cache).unwrap().map(|e| (e.offset, e.position));
+            let found = look_up_position(index_of(&file, len), BASE, wanted as u64 - 95, cache).unwrap().map(|e| (e.offset, e.position));
             prop_assert_eq!(found, entries.iter().rfind(|(_, position)| i64::from(*position) <= wanted - 95).copied());
             let kept = entries.iter().filter(|(offset, _)| *offset < wanted).count();
             prop_assert_eq!(sound(&bytes, 1000, wanted), kept);

@@ -190,6 +190,7 @@ impl Log {
         if scan.position() == 0 && (entry.is_some() || newest_time.is_some()) {
             tracing::warn!(folder = %dir.display(), base_offset, "an index is made again");
             segment.reset(now_ms);
+            files.forget_indexes(key, base_offset);
         }
         if let Some((first, _)) = first {
             segment.set_first_timestamp(first.max_timestamp);
@@ -244,6 +245,7 @@ impl Log {
             index += 1;
             position = 0;
             self.segments[index].reset(now_ms);
+            files.forget_indexes(key, self.segments[index].base_offset);
         }
     }
 
@@ -270,6 +272,7 @@ impl Log {
                 }
             }
         }
+        files.forget_indexes(self.key, segment.base_offset);
         segment.cut_indexes(self.key, &self.dir, files)?;
         Ok(cut_bytes)
     }
@@ -321,6 +324,7 @@ impl Log {
         if !right {
             tracing::warn!(folder = %dir.display(), base_offset = segment.base_offset, "an index is made again");
             segment.reset(0);
+            files.forget_indexes(key, segment.base_offset);
             let mut scan = BatchScan::new(files.file(&dir, segment.file_id(key, FileKind::Log), false)?, 0, size);
             while let Some((header, _)) = scan.next_header()? {
                 segment.append(&header, &self.config);

@@ -20,25 +20,39 @@ use super::error::ReadError;
 use super::header::{BatchHeader, HEADER_BYTES};
 use super::log::{Log, ReadHint};
 use super::offset_index::OffsetEntry;
-use crate::reactor::{File, Parts, Reactor};
+use crate::reactor::{File, FileRange, Piece, Pieces, Reactor};
 
 /// Segments that one read crosses at most.
 const TARGETS_MAX: usize = 8;
-/// How much is read to walk from an index entry to the batch that is wanted.
-const WALK_BYTES: usize = 16 << 10;
+/// How much is read at least: enough to walk from an index entry to a small batch, and to have that batch too.
+const WALK_BYTES: usize = 5 << 10;
+/// Up to this size bytes are copied out of the window, which stays warm.
+const COPY_MAX: usize = 4 << 10;
+/// From this size on bytes are sent from the page cache instead of being read: below it `sendfile` costs more.
+const RANGE_MIN: usize = 128 << 10;
 
 /// Where the bytes of a file come from.
 trait Source {
-    /// Reads up to `len` bytes at `position`; fewer at the file's end.
-    async fn read(&self, file: &File, position: u64, len: usize) -> io::Result<Vec<u8>>;
+    /// Reads up to `len` bytes at `position`, fewer at the file's end, into memory that may be used again.
+    async fn read(&self, file: &File, position: u64, len: usize, buffer: Vec<u8>) -> io::Result<Vec<u8>>;
+
+    /// Whether large ranges of files are sent from where they are.
+    fn sends_ranges(&self) -> bool {
+        false
+    }
+
+    /// Whether all of these bytes can be sent without waiting.
+    fn has(&self, _file: &File, _position: u64, _len: usize) -> bool {
+        false
+    }
 }
 
 /// The page cache only: `WouldBlock` where the device would be asked.
 struct Cached;
 
 impl Source for Cached {
-    async fn read(&self, file: &File, position: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut buffer = vec![0; len];
+    async fn read(&self, file: &File, position: u64, len: usize, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+        buffer.resize(len, 0);
         let mut filled = 0;
         while filled < len {
             match file.read_at_cached(position + filled as u64, &mut buffer[filled..])? {
@@ -49,14 +63,22 @@ impl Source for Cached {
         buffer.truncate(filled);
         Ok(buffer)
     }
+
+    fn sends_ranges(&self) -> bool {
+        true
+    }
+
+    fn has(&self, file: &File, position: u64, len: usize) -> bool {
+        file.is_cached(position, len as u64)
+    }
 }
 
 /// The device, without blocking the shard.
 struct Cold(Reactor);
 
 impl Source for Cold {
-    async fn read(&self, file: &File, position: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut buffer = Vec::new();
+    async fn read(&self, file: &File, position: u64, len: usize, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+        buffer.clear();
         while buffer.len() < len {
             let (result, piece) = self.0.read(file, position + buffer.len() as u64, vec![0; len - buffer.len()]).await;
             match result? {
@@ -81,6 +103,8 @@ struct Target {
     size: u64,
     /// Where the walk to the first batch begins.
     start: Start,
+    /// From there to where a batch ends below the bound and about `max_bytes` on: large enough not to be read here.
+    range: Option<FileRange>,
 }
 
 /// Where a walk to a batch begins.
@@ -123,39 +147,43 @@ struct TailPart {
 /// What was read and where the next read will probably begin.
 #[derive(Debug, Default)]
 pub(crate) struct ReadOutcome {
-    pub parts: Parts,
+    pub pieces: Pieces,
     pub next: Option<ReadHint>,
 }
 
 impl ReadPlan {
     /// Tries the page cache. `WouldBlock` hands the plan to [`ReadPlan::run_cold`].
-    pub fn run_cached(&self) -> Result<ReadOutcome, ReadError> {
+    pub fn run_cached(&self, window: &mut Window) -> Result<ReadOutcome, ReadError> {
         let mut context = Context::from_waker(Waker::noop());
-        match pin!(run(self, &Cached)).poll(&mut context) {
+        match pin!(run(self, window, &Cached)).poll(&mut context) {
             Poll::Ready(result) => result,
             Poll::Pending => unreachable!("the page cache answers at once"),
         }
     }
 
     /// Reads through the reactor.
-    pub async fn run_cold(self, reactor: Reactor) -> Result<Parts, ReadError> {
-        Ok(run(&self, &Cold(reactor)).await?.parts)
+    pub async fn run_cold(self, reactor: Reactor) -> Result<Pieces, ReadError> {
+        Ok(run(&self, &mut Window::default(), &Cold(reactor)).await?.pieces)
     }
 }
 
-async fn run(plan: &ReadPlan, source: &impl Source) -> Result<ReadOutcome, ReadError> {
+async fn run(plan: &ReadPlan, window: &mut Window, source: &impl Source) -> Result<ReadOutcome, ReadError> {
     let mut outcome = ReadOutcome::default();
     let mut left = plan.max_bytes;
     let mut must = plan.at_least_one_batch;
     for target in &plan.targets {
-        let Some(start) = walk_to(plan.from, target, source).await? else { continue };
-        let Some(bytes) = read_batches(plan, target, start, left, must, source).await? else { return Ok(outcome) };
-        outcome.next = Some(bytes.next);
-        left = left.saturating_sub(bytes.bytes.len());
+        window.clear();
+        let Some(start) = walk_to(plan.from, target, window, source).await? else { continue };
+        let read = match range_from(target, start) {
+            Some(range) if source.sends_ranges() => Some(read_range(target, range, source)?),
+            _ => read_batches(plan, target, start, left, must, window, source).await?,
+        };
+        let Some(read) = read else { return Ok(outcome) };
+        outcome.next = read.next;
+        left = left.saturating_sub(read.piece.size_bytes());
         must = false;
-        let more = bytes.segment_done;
-        outcome.parts.push(bytes.bytes);
-        if !more {
+        outcome.pieces.push(read.piece);
+        if !read.segment_done {
             return Ok(outcome);
         }
     }
@@ -166,38 +194,77 @@ async fn run(plan: &ReadPlan, source: &impl Source) -> Result<ReadOutcome, ReadE
         }
         must = false;
         left = left.saturating_sub(size);
-        outcome.parts.push(part.head.clone());
+        outcome.pieces.push(part.head.clone().into());
         if !part.body.is_empty() {
-            outcome.parts.push(part.body.clone());
+            outcome.pieces.push(part.body.clone().into());
         }
     }
     Ok(outcome)
 }
 
+/// Bytes of a segment that were read last: the walk to a batch often reads the batch too. Kept from read to read, so that
+/// small ones meet warm memory.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    bytes: Vec<u8>,
+    start: u64,
+}
+
+impl Window {
+    fn clear(&mut self) {
+        // The bytes stay initialised; they are of no file now.
+        self.start = u64::MAX;
+    }
+
+    /// Bytes from `position` on: `len` of them, or what the segment has; and more if they are here.
+    async fn read(
+        &mut self,
+        target: &Target,
+        position: u64,
+        len: usize,
+        source: &impl Source,
+    ) -> Result<&[u8], ReadError> {
+        let available = (target.size - position) as usize;
+        let inside = position.checked_sub(self.start).map_or(usize::MAX, |inside| inside as usize);
+        if self.bytes.get(inside..).is_none_or(|rest| rest.len() < len.min(available)) {
+            let buffer = std::mem::take(&mut self.bytes);
+            self.bytes = source.read(&target.file, position, len.max(WALK_BYTES).min(available), buffer).await?;
+            self.start = position;
+        }
+        Ok(&self.bytes[(position - self.start) as usize..])
+    }
+
+    /// `len` bytes from `position` on, which it holds: a copy of a small part, else the memory itself.
+    fn take(&mut self, position: u64, len: usize) -> Bytes {
+        let inside = (position - self.start) as usize;
+        if len <= COPY_MAX {
+            return Bytes::copy_from_slice(&self.bytes[inside..inside + len]);
+        }
+        self.start = u64::MAX;
+        Bytes::from(std::mem::take(&mut self.bytes)).slice(inside..inside + len)
+    }
+}
+
 /// Position of the first batch that ends at or behind `from`; `None` when the segment ends before.
-async fn walk_to(from: i64, target: &Target, source: &impl Source) -> Result<Option<u64>, ReadError> {
+async fn walk_to(
+    from: i64,
+    target: &Target,
+    window: &mut Window,
+    source: &impl Source,
+) -> Result<Option<u64>, ReadError> {
     if from <= target.base_offset {
         return Ok((target.size > 0).then_some(0));
     }
     let mut position = target.start.position();
-    let mut window = Vec::new();
-    let mut window_start = 0;
     while position < target.size {
-        let inside = (position - window_start) as usize;
-        if window.len() < inside + HEADER_BYTES {
-            let len = WALK_BYTES.min((target.size - position) as usize);
-            window = source.read(&target.file, position, len).await?;
-            window_start = position;
-        }
-        let inside = (position - window_start) as usize;
-        let header = window.get(inside..).and_then(BatchHeader::parse);
+        let header = BatchHeader::parse(window.read(target, position, HEADER_BYTES, source).await?);
         if let Start::Entry(entry) = target.start
             && position == u64::from(entry.position)
             && header.is_none_or(|header| header.last_offset() != entry.offset)
         {
             tracing::warn!(segment = target.base_offset, position, "the offset index is wrong and not used");
             let target = Target { start: Start::Position(0), ..target.clone() };
-            return Box::pin(walk_to(from, &target, source)).await;
+            return Box::pin(walk_to(from, &target, window, source)).await;
         }
         let header = header.ok_or(corrupt(target, position))?;
         if header.last_offset() >= from {
@@ -212,11 +279,29 @@ fn corrupt(target: &Target, position: u64) -> ReadError {
     ReadError::Corrupt { segment: target.base_offset, position }
 }
 
-struct SegmentBytes {
-    bytes: Bytes,
-    next: ReadHint,
+/// What one segment gave.
+struct SegmentRead {
+    piece: Piece,
+    next: Option<ReadHint>,
     /// All of the segment that may be read was read.
     segment_done: bool,
+}
+
+/// What is left of the target's range behind `start`, if it is still large.
+fn range_from(target: &Target, start: u64) -> Option<FileRange> {
+    let range = target.range.as_ref()?;
+    let end = range.position + range.len as u64;
+    let len = usize::try_from(end.checked_sub(start)?).ok().filter(|len| *len >= RANGE_MIN)?;
+    Some(FileRange { lease: range.lease.clone(), position: start, len })
+}
+
+/// A range to be sent from the page cache; `WouldBlock` when it is not there.
+fn read_range(target: &Target, range: FileRange, source: &impl Source) -> Result<SegmentRead, ReadError> {
+    if !source.has(&target.file, range.position, range.len) {
+        return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
+    }
+    let segment_done = range.position + range.len as u64 == target.size;
+    Ok(SegmentRead { piece: Piece::File(range), next: None, segment_done })
 }
 
 /// Whole batches from `start` on; `None` when not one fits or lies below the bound.
@@ -226,30 +311,28 @@ async fn read_batches(
     start: u64,
     max_bytes: usize,
     must: bool,
+    window: &mut Window,
     source: &impl Source,
-) -> Result<Option<SegmentBytes>, ReadError> {
-    let available = (target.size - start) as usize;
-    let mut buffer = Vec::new();
-    if max_bytes >= HEADER_BYTES || must {
-        buffer = source.read(&target.file, start, max_bytes.max(HEADER_BYTES).min(available)).await?;
+) -> Result<Option<SegmentRead>, ReadError> {
+    if max_bytes < HEADER_BYTES && !must {
+        return Ok(None);
     }
+    let mut bytes = window.read(target, start, max_bytes.max(HEADER_BYTES), source).await?;
     if must {
-        let first = BatchHeader::parse(&buffer).ok_or(corrupt(target, start))?;
+        let first = BatchHeader::parse(bytes).ok_or(corrupt(target, start))?;
         let whole = first.size_bytes as usize;
-        if whole > available {
+        if whole as u64 > target.size - start {
             return Err(corrupt(target, start));
         }
-        if whole > buffer.len() {
-            if first.last_offset() >= plan.bound {
-                return Ok(None);
-            }
-            buffer = source.read(&target.file, start, whole).await?;
+        if first.last_offset() >= plan.bound {
+            return Ok(None);
         }
+        bytes = window.read(target, start, whole, source).await?;
     }
     let (mut used, mut last_offset) = (0, None);
-    while let Some(header) = BatchHeader::parse(&buffer[used..]) {
+    while let Some(header) = BatchHeader::parse(&bytes[used..]) {
         let end = used + header.size_bytes as usize;
-        if end > buffer.len() || header.last_offset() >= plan.bound {
+        if end > bytes.len() || header.last_offset() >= plan.bound {
             break;
         }
         if end > max_bytes && !(must && used == 0) {
@@ -258,16 +341,15 @@ async fn read_batches(
         used = end;
         last_offset = Some(header.last_offset());
     }
-    let rest = &buffer[used..];
+    let rest = &bytes[used..];
     if rest.len() >= HEADER_BYTES && BatchHeader::parse(rest).is_none() {
         return Err(corrupt(target, start + used as u64));
     }
     let Some(last_offset) = last_offset else { return Ok(None) };
-    buffer.truncate(used);
     let position = start + used as u64;
-    Ok(Some(SegmentBytes {
-        bytes: Bytes::from(buffer),
-        next: ReadHint { offset: last_offset + 1, segment: target.base_offset, position },
+    Ok(Some(SegmentRead {
+        piece: window.take(start, used).into(),
+        next: Some(ReadHint { offset: last_offset + 1, segment: target.base_offset, position }),
         segment_done: position == target.size,
     }))
 }
@@ -303,7 +385,7 @@ impl Log {
                     reaches_tail = plan.targets.is_empty();
                     break;
                 }
-                if let Some(target) = self.plan_target(index, from, files)? {
+                if let Some(target) = self.plan_target(index, &plan, max_bytes.saturating_sub(planned), files)? {
                     planned += (target.size - target.start.position()) as usize;
                     plan.targets.push(target);
                 }
@@ -315,7 +397,14 @@ impl Log {
         Ok(plan)
     }
 
-    fn plan_target(&mut self, index: usize, from: i64, files: &mut Descriptors) -> Result<Option<Target>, ReadError> {
+    fn plan_target(
+        &mut self,
+        index: usize,
+        plan: &ReadPlan,
+        max_bytes: usize,
+        files: &mut Descriptors,
+    ) -> Result<Option<Target>, ReadError> {
+        let (from, bound) = (plan.from, plan.bound);
         let active = index + 1 == self.segments.len();
         self.segments[index].load(self.key, &self.dir, files)?;
         let segment = &self.segments[index];
@@ -336,7 +425,35 @@ impl Log {
             entry.filter(|entry| u64::from(entry.position) < size).map_or(Start::Position(0), Start::Entry)
         };
         let file = files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?;
-        Ok(Some(Target { file, base_offset, size, start }))
+        let range = self.plan_range(index, start.position(), size, bound, max_bytes, &file, files)?;
+        Ok(Some(Target { file, base_offset, size, start, range }))
+    }
+
+    /// What of a segment can be sent from the page cache, if it is much.
+    #[expect(clippy::too_many_arguments, reason = "a part of `plan_target`")]
+    fn plan_range(
+        &self,
+        index: usize,
+        start: u64,
+        size: u64,
+        bound: i64,
+        max_bytes: usize,
+        file: &File,
+        files: &mut Descriptors,
+    ) -> Result<Option<FileRange>, ReadError> {
+        if max_bytes.min((size - start) as usize) < RANGE_MIN {
+            return Ok(None);
+        }
+        let segment = &self.segments[index];
+        let written_end = self.segments.get(index + 1).map_or(self.written_end_offset(), |next| next.base_offset);
+        let limit = start + max_bytes as u64;
+        let end = if size <= limit && written_end <= bound {
+            size
+        } else {
+            segment.end_position(limit, bound, self.key, &self.dir, files)?
+        };
+        let len = end.saturating_sub(start) as usize;
+        Ok((len >= RANGE_MIN).then(|| files.leased.range(file, start, len)))
     }
 
     fn plan_tail(&self, plan: &mut ReadPlan) {
@@ -403,14 +520,14 @@ impl Log {
     ) -> Result<Option<(i64, i64)>, ReadError> {
         const PIECE_BYTES: usize = 256 << 10;
         while from < end {
-            let parts = match self.plan_read(from, end, PIECE_BYTES, true, files)?.run_blocking() {
-                Ok(outcome) => outcome.parts,
+            let pieces = match self.plan_read(from, end, PIECE_BYTES, true, files)?.run_blocking() {
+                Ok(outcome) => outcome.pieces,
                 Err(error) => return Err(error),
             };
-            if parts.is_empty() {
+            if pieces.is_empty() {
                 return Ok(None);
             }
-            let joined = super::timestamps::join(&parts);
+            let joined: Vec<u8> = pieces.iter().filter_map(Piece::bytes).flatten().copied().collect();
             let mut rest = &joined[..];
             while let Some(header) = BatchHeader::parse(rest) {
                 let batch = &rest[..header.size_bytes as usize];
@@ -432,8 +549,8 @@ impl Log {
 struct Blocking;
 
 impl Source for Blocking {
-    async fn read(&self, file: &File, position: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut buffer = vec![0; len];
+    async fn read(&self, file: &File, position: u64, len: usize, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+        buffer.resize(len, 0);
         let read = file.read_at(position, &mut buffer)?;
         buffer.truncate(read);
         Ok(buffer)
@@ -444,7 +561,7 @@ impl ReadPlan {
     /// Reads, waiting for the device.
     pub fn run_blocking(&self) -> Result<ReadOutcome, ReadError> {
         let mut context = Context::from_waker(Waker::noop());
-        match pin!(run(self, &Blocking)).poll(&mut context) {
+        match pin!(run(self, &mut Window::default(), &Blocking)).poll(&mut context) {
             Poll::Ready(result) => result,
             Poll::Pending => unreachable!("it waits inside the call"),
         }

@@ -11,7 +11,6 @@ use super::LogKey;
 use super::config::LogConfig;
 use super::descriptors::{Descriptors, FileId, FileKind};
 use super::header::BatchHeader;
-use super::index_search::IndexCache;
 use super::offset_index::{OFFSET_ENTRY_BYTES, OffsetEntry, look_up_offset, look_up_position, sound_offset_entries};
 use super::time_index::{TIME_ENTRY_BYTES, TimeEntry, look_up_timestamp_below, sound_time_entries};
 
@@ -350,8 +349,10 @@ impl Segment {
         if in_memory > 0 || self.offsets.written == 0 {
             return Ok(in_memory.checked_sub(1).map(|at| self.offsets.pending[at]));
         }
-        let file = files.file(dir, self.file_id(log, FileKind::OffsetIndex), false)?;
-        look_up_offset(&file, self.offset_index_bytes(), self.base_offset, offset, &mut IndexCache::default())
+        let id = self.file_id(log, FileKind::OffsetIndex);
+        files.in_index(dir, id, self.offset_index_bytes(), |index, cache| {
+            look_up_offset(index, self.base_offset, offset, cache)
+        })
     }
 
     /// The last entry of which the batch begins at or before `position`.
@@ -366,8 +367,26 @@ impl Segment {
         if in_memory > 0 || self.offsets.written == 0 {
             return Ok(in_memory.checked_sub(1).map(|at| self.offsets.pending[at]));
         }
-        let file = files.file(dir, self.file_id(log, FileKind::OffsetIndex), false)?;
-        look_up_position(&file, self.offset_index_bytes(), self.base_offset, position, &mut IndexCache::default())
+        let id = self.file_id(log, FileKind::OffsetIndex);
+        files.in_index(dir, id, self.offset_index_bytes(), |index, cache| {
+            look_up_position(index, self.base_offset, position, cache)
+        })
+    }
+
+    /// A position not behind `position` where a batch begins before which all offsets are below `bound`: as far as the
+    /// index knows.
+    pub fn end_position(
+        &self,
+        position: u64,
+        bound: i64,
+        log: LogKey,
+        dir: &Path,
+        files: &mut Descriptors,
+    ) -> io::Result<u64> {
+        let below_bound = self.floor(bound - 1, log, dir, files)?;
+        let before = self.floor_of_position(position, log, dir, files)?;
+        let (Some(below_bound), Some(before)) = (below_bound, before) else { return Ok(0) };
+        Ok(u64::from(below_bound.position.min(before.position)))
     }
 
     /// The last time index entry below `timestamp`: no record up to its offset is as late.
@@ -382,9 +401,11 @@ impl Segment {
         if in_memory > 0 || self.times.written == 0 {
             return Ok(in_memory.checked_sub(1).map(|at| self.times.pending[at]));
         }
-        let file = files.file(dir, self.file_id(log, FileKind::TimeIndex), false)?;
+        let id = self.file_id(log, FileKind::TimeIndex);
         let len_bytes = u64::from(self.times.written) * TIME_ENTRY_BYTES as u64;
-        look_up_timestamp_below(&file, len_bytes, self.base_offset, timestamp, &mut IndexCache::default())
+        files.in_index(dir, id, len_bytes, |index, cache| {
+            look_up_timestamp_below(index, self.base_offset, timestamp, cache)
+        })
     }
 
     fn offset_index_bytes(&self) -> u64 {

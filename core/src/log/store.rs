@@ -24,18 +24,19 @@ use super::class_sync::{SyncClass, Waiting};
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::{AppendError, ReadError, StoreError};
 use super::log::{Log, remove_stale_folder};
+use super::read::Window;
 use super::recovery::COMMIT_LOG_FOLDER;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec, StoreConfig};
-use crate::reactor::{Parts, Reactor};
+use crate::reactor::{Pieces, Reactor};
 
 /// A read that waits for the device.
-pub type ColdRead = Pin<Box<dyn Future<Output = Result<Parts, ReadError>>>>;
+pub type ColdRead = Pin<Box<dyn Future<Output = Result<Pieces, ReadError>>>>;
 
 /// What a read gives.
 pub enum ReadResult {
     /// Whole batches, in order; empty at the bound.
-    Ready(Parts),
+    Ready(Pieces),
     /// Not in memory: the future yields the same.
     Cold(ColdRead),
 }
@@ -43,7 +44,7 @@ pub enum ReadResult {
 impl fmt::Debug for ReadResult {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ready(parts) => formatter.debug_tuple("Ready").field(&parts.len()).finish(),
+            Self::Ready(pieces) => formatter.debug_tuple("Ready").field(&pieces.len()).finish(),
             Self::Cold(_) => formatter.write_str("Cold"),
         }
     }
@@ -88,6 +89,8 @@ pub struct LogStore {
     files: Descriptors,
     logs: Vec<Option<StoredLog>>,
     heads: BytesMut,
+    /// Memory of small reads.
+    window: Window,
     /// Logs with a tail of this turn.
     dirty: Vec<LogKey>,
     acked: Vec<(LogKey, i64)>,
@@ -128,6 +131,7 @@ impl LogStore {
             files,
             logs: Vec::new(),
             heads: BytesMut::new(),
+            window: Window::default(),
             dirty: Vec::new(),
             acked: Vec::new(),
             failed: Vec::new(),
@@ -507,10 +511,10 @@ impl LogStore {
             .ok_or(ReadError::UnknownLog)?;
         assert!(bound <= *stored.acked_end_offset, "readers never see what is not acked");
         let plan = log.plan_read(from, bound, max_bytes, at_least_one_batch, &mut self.files)?;
-        match plan.run_cached() {
+        match plan.run_cached(&mut self.window) {
             Ok(outcome) => {
                 log.note_read(from, outcome.next);
-                Ok(ReadResult::Ready(outcome.parts))
+                Ok(ReadResult::Ready(outcome.pieces))
             }
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 Ok(ReadResult::Cold(Box::pin(plan.run_cold(self.reactor.clone()))))

@@ -12,7 +12,7 @@ use super::header::{BatchHeader, HEADER_BYTES, crc_matches};
 use super::*;
 use crate::reactor::sim::{Crash, DiskCall, DiskEffect, DiskFault, SimDisk};
 use crate::reactor::{
-    Completion, Disk, Driver, File, Handle, Instant, Op, OpenMode, Parts, Reactor, Token, Wait, Wake,
+    Completion, Disk, Driver, File, Handle, Instant, Op, OpenMode, Piece, Pieces, Reactor, Token, Wait, Wake,
 };
 use crate::record::TimestampType;
 
@@ -220,9 +220,14 @@ fn batch(records: usize, value_bytes: usize, tag: u8) -> Bytes {
     batch_of(None, &vec![NOW_MS; records], &vec![tag; value_bytes])
 }
 
+/// Pieces that are all in memory.
+fn joined(pieces: &Pieces) -> Vec<u8> {
+    pieces.iter().flat_map(|piece| piece.bytes().expect("in memory").to_vec()).collect()
+}
+
 fn ready(result: Result<ReadResult, ReadError>) -> Vec<u8> {
     match result.expect("readable") {
-        ReadResult::Ready(parts) => parts.concat(),
+        ReadResult::Ready(pieces) => joined(&pieces),
         ReadResult::Cold(_) => panic!("it is in memory"),
     }
 }
@@ -234,8 +239,8 @@ fn read_all(reactor: &Reactor, store: &mut LogStore, key: LogKey, piece_bytes: u
     let mut batches = Vec::new();
     while from < end {
         let bytes = match store.read(key, from, end, piece_bytes, true).expect("readable") {
-            ReadResult::Ready(parts) => parts.concat(),
-            ReadResult::Cold(read) => reactor.block_on(read).expect("read").concat(),
+            ReadResult::Ready(pieces) => joined(&pieces),
+            ReadResult::Cold(read) => joined(&reactor.block_on(read).expect("read")),
         };
         assert!(!bytes.is_empty(), "no batch at {from} of {end}");
         let mut rest = &bytes[..];
@@ -435,8 +440,7 @@ fn cold_batches_come_through_the_reactor() {
     let ReadResult::Cold(read) = store.read(key, 5, 30, 1 << 20, true).expect("readable") else {
         panic!("it was evicted");
     };
-    let parts: Parts = world.reactor.block_on(read).expect("read");
-    let bytes = parts.concat();
+    let bytes = joined(&world.reactor.block_on(read).expect("read"));
     assert_eq!(BatchHeader::parse(&bytes).expect("a batch").base_offset, 5);
     let batch_bytes = batch(1, 100, 0).len();
     assert_eq!(bytes.len(), 25 * batch_bytes);
@@ -761,4 +765,42 @@ fn a_folder_left_by_a_deleted_topic_is_not_taken_for_the_new_one() {
     let mut store = world.open_with(std::slice::from_ref(&again));
     let key = store.create(again).expect("created");
     assert_eq!(store.append(key, batch(1, 10, 0), 0).expect("appended").base_offset, 0);
+}
+
+#[test]
+fn large_reads_are_ranges_of_the_page_cache_that_end_with_a_batch_below_the_bound() {
+    let world = World::new(8);
+    let mut store = world.open();
+    let config = LogConfig { index_interval_bytes: 200, ..LogConfig::default() };
+    let key = store.create(LogSpec { config, ..spec(0) }).expect("created");
+    let batch_bytes = batch(1, 10_000, 0).len();
+    for tag in 0..100 {
+        store.append(key, batch(1, 10_000, tag), 0).expect("appended");
+        store.end_turn();
+    }
+    for (from, bound, max_bytes, expected) in [
+        (0, 100, 2 << 20, 0..100),
+        (7, 100, 2 << 20, 7..100),
+        (7, 60, 2 << 20, 7..60),
+        (7, 100, 30 * batch_bytes, 7..37),
+        (7, 100, 30 * batch_bytes - 1, 7..36),
+    ] {
+        let ReadResult::Ready(pieces) = store.read(key, from, bound, max_bytes, true).expect("readable") else {
+            panic!("it is in memory");
+        };
+        let [Piece::File(range)] = &pieces[..] else { panic!("one range: {pieces:?}") };
+        assert_eq!(range.position, expected.start * batch_bytes as u64, "{from}..{bound}");
+        let end = range.position + range.len as u64;
+        assert_eq!(end % batch_bytes as u64, 0, "whole batches");
+        // The index may know less than the log does, by the batch that it would name next.
+        let batches = end / batch_bytes as u64;
+        assert!(batches == expected.end || batches + 1 == expected.end, "{batches} of {expected:?}");
+    }
+    let small = ready(store.read(key, 7, 100, 64 << 10, true));
+    assert_eq!(small.len(), 6 * batch_bytes);
+    world.disk.evict(&Path::new("/data/t-0/00000000000000000000.log")).expect("evicted");
+    let ReadResult::Cold(read) = store.read(key, 7, 100, 2 << 20, true).expect("readable") else {
+        panic!("it was evicted");
+    };
+    assert_eq!(joined(&world.reactor.block_on(read).expect("read")).len(), 93 * batch_bytes);
 }

@@ -8,9 +8,8 @@
 
 use std::io;
 
-use super::index_search::{IndexCache, search_file};
+use super::index_search::{IndexCache, IndexFile, search_file};
 use super::offset_index::relative_offset;
-use crate::reactor::File;
 
 /// Bytes of an entry.
 pub const TIME_ENTRY_BYTES: usize = 12;
@@ -45,15 +44,14 @@ impl TimeEntry {
 
 /// The largest entry with a timestamp below `timestamp`, in the first `len_bytes` of a file: no record up to its offset
 /// is as late as `timestamp`.
-pub fn look_up_timestamp_below(
-    file: &File,
-    len_bytes: u64,
+pub(crate) fn look_up_timestamp_below(
+    index: IndexFile<'_>,
     base_offset: i64,
     timestamp: i64,
     cache: &mut IndexCache,
 ) -> io::Result<Option<TimeEntry>> {
     let below = |entry: &[u8; TIME_ENTRY_BYTES]| TimeEntry::decode(entry, base_offset).timestamp < timestamp;
-    Ok(search_file(file, len_bytes, cache, below)?.map(|entry| TimeEntry::decode(&entry, base_offset)))
+    Ok(search_file(index, cache, below)?.map(|entry| TimeEntry::decode(&entry, base_offset)))
 }
 
 /// The entries up to the first one that is out of order or not of a segment with offsets below `end_offset`.
@@ -72,7 +70,7 @@ pub fn sound_time_entries(bytes: &[u8], base_offset: i64, end_offset: i64) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use super::super::index_search::tests::file_with;
+    use super::super::index_search::tests::{file_with, index_of};
     use super::*;
     use proptest::prelude::*;
 
@@ -115,7 +113,7 @@ mod tests {
             let entries: Vec<_> = steps.iter().map(|(t, o)| { timestamp += t; offset += o; (timestamp, offset) }).collect();
             let bytes = index(&entries);
             let scan = entries.iter().rfind(|(timestamp, _)| *timestamp < wanted).copied();
-            let found = look_up_timestamp_below(&file_with(&bytes), bytes.len() as u64, BASE, wanted, &mut IndexCache::default());
+            let found = look_up_timestamp_below(index_of(&file_with(&bytes), bytes.len() as u64), BASE, wanted, &mut IndexCache::default());
             prop_assert_eq!(found.unwrap().map(|entry| (entry.timestamp, entry.offset)), scan);
             let kept = entries.iter().filter(|(_, offset)| *offset < wanted).count();
             prop_assert_eq!(sound(&bytes, wanted), kept);

@@ -7,11 +7,6 @@ use crate::record::{BatchView, Codec, Records, TimestampType};
 /// A compressed batch that holds more than this is not looked into.
 const OPENED_BYTES_MAX: usize = 128 << 20;
 
-/// Parts as one piece.
-pub(crate) fn join(parts: &[bytes::Bytes]) -> Vec<u8> {
-    parts.concat()
-}
-
 /// Offset and timestamp of the batch's first record that is at least as late as `timestamp` and at or behind `from`.
 ///
 /// `None` when there is none, or when the records cannot be read.

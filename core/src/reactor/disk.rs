@@ -59,6 +59,9 @@ pub trait Disk: fmt::Debug {
     fn read_at(&self, handle: Handle, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
     /// As `read_at`, but answers `WouldBlock` instead of waiting for the device (preadv2 RWF_NOWAIT).
     fn read_at_cached(&self, handle: Handle, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Whether all of these bytes are in the page cache (cachestat), so that sending them does not wait for the device.
+    /// False where the system cannot tell.
+    fn is_cached(&self, handle: Handle, position: u64, len: u64) -> bool;
     /// Writes at `position` through the page cache, returns the bytes written. May be short.
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
     /// The file's length in bytes.
@@ -139,6 +142,11 @@ impl File {
     /// One read that answers `WouldBlock` where it would wait for the device.
     pub fn read_at_cached(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.disk.read_at_cached(self.0.handle, position, buffer)
+    }
+
+    /// Whether all of these bytes are in the page cache, see [`Disk::is_cached`].
+    pub fn is_cached(&self, position: u64, len: u64) -> bool {
+        self.0.disk.is_cached(self.0.handle, position, len)
     }
 
     /// One vectored write at `position`; returns the bytes written, which may be fewer than asked for.

@@ -14,6 +14,12 @@ use super::{DirEntry, Disk, Handle, OpenMode};
 /// Buffers of one vectored write (IOV_MAX).
 const PARTS_MAX: usize = 1024;
 
+/// cachestat(2), Linux 6.5: one number for all of our architectures.
+const SYS_CACHESTAT: libc::c_long = 451;
+/// Pages cached, dirty, in writeback, evicted, recently evicted.
+const CACHESTAT_FIELDS: usize = 5;
+const PAGE_BYTES: u64 = 4096;
+
 /// Files of the operating system; a [`Handle`] is the descriptor.
 #[derive(Debug, Default)]
 pub struct FsDisk;
@@ -64,6 +70,16 @@ impl Disk for FsDisk {
             Err(Errno::OPNOTSUPP) => Err(io::ErrorKind::WouldBlock.into()),
             result => Ok(result?),
         }
+    }
+
+    fn is_cached(&self, handle: Handle, position: u64, len: u64) -> bool {
+        let Some(last) = (position + len).checked_sub(1).filter(|_| len > 0) else { return true };
+        let range = [position, len];
+        let mut stat = [0_u64; CACHESTAT_FIELDS];
+        // SAFETY: cachestat(2) reads two u64 (offset, length) at the second and writes five u64 at the third argument;
+        // both live until the call returns. An unknown system call fails.
+        let failed = unsafe { libc::syscall(SYS_CACHESTAT, handle.0, range.as_ptr(), stat.as_mut_ptr(), 0_u32) } != 0;
+        !failed && stat[0] > last / PAGE_BYTES - position / PAGE_BYTES
     }
 
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -163,6 +179,7 @@ mod tests {
         let mut buffer = [0; 16];
         assert_eq!(file.read_at(0, &mut buffer).unwrap(), 8);
         assert_eq!(file.read_at_cached(0, &mut buffer).unwrap(), 8);
+        assert!(file.is_cached(0, 8) && !file.is_cached(1 << 20, 1));
         assert_eq!(&buffer[..8], b"second!?");
         file.set_len(3).unwrap();
         assert_eq!(file.len().unwrap(), 3);

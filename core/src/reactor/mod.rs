@@ -14,6 +14,7 @@ mod executor;
 mod file_ops;
 mod fs_disk;
 mod op;
+mod piece;
 pub mod sim;
 mod slots;
 mod socket;
@@ -25,6 +26,7 @@ pub use disk::{DirEntry, Disk, File, Handle, OpenMode, read_file, replace_file};
 pub use executor::{Reactor, Sleep};
 pub use fs_disk::FsDisk;
 pub use op::{Completion, Op, Parts, Token};
+pub use piece::{FileLease, FileRange, LeasedFiles, Piece, Pieces};
 pub use socket::{Listener, Socket, SocketHandle};
 pub use uring::{UringConfig, UringDriver, UringError, UringStats, UringStatsReader};
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 
 use super::executor::{Operation, SharedDriver, Stream};
-use super::{Completion, File, Handle, Op, Parts, Reactor};
+use super::{Completion, FileRange, Handle, Op, Parts, Piece, Pieces, Reactor};
 
 /// One call of `sendfile(2)` moves at most this much, so that a fast reader cannot hold the shard.
 const SENDFILE_MAX: usize = 1 << 20;
@@ -337,11 +337,30 @@ impl Socket {
         }
     }
 
+    /// Sends all of the pieces in order: neighbours in memory in one call, ranges of files by `sendfile`.
+    pub async fn send_pieces(&self, pieces: Pieces) -> io::Result<()> {
+        let mut parts = Parts::new();
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(bytes) => parts.push(bytes),
+                Piece::File(range) => {
+                    self.send_parts(std::mem::take(&mut parts), true).await?;
+                    self.sendfile_all(&range).await?;
+                }
+            }
+        }
+        self.send_parts(parts, false).await
+    }
+
     /// Sends all of the parts.
-    pub async fn send_all(&self, mut parts: Parts) -> io::Result<()> {
+    pub async fn send_all(&self, parts: Parts) -> io::Result<()> {
+        self.send_parts(parts, false).await
+    }
+
+    async fn send_parts(&self, mut parts: Parts, more: bool) -> io::Result<()> {
         parts.retain(|part| !part.is_empty());
         while !parts.is_empty() {
-            let (result, rest) = self.send(parts, false).await;
+            let (result, rest) = self.send(parts, more).await;
             parts = rest;
             match result? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -351,14 +370,15 @@ impl Socket {
         Ok(())
     }
 
-    /// Sends `len` bytes of a file from `position` on, straight from the page cache. A file that ends before is an
-    /// error after a part was sent: close the connection.
-    pub async fn sendfile_all(&self, file: &File, mut position: u64, len: u64) -> io::Result<()> {
-        let end = position + len;
+    /// Sends a range of a file straight from the page cache. A file that ends before is an error after a part was sent:
+    /// close the connection.
+    pub async fn sendfile_all(&self, range: &FileRange) -> io::Result<()> {
+        let (mut position, file) = (range.position, range.lease.handle());
+        let end = position + range.len as u64;
         while position < end {
             assert!(!self.0.descriptor.sending.get(), "one send at a time on a socket");
             let ask = usize::try_from(end - position).map_or(SENDFILE_MAX, |left| left.min(SENDFILE_MAX));
-            let sent = self.0.reactor.driver().borrow_mut().sendfile(self.handle(), file.handle(), position, ask);
+            let sent = self.0.reactor.driver().borrow_mut().sendfile(self.handle(), file, position, ask);
             match sent {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(sent) => position += sent as u64,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ringlog_core::protocol::{ApiKey, RequestHeader, encode_response};
-use ringlog_core::reactor::Parts;
+use ringlog_core::reactor::{Piece, Pieces};
 use ringlog_core::wire::{DecodeError, Message, Reader, Segment};
 
 use crate::net::Responder;
@@ -82,7 +82,7 @@ impl Request {
     }
 
     /// Answers. `elsewhere` holds the record data announced by [`ringlog_core::wire::Records::Elsewhere`], in order.
-    pub fn answer<'a, M: Message<'a>>(self, message: &M, elsewhere: impl IntoIterator<Item = Parts>) {
+    pub fn answer<'a, M: Message<'a>>(self, message: &M, elsewhere: impl IntoIterator<Item = Pieces>) {
         let version = self.api_version;
         self.answer_in(version, message, elsewhere);
     }
@@ -92,7 +92,7 @@ impl Request {
         self,
         api_version: i16,
         message: &M,
-        elsewhere: impl IntoIterator<Item = Parts>,
+        elsewhere: impl IntoIterator<Item = Pieces>,
     ) {
         let encoded = match encode_response(Vec::new(), self.api_key, api_version, self.correlation_id, message) {
             Ok(encoded) => encoded,
@@ -102,18 +102,18 @@ impl Request {
             }
         };
         let mut elsewhere = elsewhere.into_iter();
-        let mut parts = Parts::new();
+        let mut pieces = Pieces::new();
         for segment in encoded.into_segments() {
             match segment {
-                Segment::Bytes(bytes) => parts.push(bytes),
+                Segment::Bytes(bytes) => pieces.push(bytes.into()),
                 Segment::Elsewhere { size_bytes } => {
                     let records = elsewhere.next().expect("each announced piece is given");
-                    assert_eq!(size_bytes, records.iter().map(Bytes::len).sum::<usize>(), "as announced");
-                    parts.extend(records);
+                    assert_eq!(size_bytes, records.iter().map(Piece::size_bytes).sum::<usize>(), "as announced");
+                    pieces.extend(records);
                 }
             }
         }
-        self.responder.send(parts);
+        self.responder.send(pieces);
     }
 
     /// No answer, as acks=0 wants it.

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use ringlog_core::reactor::{Instant, Parts, Reactor, Socket};
+use ringlog_core::reactor::{Instant, Piece, Pieces, Reactor, Socket};
 
 use super::{Budget, FramePool, Framing, Held};
 
@@ -67,7 +67,7 @@ struct State {
 struct Slot {
     /// Of the request, later with its answer.
     held: Held,
-    answer: Option<Parts>,
+    answer: Option<Pieces>,
     /// Told when the connection ends before the answer.
     on_close: Option<Waker>,
 }
@@ -194,8 +194,8 @@ impl Connection {
     }
 
     async fn write(&self, clock: &Reactor) {
-        while let Some((parts, held)) = self.due().await {
-            let sent = if parts.is_empty() { Ok(()) } else { self.0.socket.send_all(parts).await };
+        while let Some((pieces, held)) = self.due().await {
+            let sent = if pieces.is_empty() { Ok(()) } else { self.0.socket.send_pieces(pieces).await };
             if sent.is_err() {
                 return;
             }
@@ -208,20 +208,20 @@ impl Connection {
     }
 
     /// All answers that are due now, joined, with what is held for them; `None` when closed.
-    async fn due(&self) -> Option<(Parts, Held)> {
+    async fn due(&self) -> Option<(Pieces, Held)> {
         poll_fn(|context| {
             let mut state = self.0.state.borrow_mut();
             if state.closed {
                 return Poll::Ready(None);
             }
-            let mut due: Option<(Parts, Held)> = None;
+            let mut due: Option<(Pieces, Held)> = None;
             while let Some(slot) = state.slots.pop_front_if(|slot| slot.answer.is_some()) {
                 state.first += 1;
                 let answer = slot.answer.expect("checked above");
                 match &mut due {
                     None => due = Some((answer, slot.held)),
-                    Some((parts, held)) => {
-                        parts.extend(answer);
+                    Some((pieces, held)) => {
+                        pieces.extend(answer);
                         held.join(slot.held);
                     }
                 }
@@ -235,16 +235,16 @@ impl Connection {
         .await
     }
 
-    fn answer(&self, number: u64, parts: Parts) {
+    fn answer(&self, number: u64, pieces: Pieces) {
         let mut state = self.0.state.borrow_mut();
         if state.closed {
             return;
         }
-        let answer_bytes = parts.iter().map(Bytes::len).sum::<usize>();
+        let answer_bytes = pieces.iter().map(Piece::size_bytes).sum::<usize>();
         let at = usize::try_from(number - state.first).expect("a slot's index fits");
         let slot = &mut state.slots[at];
         assert!(slot.answer.is_none(), "a request is answered once");
-        slot.answer = Some(parts);
+        slot.answer = Some(pieces);
         slot.held.resize(slot.held.bytes() + answer_bytes);
         if at == 0
             && let Some(writer) = state.writer.take()
@@ -263,15 +263,15 @@ pub struct Responder {
 
 impl Responder {
     /// Answers with these bytes (length prefix included).
-    pub fn send(mut self, parts: Parts) {
+    pub fn send(mut self, pieces: Pieces) {
         if let Some(connection) = self.connection.take() {
-            connection.answer(self.number, parts);
+            connection.answer(self.number, pieces);
         }
     }
 
     /// This request gets no answer (acks=0).
     pub fn none(self) {
-        self.send(Parts::new());
+        self.send(Pieces::new());
     }
 
     /// Closes the connection, as Kafka does for what it cannot answer.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use ringlog_core::log::AppendError;
-use ringlog_core::reactor::Parts;
+use ringlog_core::reactor::Pieces;
 use uuid::Uuid;
 
 /// Names a partition for as long as its topic lives.
@@ -43,7 +43,7 @@ pub struct ReadRequest {
 #[derive(Debug, Clone)]
 pub struct ReadOutcome {
     /// Whole batches.
-    pub records: Parts,
+    pub records: Pieces,
     /// End of what consumers may read (exclusive).
     pub high_watermark: i64,
     /// First offset still readable (inclusive).

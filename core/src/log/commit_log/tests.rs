@@ -91,6 +91,10 @@ impl Disk for MemoryDisk {
     fn read_at_cached(&self, handle: Handle, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_at(handle, position, buffer)
     }
+    fn is_cached(&self, _handle: Handle, _position: u64, _len: u64) -> bool {
+        true
+    }
+
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut files = self.files.borrow_mut();
         let file = files.get_mut(&self.path(handle)).expect("open");

@@ -413,6 +413,14 @@ impl Disk for SimDisk {
         self.read(handle, position, buffer, true)
     }
 
+    fn is_cached(&self, handle: Handle, position: u64, len: u64) -> bool {
+        let resident = |state: &mut State| {
+            let (inode, ..) = state.opened(handle)?;
+            Ok(state.tree.content(inode)?.is_resident(position, len))
+        };
+        self.with(resident).unwrap_or(false)
+    }
+
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let parts: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
         self.write_parts(handle, position, &parts, false)

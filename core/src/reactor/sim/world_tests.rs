@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Crash, DirectoryModel, SimConfig, SimNetConfig, SimWorld};
-use crate::reactor::{Disk, File, OpenMode, Parts, Reactor, Socket};
+use crate::reactor::{Disk, File, LeasedFiles, OpenMode, Parts, Reactor, Socket};
 
 const PORT: u16 = 9_092;
 const SECONDS: Duration = Duration::from_secs(60);
@@ -169,7 +169,7 @@ fn a_file_is_sent_to_a_slow_reader_and_an_end_of_sending_is_not_a_close() {
             let disk = inner.disk();
             let file = File::open(&disk, Path::new("/a"), OpenMode::READ_WRITE).expect("a healthy disk");
             file.write_all_at(0, &[9; 30_000]).expect("a healthy disk");
-            socket.sendfile_all(&file, 100, 29_000).await.expect("the client reads");
+            socket.sendfile_all(&LeasedFiles::default().range(&file, 100, 29_000)).await.expect("the client reads");
         });
         let client = world.reactor(1, 0);
         let got = Rc::new(RefCell::new(Vec::new()));

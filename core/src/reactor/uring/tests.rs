@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{UringConfig, UringDriver, UringStatsReader};
 use crate::buffer::AlignedBuffer;
-use crate::reactor::{File, Listener, OpenMode, Parts, Reactor, Socket};
+use crate::reactor::{File, LeasedFiles, Listener, OpenMode, Parts, Reactor, Socket};
 
 fn reactor_with(config: UringConfig) -> (Reactor, UringStatsReader) {
     let driver = UringDriver::new(config).expect("io_uring is allowed where tests run");
@@ -351,10 +351,11 @@ fn sendfile_waits_for_a_slow_reader_and_receives_go_on() {
         client.shutdown(Shutdown::Write).unwrap();
         all
     });
-    reactor.block_on(server.sendfile_all(&file, 0, 16 << 20)).unwrap();
+    let mut leased = LeasedFiles::default();
+    reactor.block_on(server.sendfile_all(&leased.range(&file, 0, 16 << 20))).unwrap();
     assert!(reader.join().unwrap() == content);
     turn_until(&reactor, || &*got.borrow() == b"meanwhile");
-    let short = reactor.block_on(server.sendfile_all(&file, 16 << 20, 1)).unwrap_err();
+    let short = reactor.block_on(server.sendfile_all(&leased.range(&file, 16 << 20, 1))).unwrap_err();
     assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
 }
 

@@ -15,7 +15,7 @@ use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
     FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
-use ringlog_core::reactor::{Instant, Parts};
+use ringlog_core::reactor::{Instant, Pieces};
 use ringlog_core::wire::{DecodeError, Records};
 
 use self::wait::{Bounds, Outcomes, Room, Target, record_bytes};
@@ -109,7 +109,7 @@ fn finish(request: Request, targets: &[Target], outcomes: Outcomes) {
         })
         .collect();
     let response = FetchResponse { responses, ..Default::default() };
-    let records: Vec<Parts> = outcomes
+    let records: Vec<Pieces> = outcomes
         .iter()
         .flatten()
         .map(|outcome| outcome.records.clone())

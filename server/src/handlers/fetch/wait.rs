@@ -11,8 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use bytes::Bytes;
-use ringlog_core::reactor::{Instant, Reactor};
+use ringlog_core::reactor::{Instant, Piece, Reactor};
 
 use crate::handlers::gather::Gather;
 use crate::net::{Held, Responder};
@@ -108,7 +107,7 @@ pub async fn fetch(
 
 /// Bytes of records in an outcome.
 pub fn record_bytes(outcome: &ReadOutcome) -> usize {
-    outcome.records.iter().map(Bytes::len).sum()
+    outcome.records.iter().map(Piece::size_bytes).sum()
 }
 
 /// Reads each target once, in order, as many at a time as the bound allows.
