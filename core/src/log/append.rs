@@ -2,6 +2,7 @@
 //!
 //! Invariants:
 //! - A batch is in the tail with its offset, its index entries and its producer's state, or nothing of it is anywhere.
+//! - The tail is written before a batch goes directly; while one is on its way every later one does.
 //! - After a failed write the file ends with the last whole batch, and what could not be written is taken back (class
 //!   page-cache) or stays in the tail to be tried again (class sync: the commit log has it).
 
@@ -17,6 +18,7 @@ use super::log::Log;
 use super::producer_state::{ProducerUndo, SequenceCheck};
 use super::segment::SegmentMark;
 use super::tail::TailBatch;
+use crate::buffer::staging::StagingPool;
 use crate::record::TimestampType;
 
 /// Where a batch went.
@@ -140,7 +142,7 @@ impl Log {
         self.roll(now_ms, files).map_err(|error| self.append_error(&error))
     }
 
-    fn append_error(&mut self, error: &io::Error) -> AppendError {
+    pub fn append_error(&mut self, error: &io::Error) -> AppendError {
         if is_disk_full(error) {
             return AppendError::DiskFull;
         }
@@ -151,8 +153,33 @@ impl Log {
 
     /// Puts a staged batch into the tail. `head` and `body` are what the segment will get.
     pub fn append(&mut self, header: &BatchHeader, head: Bytes, body: Bytes, keep_undo: bool) {
-        assert_eq!(header.base_offset, self.log_end_offset, "offsets are given in order");
         assert_eq!(head.len() + body.len(), header.size_bytes as usize);
+        let position = self.note_append(header, keep_undo);
+        let (base_offset, last_offset) = (header.base_offset, header.last_offset());
+        self.tail.push(TailBatch { base_offset, last_offset, position, head, body });
+    }
+
+    /// Puts a staged batch among those that go directly. `Ok(false)`: there is no memory for it now, nothing was changed.
+    pub fn append_direct(&mut self, staged: &Staged, pool: &StagingPool, files: &mut Descriptors) -> io::Result<bool> {
+        self.ready_folder(files)?;
+        let header = &staged.header;
+        let key = self.key;
+        let id = self.active().file_id(key, FileKind::Log);
+        let position = self.active().size_bytes().expect("only a loaded segment is appended to");
+        let (dir, size_bytes) = (&self.dir, header.size_bytes as usize);
+        let read_block = |position, block: &mut [u8]| files.file(dir, id, false)?.read_at(position, block);
+        if !self.direct.reserve(pool, id.base_offset, position, header.base_offset, size_bytes, read_block)? {
+            return Ok(false);
+        }
+        self.new_names |= position == 0;
+        self.note_append(header, false);
+        self.direct.push(header.last_offset() + 1, header.leader_epoch, &staged.head, &staged.body);
+        Ok(true)
+    }
+
+    /// Takes a batch into what is known of the log. Returns where its bytes belong.
+    fn note_append(&mut self, header: &BatchHeader, keep_undo: bool) -> u64 {
+        assert_eq!(header.base_offset, self.log_end_offset, "offsets are given in order");
         let config = self.config.clone();
         let segment = self.active().mark();
         let position = self.active().append(header, &config);
@@ -162,8 +189,7 @@ impl Log {
             self.undo.push(Undo { segment, producer, leader_epoch });
         }
         self.log_end_offset = header.last_offset() + 1;
-        let (base_offset, last_offset) = (header.base_offset, header.last_offset());
-        self.tail.push(TailBatch { base_offset, last_offset, position, head, body });
+        position
     }
 
     /// Writes the tail to the active segment.
@@ -197,6 +223,9 @@ impl Log {
         if self.unsynced.last() != Some(&id.base_offset) {
             self.unsynced.push(id.base_offset);
             self.new_names |= self.tail.first_position() == Some(0);
+        }
+        if self.buffered.last() != Some(&id.base_offset) {
+            self.buffered.push(id.base_offset);
         }
         let write = self.tail.write_to(&file);
         self.undo.drain(..write.batches.min(self.undo.len()));

@@ -14,8 +14,10 @@ use bytes::Bytes;
 
 use super::append::Staged;
 use super::commit_log::{CommitLog, CommitLogError, EntryHeader, EntryKind, Lsn};
+use super::direct::{DirectWrites, Group};
 use super::error::{AppendError, StoreError};
 use super::{LogKey, LogSpec, StoreConfig};
+use crate::buffer::staging::StagingPool;
 use crate::reactor::Reactor;
 
 /// An append that waits for the commit log.
@@ -37,6 +39,15 @@ pub(crate) struct SyncClass {
     pub of_turn: Vec<LogKey>,
     /// Memory of all tails.
     pub tail_bytes: usize,
+    /// Memory of what goes past the log.
+    pub direct_memory: StagingPool,
+    /// From this size on batches do.
+    pub direct_bytes_min: usize,
+    pub direct_writes: DirectWrites,
+    /// Logs whose next direct write is to be started at the end of the turn.
+    pub direct_due: Vec<LogKey>,
+    /// Logs with a group that was written and is to be announced, in that order.
+    pub announcing: VecDeque<LogKey>,
     /// A push was refused: segments must be synced now.
     pub is_full: bool,
 }
@@ -51,6 +62,11 @@ impl SyncClass {
             tails: VecDeque::new(),
             of_turn: Vec::new(),
             tail_bytes: 0,
+            direct_memory: config.direct.pool(),
+            direct_bytes_min: config.direct.batch_bytes_min,
+            direct_writes: DirectWrites::new(),
+            direct_due: Vec::new(),
+            announcing: VecDeque::new(),
             is_full: false,
         })
     }
@@ -70,6 +86,22 @@ impl SyncClass {
         assert!(self.waiting.back().is_none_or(|last| last.lsn < lsn), "entries are numbered in order");
         self.waiting.push_back(Waiting { lsn, key, end_offset });
         Ok(stored)
+    }
+
+    /// Tells the commit log of a group that was synced in its segment; acked when that is durable.
+    pub fn announce(&mut self, key: LogKey, spec: &LogSpec, group: &Group) -> Result<(), CommitLogError> {
+        let entry = EntryHeader {
+            kind: EntryKind::InSegment,
+            topic_id: spec.topic_id,
+            partition_index: spec.partition_index,
+            leader_epoch: group.leader_epoch,
+            base_offset: group.base_offset,
+            end_offset: group.end_offset,
+        };
+        let (lsn, _) = self.commit_log.push(&entry, &[&group.range().encode()])?;
+        assert!(self.waiting.back().is_none_or(|last| last.lsn < lsn), "entries are numbered in order");
+        self.waiting.push_back(Waiting { lsn, key, end_offset: group.end_offset });
+        Ok(())
     }
 
     /// The next append that is durable now.

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::commit_log::CommitLogConfig;
+use super::direct::DirectConfig;
 use crate::record::TimestampType;
 
 /// Names a log within its shard's store: dense, never reused while the store lives.
@@ -76,6 +77,8 @@ pub struct StoreConfig {
     pub tail_flush_bytes: usize,
     /// Most bytes in tails of the whole shard before the oldest are written.
     pub dirty_bytes_max: usize,
+    /// Which batches of class sync go past the commit log.
+    pub direct: DirectConfig,
     /// Sizes of the shard's commit log.
     pub commit_log: CommitLogConfig,
 }
@@ -86,6 +89,7 @@ impl Default for StoreConfig {
             open_files_max: 512,
             tail_flush_bytes: 64 << 10,
             dirty_bytes_max: 16 << 20,
+            direct: DirectConfig::default(),
             commit_log: CommitLogConfig::default(),
         }
     }

@@ -45,7 +45,7 @@ impl IndexCache {
     }
 
     fn insert(&mut self, key: (FileId, u64), bytes: Vec<u8>) {
-        if self.pages.insert(key, Page { bytes, used: true }).is_none() {
+        if self.pages.insert(key, Page { bytes, used: false }).is_none() {
             self.queue.push_back(key);
         }
         while self.pages.len() > PAGES_MAX
@@ -97,16 +97,17 @@ pub(super) fn search_file<const N: usize>(
 fn load<'a, const N: usize>(index: IndexFile<'_>, page: u64, cache: &'a mut IndexCache) -> io::Result<&'a [[u8; N]]> {
     let (first, key) = (page * ENTRIES_PER_PAGE, (index.id, page));
     let wanted = (index.len_bytes / N as u64 - first).min(ENTRIES_PER_PAGE) as usize * N;
-    if cache.pages.get(&key).is_none_or(|page| page.bytes.len() < wanted) {
-        let mut bytes = vec![0; wanted];
-        if index.file.read_at(first * N as u64, &mut bytes)? < wanted {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    match cache.pages.get_mut(&key) {
+        Some(page) if page.bytes.len() >= wanted => page.used = true,
+        _ => {
+            let mut bytes = vec![0; wanted];
+            if index.file.read_at(first * N as u64, &mut bytes)? < wanted {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            cache.insert(key, bytes);
         }
-        cache.insert(key, bytes);
     }
-    let page = cache.pages.get_mut(&key).expect("it was there or was put there");
-    page.used = true;
-    Ok(page.bytes[..wanted].as_chunks().0)
+    Ok(cache.pages[&key].bytes[..wanted].as_chunks().0)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //!
 //! Invariants:
 //! - `segments` is never empty and sorted; the last one is active. A segment ends where the next one begins.
-//! - `log_start_offset <= written_end_offset() <= log_end_offset`; what lies between the last two is the tail.
-//! - The segment file holds no byte behind the written end that could be taken for a batch later: a failed write is cut back.
+//! - `log_start_offset <= written_end_offset() <= log_end_offset`; what lies between the last two is the tail, or the groups
+//!   that go directly. Never both.
+//! - The segment file holds no byte behind the written end that could be taken for a batch later: a failed write is cut
+//!   back, and a group's last block is filled with zeros.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use uuid::Uuid;
 
 use super::checkpointer::SmallFile;
 use super::descriptors::{Descriptors, FileKind};
+use super::direct::DirectQueue;
 use super::error::StoreError;
 use super::leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache};
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata, encode_partition_metadata};
@@ -52,6 +55,12 @@ pub(crate) struct Log {
     /// The newest epoch in the file.
     pub written_epoch: Option<EpochEntry>,
     pub tail: Tail,
+    /// Large batches on their way into the segment (class sync).
+    pub direct: DirectQueue,
+    /// Segments that got bytes through the page cache since a direct write synced them.
+    pub buffered: Vec<i64>,
+    /// The newest segment of which name and folder are durable.
+    pub durable_segment: Option<i64>,
     /// What to put back if the tail cannot be written, one per batch (class page-cache).
     pub undo: Vec<super::append::Undo>,
     /// A write failed for good: nothing is taken until the log was opened anew.
@@ -93,6 +102,9 @@ impl Log {
             leader_epochs: LeaderEpochCache::default(),
             written_epoch: None,
             tail: Tail::default(),
+            direct: DirectQueue::default(),
+            buffered: Vec::new(),
+            durable_segment: None,
             undo: Vec::new(),
             stopped: None,
             blocked: false,
@@ -118,7 +130,26 @@ impl Log {
 
     /// End of what is in segment files, exclusive.
     pub fn written_end_offset(&self) -> i64 {
-        self.tail.first_offset().unwrap_or(self.log_end_offset)
+        self.direct.first_offset().or(self.tail.first_offset()).unwrap_or(self.log_end_offset)
+    }
+
+    /// Bytes of a loaded segment that are in its file.
+    pub fn written_size_bytes(&self, index: usize) -> u64 {
+        let segment = &self.segments[index];
+        let waiting = match self.direct.first_position(segment.base_offset) {
+            None if index + 1 == self.segments.len() => self.tail.first_position(),
+            waiting => waiting,
+        };
+        waiting.unwrap_or_else(|| segment.size_bytes().expect("loaded"))
+    }
+
+    /// Cuts the zeros behind the last batch of a segment that is written as a whole.
+    pub fn cut_padding(&self, base_offset: i64, files: &mut Descriptors) -> io::Result<()> {
+        let segment = &self.segments[self.segment_index(base_offset)];
+        assert_eq!(segment.base_offset, base_offset, "it is there");
+        let size = segment.size_bytes().expect("it was written to");
+        let file = files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?;
+        if file.len()? > size { file.set_len(size) } else { Ok(()) }
     }
 
     /// Makes the folder with its `partition.metadata`, before the first segment of it.
@@ -145,6 +176,9 @@ impl Log {
         self.active().seal(key, &dir, files)?;
         // Its indexes were written just now, even when its bytes were synced before.
         let base_offset = self.active().base_offset;
+        if self.direct.is_empty() {
+            self.cut_padding(base_offset, files)?;
+        }
         if self.unsynced.last() != Some(&base_offset) {
             self.unsynced.push(base_offset);
         }
@@ -162,7 +196,7 @@ impl Log {
     pub fn synced_point(&self, end_offset: i64, durability: Durability) -> SyncedPoint {
         let active = self.segments.last().expect("a log has a segment");
         let mut point = SyncedPoint::new(self.log_start_offset, end_offset, durability);
-        if end_offset > active.base_offset {
+        if end_offset > active.base_offset && active.max_timestamp_offset < end_offset {
             (point.max_timestamp, point.max_timestamp_offset) = (active.max_timestamp, active.max_timestamp_offset);
         }
         point
@@ -204,7 +238,7 @@ impl Log {
 
     /// Leaves the folder as Kafka does at a clean stop. Nothing is synced here.
     pub fn seal(&mut self, files: &mut Descriptors) -> io::Result<()> {
-        assert!(self.tail.is_empty());
+        assert!(self.tail.is_empty() && self.direct.is_empty());
         if self.log_end_offset > self.log_start_offset {
             self.ready_folder(files)?;
         }
@@ -214,6 +248,8 @@ impl Log {
         let (key, dir) = (self.key, self.dir.clone());
         files.file(&dir, self.active().file_id(key, FileKind::Log), true)?;
         self.active().seal(key, &dir, files)?;
+        let base_offset = self.active().base_offset;
+        self.cut_padding(base_offset, files)?;
         self.write_leader_epochs(files)?;
         if self.log_end_offset > 0 {
             self.write_snapshot(files)?;

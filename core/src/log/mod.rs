@@ -13,6 +13,7 @@ mod class_sync;
 pub mod commit_log;
 mod config;
 mod descriptors;
+mod direct;
 mod error;
 mod header;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]
@@ -30,6 +31,7 @@ mod timestamps;
 pub use append::Appended;
 pub use checkpoints::{ClosedLog, write_checkpoints};
 pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
+pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
 pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};
 pub use store::{ColdRead, FailedAppend, LogStore, ReadResult};

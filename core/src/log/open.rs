@@ -13,6 +13,7 @@
 //! Invariant: nothing below the synced point is cut, whatever it looks like.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use super::descriptors::{Descriptors, FileKind, segment_path};
@@ -75,7 +76,7 @@ impl Log {
     ) -> Result<Self, StoreError> {
         if !from_clean_stop {
             let mut log = Self::empty(key, spec, log_dir, point.log_start_offset);
-            log.recover(point, Behind::Cut, now_ms, files)?;
+            log.recover(point, point.end_offset, Behind::Cut, now_ms, files)?;
             log.load_producers(files)?;
             return Ok(log);
         }
@@ -84,10 +85,12 @@ impl Log {
         if end == known { Ok(log) } else { Err(log.corrupt(format!("ends at {end}, its checkpoint says {known}"))) }
     }
 
-    /// Opens the folder after a crash; everything below `point` was synced. Returns the bytes that were cut off.
+    /// Opens the folder after a crash; everything below `point` was synced, with indexes below `checkpointed` only. Returns
+    /// the bytes that were cut off.
     pub fn recover(
         &mut self,
         point: &SyncedPoint,
+        checkpointed: i64,
         behind: Behind,
         now_ms: i64,
         files: &mut Descriptors,
@@ -100,6 +103,7 @@ impl Log {
         let synced = point.end_offset.max(first_offset);
         // A segment that begins at the synced point is not the one: its predecessor's indexes may lack their end.
         let mut index = self.segment_index((synced - 1).max(first_offset));
+        self.settle_segments(self.segment_index((checkpointed - 1).max(first_offset))..index, now_ms, files)?;
         let (mut position, mut end) = self.walk(index, synced, now_ms, files)?;
         if self.log_end_offset != synced {
             return Err(self.corrupt(format!("ends here at byte {position}, and was synced up to {synced}")));
@@ -121,6 +125,27 @@ impl Log {
         }
         self.load_leader_epochs(files)?;
         Ok(cut_bytes)
+    }
+
+    /// Brings the indexes of ended segments up to their batches.
+    fn settle_segments(
+        &mut self,
+        segments: Range<usize>,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<(), StoreError> {
+        for index in segments {
+            let (base_offset, end_offset) = (self.segments[index].base_offset, self.segments[index + 1].base_offset);
+            let (position, _) = self.walk(index, end_offset, now_ms, files)?;
+            if self.log_end_offset != end_offset {
+                return Err(self.corrupt(format!("ends here at byte {position}, and the next segment at {end_offset}")));
+            }
+            let (key, dir) = (self.key, self.dir.clone());
+            let sealed =
+                self.segments[index].seal(key, &dir, files).and_then(|()| self.cut_padding(base_offset, files));
+            sealed.map_err(|error| self.io_error(error))?;
+        }
+        Ok(())
     }
 
     pub fn corrupt(&self, reason: String) -> StoreError {
@@ -171,7 +196,8 @@ impl Log {
         let newest_time = self.segments[index].last_time_entry();
         let times_right = match newest_time {
             Some(entry) => self.is_right(index, entry, files).map_err(io_error)?,
-            None => true,
+            // Both indexes get their entries together; one may be lost without the other.
+            None => self.segments[index].last_entry().is_none(),
         };
         let segment = &mut self.segments[index];
         let mut scan = BatchScan::new(file.clone(), 0, size);

@@ -405,13 +405,9 @@ impl Log {
         files: &mut Descriptors,
     ) -> Result<Option<Target>, ReadError> {
         let (from, bound) = (plan.from, plan.bound);
-        let active = index + 1 == self.segments.len();
         self.segments[index].load(self.key, &self.dir, files)?;
         let segment = &self.segments[index];
-        let mut size = segment.size_bytes().expect("loaded");
-        if active && let Some(position) = self.tail.first_position() {
-            size = position;
-        }
+        let size = self.written_size_bytes(index);
         if size == 0 {
             return Ok(None);
         }

@@ -25,15 +25,16 @@ use uuid::Uuid;
 
 use super::checkpoint::{CLEAN_SHUTDOWN_FILE, encode_clean_shutdown};
 use super::checkpoints::{self, ClosedLog};
-use super::commit_log::{self, EntryHeader, EntryKind, RecoverError, RecoverMode};
-use super::descriptors::Descriptors;
+use super::commit_log::{self, EntryHeader, EntryKind, RecoverError, RecoverMode, SegmentRange};
+use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::StoreError;
 use super::header::BatchHeader;
 use super::log::{Log, remove_stale_folder};
 use super::open::Behind;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec};
-use crate::reactor::{Disk, replace_file};
+use crate::reactor::{Disk, File, OpenMode, replace_file};
+use crate::record::crc32c;
 
 /// Folder of the commit logs in the log directory. While it is there, Apache Kafka refuses the directory.
 pub const COMMIT_LOG_FOLDER: &str = ".ringlog";
@@ -164,8 +165,12 @@ fn points_by_name(disk: &Rc<dyn Disk>, log_dir: &Path, specs: &[LogSpec]) -> Res
 struct Recovering<'a> {
     spec: &'a LogSpec,
     point: SyncedPoint,
+    /// Up to here indexes are synced too.
+    checkpointed: i64,
     /// The point was noted by topic id, not only by the topic's name.
     is_noted: bool,
+    /// The last group that went past the commit log.
+    last_range: Option<SegmentRange>,
     /// The commit log holds what comes behind.
     in_commit_log: bool,
     log: Option<Log>,
@@ -193,7 +198,9 @@ impl<'a> Recovery<'a> {
             Recovering {
                 spec,
                 point: point.unwrap_or(SyncedPoint::new(0, 0, spec.durability)),
+                checkpointed: point.map_or(0, |point| point.end_offset),
                 is_noted: by_id && point.is_some(),
+                last_range: None,
                 in_commit_log: false,
                 log: None,
             }
@@ -226,9 +233,9 @@ impl<'a> Recovery<'a> {
 
     /// First walk: which partitions have entries, and up to where segments were synced besides.
     fn survey(&mut self) -> Result<(), StoreError> {
-        self.walk_commit_logs(|recovery, header, _| {
+        self.walk_commit_logs(|recovery, header, payload| {
             let Some(index) = recovery.by_id.get(&(header.topic_id, header.partition_index)) else { return Ok(()) };
-            let Recovering { point, in_commit_log, .. } = &mut recovery.partitions[*index];
+            let Recovering { point, in_commit_log, last_range, .. } = &mut recovery.partitions[*index];
             let durability = match header.kind {
                 EntryKind::Batch => {
                     *in_commit_log |= header.end_offset > point.end_offset;
@@ -237,6 +244,9 @@ impl<'a> Recovery<'a> {
                 EntryKind::InSegment | EntryKind::SyncFromHere => Durability::Sync,
                 EntryKind::PageCacheFromHere => Durability::PageCache,
             };
+            if header.kind == EntryKind::InSegment && header.end_offset > point.end_offset {
+                *last_range = SegmentRange::decode(payload);
+            }
             let end_offset = point.end_offset.max(header.end_offset);
             *point = SyncedPoint { end_offset, durability, ..*point };
             Ok(())
@@ -245,18 +255,22 @@ impl<'a> Recovery<'a> {
 
     fn open_all(&mut self) -> Result<(), StoreError> {
         for (index, partition) in self.partitions.iter_mut().enumerate() {
-            let Recovering { spec, point, is_noted, in_commit_log, log } = partition;
+            let Recovering { spec, point, checkpointed, is_noted, last_range, in_commit_log, log } = partition;
             if !*is_noted && remove_stale_folder(&self.disk, &self.log_dir, spec)? {
-                *point = SyncedPoint::new(0, 0, spec.durability);
+                (*point, *checkpointed) = (SyncedPoint::new(0, 0, spec.durability), 0);
+            }
+            if let Some(range) = last_range {
+                check_range(&self.disk, &self.log_dir.join(spec.folder()), range)?;
             }
             let behind = match (*in_commit_log, point.durability) {
                 (true, _) => Behind::Cut,
+                (false, _) if last_range.is_some() => Behind::Cut,
                 (false, Durability::Sync) if *is_noted => continue,
                 (false, _) if point.end_offset == 0 && !self.disk.exists(&self.log_dir.join(spec.folder())) => continue,
                 (false, _) => Behind::Keep,
             };
             let mut opened = Log::empty(LogKey(index as u32), spec, &self.log_dir, point.log_start_offset);
-            self.result.cut_bytes += opened.recover(point, behind, self.now_ms, &mut self.files)?;
+            self.result.cut_bytes += opened.recover(point, *checkpointed, behind, self.now_ms, &mut self.files)?;
             *log = Some(opened);
         }
         Ok(())
@@ -323,6 +337,21 @@ impl<'a> Recovery<'a> {
         let io_error = |source| StoreError::Io { path: self.log_dir.clone(), source };
         self.disk.sync_all(&self.log_dir).map_err(io_error)?;
         Ok((points, self.result))
+    }
+}
+
+/// Checks the bytes of the last group that went past the commit log.
+fn check_range(disk: &Rc<dyn Disk>, dir: &Path, range: &SegmentRange) -> Result<(), StoreError> {
+    let path = segment_path(dir, range.segment_base_offset, FileKind::Log);
+    let mut bytes = vec![0; usize::try_from(range.size_bytes).unwrap_or(0)];
+    let read = File::open(disk, &path, OpenMode::READ).and_then(|file| file.read_at(range.position, &mut bytes));
+    match read {
+        Ok(read) if read == bytes.len() && crc32c(&bytes) == range.crc => Ok(()),
+        Ok(_) => {
+            let reason = format!("not what was synced at byte {}", range.position);
+            Err(StoreError::Corrupt { path, offset: range.segment_base_offset, reason })
+        }
+        Err(source) => Err(StoreError::Io { path, source }),
     }
 }
 

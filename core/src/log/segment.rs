@@ -12,7 +12,10 @@ use super::config::LogConfig;
 use super::descriptors::{Descriptors, FileId, FileKind};
 use super::header::BatchHeader;
 use super::offset_index::{OFFSET_ENTRY_BYTES, OffsetEntry, look_up_offset, look_up_position, sound_offset_entries};
+use super::scan::BatchScan;
 use super::time_index::{TIME_ENTRY_BYTES, TimeEntry, look_up_timestamp_below, sound_time_entries};
+use crate::buffer::ALIGNMENT;
+use crate::reactor::File;
 
 /// Entries that wait in memory before they are written to the index file in one go.
 const PENDING_ENTRIES_MAX: usize = 512;
@@ -131,15 +134,28 @@ impl Segment {
         if self.size_bytes.is_some() {
             return Ok(());
         }
-        let size = files.file(dir, self.file_id(log, FileKind::Log), false)?.len()?;
+        let file = files.file(dir, self.file_id(log, FileKind::Log), false)?;
         let base_offset = self.base_offset;
         let decode = |bytes: &_| OffsetEntry::decode(bytes, base_offset);
         self.offsets = SparseIndex::open(dir, files, self.file_id(log, FileKind::OffsetIndex), decode)?;
         let decode = |bytes: &_| TimeEntry::decode(bytes, base_offset);
         self.times = SparseIndex::open(dir, files, self.file_id(log, FileKind::TimeIndex), decode)?;
         self.set_max_timestamp();
-        self.size_bytes = Some(size);
+        self.size_bytes = Some(self.len_without_padding(file)?);
         Ok(())
+    }
+
+    /// Bytes of the file up to its last batch. A direct write fills the last block with zeros, and a power cut may undo
+    /// that they were cut.
+    fn len_without_padding(&self, file: File) -> io::Result<u64> {
+        let len = file.len()?;
+        if !len.is_multiple_of(ALIGNMENT as u64) {
+            return Ok(len);
+        }
+        let start = self.last_entry().map_or(0, |entry| u64::from(entry.position));
+        let mut scan = BatchScan::new(file, start, len);
+        while scan.next_header()?.is_some() {}
+        Ok(if len - scan.position() < ALIGNMENT as u64 { scan.position() } else { len })
     }
 
     fn set_max_timestamp(&mut self) {

@@ -21,7 +21,9 @@ use super::append::{Appended, Stage, is_disk_full};
 use super::checkpointer::{Checkpointer, Done, Plan, SyncJob};
 use super::checkpoints::ClosedLog;
 use super::class_sync::{SyncClass, Waiting};
-use super::descriptors::{Descriptors, FileKind, segment_path};
+use super::commit_log::{CommitLogError, Counters};
+use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
+use super::direct::DirectWrite;
 use super::error::{AppendError, ReadError, StoreError};
 use super::log::{Log, remove_stale_folder};
 use super::read::Window;
@@ -202,7 +204,7 @@ impl LogStore {
         if log.blocked {
             log.blocked = log.write_tail(&mut self.files).error.is_some();
         }
-        let staged = if log.blocked {
+        let staged = if log.blocked || log.direct.has_no_space() {
             Err(AppendError::DiskFull)
         } else {
             log.stage(&batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)
@@ -230,6 +232,26 @@ impl LogStore {
                     self.dirty.push(key);
                 }
             }
+            Durability::Sync
+                if !log.direct.is_empty() || staged.header.size_bytes as usize >= self.sync.direct_bytes_min =>
+            {
+                // Indexes of segments that were left are synced by a checkpoint, and nothing else asks for one.
+                self.rolled |= log.unsynced.len() > 1;
+                let tail_before = log.tail.memory_bytes();
+                let mut result = log.write_tail(&mut self.files).error.map_or(Ok(true), Err);
+                self.sync.tail_bytes -= tail_before - log.tail.memory_bytes();
+                if result.is_ok() {
+                    result = log.append_direct(&staged, &self.sync.direct_memory, &mut self.files);
+                }
+                match result {
+                    Ok(true) => {}
+                    Ok(false) => return Err(AppendError::Busy),
+                    Err(error) => return Err(log.append_error(&error)),
+                }
+                if !std::mem::replace(&mut log.direct.due, true) {
+                    self.sync.direct_due.push(key);
+                }
+            }
             Durability::Sync => {
                 let bytes = match self.sync.push(key, stored.spec, &staged) {
                     Ok(bytes) => bytes,
@@ -252,6 +274,7 @@ impl LogStore {
     /// Ends a loop turn. Class page-cache: each log's batches of the turn are written in one go, then acked. Class sync:
     /// the turn's entries are handed to the commit log, and tails that are large or old enough are written.
     pub fn end_turn(&mut self) {
+        self.end_turn_direct();
         self.sync.commit_log.end_turn();
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);
@@ -276,6 +299,93 @@ impl LogStore {
                 break;
             }
             self.write_oldest_tail();
+        }
+    }
+
+    /// Announces groups that were written directly, and starts what can be written next.
+    fn end_turn_direct(&mut self) {
+        for (key, result) in self.sync.direct_writes.take_ended() {
+            let Some(LogState::Open(log)) = self.logs[key.0 as usize].as_mut().map(|stored| &mut stored.state) else {
+                continue;
+            };
+            match result {
+                Ok(()) => {
+                    log.direct.written();
+                    self.sync.announcing.push_back(key);
+                }
+                Err(error) => self.fail_direct(key, &error),
+            }
+        }
+        while let Some(key) = self.sync.announcing.front().copied() {
+            match self.announce(key) {
+                Ok(()) => {}
+                Err(CommitLogError::Failed(kind)) => self.fail_direct(key, &kind.into()),
+                Err(error) => {
+                    // Tried again when the log goes on.
+                    let _ = self.sync.push_error(error);
+                    break;
+                }
+            }
+            self.sync.announcing.pop_front();
+        }
+        for key in std::mem::take(&mut self.sync.direct_due) {
+            self.start_direct(key);
+        }
+    }
+
+    fn announce(&mut self, key: LogKey) -> Result<(), CommitLogError> {
+        let Some(stored) = self.logs[key.0 as usize].as_mut() else { return Ok(()) };
+        let LogState::Open(log) = &mut stored.state else { return Ok(()) };
+        let Some(group) = log.direct.to_announce() else { return Ok(()) };
+        self.sync.announce(key, &stored.spec, group)?;
+        let segment = group.segment;
+        log.durable_segment = log.durable_segment.max(Some(segment));
+        if !log.unsynced.contains(&segment) {
+            log.unsynced.push(segment);
+        }
+        if log.direct.announced().is_some_and(|segment| segment != log.active().base_offset)
+            && let Err(error) = log.cut_padding(segment, &mut self.files)
+        {
+            tracing::warn!(folder = %log.dir.display(), %error, "zeros stay behind a segment's last batch");
+        }
+        if !log.direct.is_empty() && !std::mem::replace(&mut log.direct.due, true) {
+            self.sync.direct_due.push(key);
+        }
+        Ok(())
+    }
+
+    fn start_direct(&mut self, key: LogKey) {
+        let Some(LogState::Open(log)) = self.logs[key.0 as usize].as_mut().map(|stored| &mut stored.state) else {
+            return;
+        };
+        log.direct.due = false;
+        if log.stopped.is_some() {
+            return;
+        }
+        let Some((segment, position, bytes)) = log.direct.start_write() else { return };
+        let write = DirectWrite {
+            key,
+            dir: log.dir.clone(),
+            log_dir: self.log_dir.clone(),
+            segment,
+            position,
+            bytes,
+            sync_first: std::mem::take(&mut log.buffered),
+            new_names: log.durable_segment < Some(segment),
+        };
+        self.sync.direct_writes.start(&self.reactor, &log.direct, write, self.on_acked.clone());
+    }
+
+    /// What was on its way past the commit log will never be acked.
+    fn fail_direct(&mut self, key: LogKey, error: &io::Error) {
+        let Some(LogState::Open(log)) = self.logs[key.0 as usize].as_mut().map(|stored| &mut stored.state) else {
+            return;
+        };
+        tracing::error!(folder = %log.dir.display(), %error, "a direct write failed");
+        let reason = format!("{}: {error}", log.dir.display());
+        log.stopped.get_or_insert_with(|| reason.clone());
+        if let Some(from_offset) = log.direct.first_offset() {
+            self.failed.push(FailedAppend { key, from_offset, error: AppendError::Stopped(reason) });
         }
     }
 
@@ -352,7 +462,7 @@ impl LogStore {
             if now.is_empty() {
                 continue;
             }
-            let synced = if is_sync { log.log_end_offset } else { active };
+            let synced = if is_sync { log.written_end_offset() } else { active };
             self.syncing.push((log.key, now.clone()));
             for base in now {
                 // The indexes of the active segment are made again by recovery.
@@ -474,6 +584,11 @@ impl LogStore {
         self.on_acked = Some(call);
     }
 
+    /// What the commit log has done.
+    pub fn commit_log_counters(&self) -> Counters {
+        self.sync.commit_log.counters()
+    }
+
     /// First readable offset. 0 for a log that is not there.
     pub fn log_start_offset(&self, key: LogKey) -> i64 {
         self.stored(key).map_or(0, |stored| match &stored.state {
@@ -552,6 +667,7 @@ impl LogStore {
     /// Stops: everything is written, sealed and synced. What the logs' ends are is written down when all
     /// shards have stopped. Nothing may follow.
     pub fn close(&mut self) -> Result<Vec<ClosedLog>, StoreError> {
+        self.sync.direct_writes.close();
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);
         }
@@ -576,6 +692,9 @@ impl LogStore {
                 if !log.tail.is_empty() {
                     return Err(log.io_error(io::ErrorKind::StorageFull.into()));
                 }
+                let (dir, key, files) = (&log.dir, log.key, &mut self.files);
+                let file = |base_offset| files.file(dir, FileId { log: key, base_offset, kind: FileKind::Log }, true);
+                log.direct.write_rest(file).map_err(|error| log.io_error(error))?;
                 log.seal(&mut self.files).map_err(|error| log.io_error(error))?;
             }
             closed.push(stored.closed());

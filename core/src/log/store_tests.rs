@@ -149,7 +149,13 @@ impl World {
             prewrite: false,
             ..commit_log::CommitLogConfig::default()
         };
-        let config = StoreConfig { open_files_max: 5, tail_flush_bytes: 1_000, dirty_bytes_max: 6_000, commit_log };
+        let config = StoreConfig {
+            open_files_max: 5,
+            tail_flush_bytes: 1_000,
+            dirty_bytes_max: 6_000,
+            direct: DirectConfig { batch_bytes_min: 700, group_bytes: 4 << 10, memory_bytes_max: 64 << 10 },
+            commit_log,
+        };
         LogStore::open(self.reactor.clone(), PathBuf::from("/data"), 0, config).expect("opens")
     }
 
@@ -549,7 +555,12 @@ fn check_indexes(disk: &Rc<dyn Disk>, dir: &Path) {
         assert_eq!(sound.len() * offset_index::OFFSET_ENTRY_BYTES, offsets.len(), "{}", dir.display());
         let sound = time_index::sound_time_entries(&times, pair[0], pair[1]);
         assert_eq!(sound.len() * time_index::TIME_ENTRY_BYTES, times.len(), "{}", dir.display());
-        assert!(!times.is_empty(), "a segment that was left has its largest timestamp");
+        assert!(
+            !times.is_empty(),
+            "a segment that was left has its largest timestamp: {} {bases:?} {}",
+            dir.display(),
+            pair[0]
+        );
     }
 }
 
@@ -803,4 +814,63 @@ fn large_reads_are_ranges_of_the_page_cache_that_end_with_a_batch_below_the_boun
         panic!("it was evicted");
     };
     assert_eq!(joined(&world.reactor.block_on(read).expect("read")).len(), 93 * batch_bytes);
+}
+
+#[test]
+fn large_batches_go_past_the_commit_log_and_small_ones_keep_their_place() {
+    let world = World::new(14);
+    let mut store = world.open_with(&[]);
+    let mut large = sync_spec(0);
+    large.config.segment_bytes = 9_000;
+    let key = store.create(large.clone()).expect("created");
+    let mut sent = Vec::new();
+    for step in 0..60_usize {
+        let bytes = if step % 5 < 3 { batch(2, 500, step as u8) } else { batch(1, 20, step as u8) };
+        sent.push(bytes[16..].to_vec());
+        let appended = store.append(key, bytes, 3).expect("appended");
+        let before = store.acked_end_offset(key);
+        store.end_turn();
+        assert_eq!(store.acked_end_offset(key), before, "not before the device says so");
+        if step % 4 == 3 {
+            for _ in 0..8 {
+                world.turns(3);
+                store.end_turn();
+                store.take_acked(&mut Vec::new());
+            }
+            assert_eq!(store.acked_end_offset(key), appended.last_offset + 1);
+            assert_eq!(read_all(&world.reactor, &mut store, key, 900), sent);
+        }
+    }
+    let logged: usize = sent.iter().map(Vec::len).sum();
+    assert!(store.commit_log_counters().payload_bytes < logged as u64 / 4, "{:?}", store.commit_log_counters());
+    world.close(store);
+    world.disk.crash(Crash::Power);
+    let mut store = world.open_with(std::slice::from_ref(&large));
+    let key = store.create(large).expect("taken in");
+    assert_eq!(read_all(&world.reactor, &mut store, key, 900), sent);
+}
+
+#[test]
+fn a_failed_direct_write_fails_what_was_on_its_way_and_stops_the_log() {
+    let world = World::new(15);
+    let mut store = world.open_with(&[]);
+    let key = store.create(sync_spec(0)).expect("created");
+    store.append(key, batch(1, 10, 0), 0).expect("appended");
+    store.end_turn();
+    world.turns(3);
+    store.take_acked(&mut Vec::new());
+    world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Write).sticky());
+    for tag in 1..3 {
+        match store.append(key, batch(1, 900, tag), 0) {
+            Ok(_) => store.end_turn(),
+            Err(error) => assert!(matches!(error, AppendError::Stopped(_))),
+        }
+        world.turns(3);
+        store.end_turn();
+    }
+    let mut failed = Vec::new();
+    store.take_failed(&mut failed);
+    assert!(failed.iter().all(|failure| failure.from_offset >= 1), "{failed:?}");
+    assert_eq!(store.acked_end_offset(key), 1);
+    assert!(matches!(store.append(key, batch(1, 10, 9), 0), Err(AppendError::Stopped(_))));
 }
