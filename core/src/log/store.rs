@@ -29,7 +29,7 @@ use super::log::{Log, remove_stale_folder};
 use super::read::Window;
 use super::recovery::COMMIT_LOG_FOLDER;
 use super::synced_points::{SyncedPoint, SyncedPoints};
-use super::{Durability, LogKey, LogSpec, StoreConfig};
+use super::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 use crate::reactor::{Pieces, Reactor};
 
 /// A read that waits for the device.
@@ -171,6 +171,15 @@ impl LogStore {
         stored.acked_end_offset = stored.log_end_offset();
         self.logs.push(Some(stored));
         Ok(key)
+    }
+
+    /// Another configuration from the next append on. The durability class stays.
+    pub fn reconfigure(&mut self, key: LogKey, config: &LogConfig) {
+        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        stored.spec.config.clone_from(config);
+        if let LogState::Open(log) = &mut stored.state {
+            log.config.clone_from(config);
+        }
     }
 
     /// Removes a log and its files: the topic was deleted.

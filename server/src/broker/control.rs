@@ -12,6 +12,7 @@ use ringlog_core::reactor::Reactor;
 
 use super::ShardMessage;
 use super::outbox::Outbox;
+use crate::config::Settings;
 use crate::metadata::{
     ControlReply, ControlRequest, ControllerLink, DeleteTopicError, MetadataService, MetadataUnavailable, ReplyTo,
 };
@@ -60,6 +61,7 @@ pub struct Controller(Rc<Inner>);
 struct Inner {
     reactor: Reactor,
     service: MetadataService,
+    settings: Arc<Settings>,
     progress: RefCell<Progress>,
 }
 
@@ -73,9 +75,9 @@ struct Progress {
 
 impl Controller {
     /// For `shards_count` shards that have replayed nothing.
-    pub fn new(reactor: Reactor, service: MetadataService, shards_count: usize) -> Self {
+    pub fn new(reactor: Reactor, service: MetadataService, settings: Arc<Settings>, shards_count: usize) -> Self {
         let progress = Progress { replayed: vec![-1; shards_count], ..Progress::default() };
-        Self(Rc::new(Inner { reactor, service, progress: RefCell::new(progress) }))
+        Self(Rc::new(Inner { reactor, service, settings, progress: RefCell::new(progress) }))
     }
 
     /// A shard has replayed the records below `end_offset`.
@@ -107,6 +109,12 @@ impl Controller {
                 let deleted = service.delete_topics(&topic_ids).await?;
                 let result = |deleted| if deleted { Ok(()) } else { Err(DeleteTopicError::Unknown) };
                 ControlReply::DeleteTopics(deleted.into_iter().map(result).collect())
+            }
+            ControlRequest::CreatePartitions { topics, validate_only } => {
+                ControlReply::CreatePartitions(service.create_partitions(&topics, validate_only).await?)
+            }
+            ControlRequest::AlterConfigs(request) => {
+                ControlReply::AlterConfigs(service.alter_configs(&self.0.settings, &request).await?)
             }
             ControlRequest::ProducerIds => ControlReply::ProducerIds(service.allocate_producer_ids().await?),
         };

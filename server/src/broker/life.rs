@@ -186,9 +186,10 @@ fn until(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
 /// Shard 0: opens the cluster, tells the others, serves, and is the last to stop.
 async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_ready: OnReady) -> Result<(), RunError> {
     let reactor = looped.reactor();
-    let opened = open_cluster(reactor, shard.settings(), shard.view()).await?;
+    let opened = open_cluster(reactor, shard.settings()).await?;
     let OpenedCluster { directory, cluster_id, service, listeners, endpoints } = opened;
-    let controller = Controller::new(reactor.clone(), service.clone(), shard.others().count() + 1);
+    let controller =
+        Controller::new(reactor.clone(), service.clone(), Arc::clone(shard.settings()), shard.others().count() + 1);
     shard.set_controller(controller.clone());
     service.set_publish(publish(&shard));
     let cluster = Cluster { cluster_id, endpoints: endpoints.clone(), image: service.latest().clone() };

@@ -89,7 +89,7 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
     let banner = Banner { node_id: settings.node_id, log_dir: settings.log_dir.display().to_string(), shards_count };
     let memory = ShardMemory::new(settings.memory, machine_bytes(), shards_count)?;
     let mut store = memory.store();
-    store.commit_log.file_bytes = u64::from(settings.log.commit_log_file_blocks) * 4096;
+    store.commit_log.file_bytes = u64::from(settings.commit_log_file_blocks) * 4096;
     settings.max_connections = settings.max_connections.min(connections_max(&store, shards_count));
     let config = BrokerConfig { settings, shards_count, store, memory };
     let stop = Stop::default();

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use ringlog_core::log::{ClosedLog, LogStore, StoreConfig};
 use ringlog_core::reactor::{Reactor, Socket};
 
+use super::RunError;
 use super::control::{Controller, RemoteController};
 use super::memory::ShardMemory;
 use super::messages::{Cluster, ShardMessage};
 use super::outbox::Outbox;
-use super::{RunError, startup};
 use crate::config::Settings;
 use crate::coordinator::group::{GroupCoordinators, GroupMessage, GroupRouter, OFFSETS_TOPIC};
 use crate::handlers::{Context, ProducerIds, dispatch};
@@ -72,7 +72,7 @@ impl Shard {
     /// A shard that does not serve yet.
     pub fn new(shard_id: u16, reactor: Reactor, outbox: Outbox, shared: Arc<Shared>) -> Rc<Self> {
         let shards_count = u16::try_from(shared.connections.len()).expect("shards are few");
-        let view = Rc::new(MetadataView::new(shards_count, startup::topic_defaults(&shared.settings)));
+        let view = Rc::new(MetadataView::new(shards_count, Arc::clone(&shared.settings)));
         let memory = shared.memory;
         Rc::new(Self {
             shard_id,
@@ -93,18 +93,13 @@ impl Shard {
     }
 
     /// The broker's configuration.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &Arc<Settings> {
         &self.shared.settings
     }
 
     /// The mesh.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
-    }
-
-    /// What this shard knows of the cluster.
-    pub fn view(&self) -> &Rc<MetadataView> {
-        &self.view
     }
 
     /// All shards but this one.
@@ -296,6 +291,12 @@ impl Shard {
             }
         }
         let image = self.view.image();
+        for topic in changes.reconfigured.iter().filter_map(|topic_id| image.topic(topic_id)) {
+            let config = self.view.topic_config(topic);
+            for partition_index in 0..topic.partitions.len() as i32 {
+                partitions.reconfigure(TopicPartition { topic_id: topic.topic_id, partition_index }, &config.log);
+            }
+        }
         for (topic_id, partition_index, leader_epoch) in changes.created {
             if self.view.owner_of(topic_id, partition_index) != self.shard_id {
                 continue;

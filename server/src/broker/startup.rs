@@ -4,15 +4,14 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use ringlog_core::log::{Durability, LogConfig, LogSpec, Recovered, start_log_dir};
+use ringlog_core::log::{Recovered, start_log_dir};
 use ringlog_core::reactor::{Listener, Reactor};
-use ringlog_core::record::{ProduceRules, TimestampRule, TimestampType};
 
 use super::RunError;
 use crate::config::{self, Endpoint, FormatPolicy, Quorum, Settings};
 use crate::metadata::{
-    DataDirectory, DirectoryError, MetadataLog, MetadataService, MetadataView, NodeConfig, NodeEndpoint,
-    StartedMetadata, TopicDefaults, check_takeover,
+    DataDirectory, DirectoryError, MetadataLog, MetadataService, NodeConfig, NodeEndpoint, StartedMetadata,
+    check_takeover, log_specs,
 };
 
 /// Wait between two tries to listen.
@@ -35,11 +34,7 @@ pub struct OpenedCluster {
 }
 
 /// Locks the directory, formats it if that is allowed, loads the metadata, takes the election and recovers the logs.
-pub async fn open_cluster(
-    reactor: &Reactor,
-    settings: &Settings,
-    view: &MetadataView,
-) -> Result<OpenedCluster, RunError> {
+pub async fn open_cluster(reactor: &Reactor, settings: &Settings) -> Result<OpenedCluster, RunError> {
     let disk = reactor.disk();
     let directory = DataDirectory::lock(&disk, &settings.log_dir)?;
     let (listeners, endpoints) = bind(reactor, settings).await?;
@@ -59,43 +54,12 @@ pub async fn open_cluster(
     if cut_bytes > 0 {
         tracing::warn!(cut_bytes, "the metadata log ended in a torn batch, which was cut off");
     }
-    let specs: Vec<LogSpec> = service
-        .latest()
-        .topics()
-        .flat_map(|topic| (0..topic.partitions.len() as i32).map(|index| view.log_spec(topic, index)))
-        .collect();
+    let specs = log_specs(&service.latest(), settings.node_id, &settings.properties);
     let recovered = start_log_dir(&disk, directory.path(), &specs, now_ms)?;
     if recovered != Recovered::default() {
         tracing::info!(?recovered, "recovered after an unclean stop");
     }
     Ok(OpenedCluster { directory, cluster_id, service, listeners, endpoints })
-}
-
-/// The settings that topics fall back on.
-pub fn topic_defaults(settings: &Settings) -> TopicDefaults {
-    let log = &settings.log;
-    let timestamp_type = if log.log_append_time { TimestampType::LogAppendTime } else { TimestampType::CreateTime };
-    TopicDefaults {
-        durability: match settings.durability {
-            config::Durability::Sync => Durability::Sync,
-            config::Durability::PageCache => Durability::PageCache,
-        },
-        log: LogConfig {
-            segment_bytes: log.segment_bytes,
-            segment_ms: log.segment_ms,
-            segment_index_bytes: log.segment_index_bytes,
-            index_interval_bytes: log.index_interval_bytes,
-            timestamp_type,
-        },
-        produce: ProduceRules {
-            batch_bytes_max: log.max_message_bytes as usize,
-            timestamps: TimestampRule::CreateTime {
-                before_max_ms: log.timestamp_before_max_ms,
-                after_max_ms: log.timestamp_after_max_ms,
-            },
-            ..ProduceRules::default()
-        },
-    }
 }
 
 /// Listens everywhere; port 0 becomes a real one in what clients are told.

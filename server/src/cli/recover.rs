@@ -2,15 +2,13 @@
 
 use std::rc::Rc;
 
-use ringlog_core::log::{Durability, LogConfig, LogSpec, StoreError, is_clean, recover_log_dir};
+use ringlog_core::log::{StoreError, is_clean, recover_log_dir};
 use ringlog_core::reactor::{Disk, FsDisk};
-use ringlog_core::record::ProduceRules;
 
 use super::format::wall_clock_ms;
-use crate::config::RecoverOptions;
+use crate::config::{Properties, RecoverOptions};
 use crate::metadata::{
-    DataDirectory, DirectoryError, LoadedLog, MetadataLog, MetadataLogError, MetadataView, TakeoverError,
-    TopicDefaults, check_takeover,
+    DataDirectory, DirectoryError, LoadedLog, MetadataLog, MetadataLogError, TakeoverError, check_takeover, log_specs,
 };
 
 /// Why a directory cannot be made clean.
@@ -46,13 +44,8 @@ pub(super) fn recover(options: &RecoverOptions) -> Result<String, RecoverError> 
     check_takeover(&directory, &found, &identity)?;
     let LoadedLog { image, .. } = found.open()?;
     let broker_epoch = image.broker(identity.node_id).map_or(-1, |broker| broker.broker_epoch);
-    let view = MetadataView::new(1, defaults());
-    view.set_image(image);
-    let specs: Vec<LogSpec> = view
-        .image()
-        .topics()
-        .flat_map(|topic| (0..topic.partitions.len() as i32).map(|index| view.log_spec(topic, index)))
-        .collect();
+    // Without the broker's own keys: they only decide where a segment ends.
+    let specs = log_specs(&image, identity.node_id, &Properties::default());
     let recovered = recover_log_dir(&disk, directory.path(), &specs, wall_clock_ms(), broker_epoch)?;
     Ok(format!(
         "{shown} is clean now: {} partitions, {} batches brought from commit logs, {} bytes of batches cut that were \
@@ -61,9 +54,4 @@ pub(super) fn recover(options: &RecoverOptions) -> Result<String, RecoverError> 
         recovered.replayed_entries,
         recovered.cut_bytes,
     ))
-}
-
-/// What topics have that do not say otherwise: it only decides where a segment ends.
-fn defaults() -> TopicDefaults {
-    TopicDefaults { durability: Durability::Sync, log: LogConfig::default(), produce: ProduceRules::default() }
 }

@@ -55,23 +55,6 @@ impl Default for GroupSettings {
 }
 
 impl GroupSettings {
-    /// Keys that have an effect.
-    pub(super) const KEYS: [&str; 13] = [
-        "offsets.topic.num.partitions",
-        "offsets.topic.replication.factor",
-        "offsets.topic.segment.bytes",
-        "offset.metadata.max.bytes",
-        "offsets.retention.minutes",
-        "offsets.retention.check.interval.ms",
-        "group.initial.rebalance.delay.ms",
-        "group.min.session.timeout.ms",
-        "group.max.session.timeout.ms",
-        "group.max.size",
-        "group.consumer.session.timeout.ms",
-        "group.consumer.heartbeat.interval.ms",
-        "group.consumer.max.size",
-    ];
-
     /// Reads the keys, with Kafka's bounds and defaults.
     pub(super) fn read(values: &mut Values<'_>) -> Self {
         let default = Self::default();

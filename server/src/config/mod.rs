@@ -5,19 +5,22 @@
 //! - What promises something that is not there refuses to start and names the key; nothing is ignored in silence.
 //! - A value comes from the command line, then `--override`, then the file, then Kafka's default.
 
+mod definitions;
 mod groups;
 mod listeners;
-mod names;
 mod options;
 mod properties;
 mod settings;
+mod sources;
 mod values;
 
+pub use definitions::{ConfigDef, broker_config, check_topic_config, nearest_broker_config, topic_config};
 pub use groups::GroupSettings;
 pub use listeners::{Endpoint, Listener};
 pub use options::{BrokerOptions, Command, FormatOptions, Options, RecoverOptions};
 pub use properties::{Properties, Property};
-pub use settings::{Durability, FormatPolicy, LogDefaults, Quorum, Settings};
+pub use settings::{Durability, FormatPolicy, Quorum, Settings};
+pub use sources::{ConfigSource, ConfigSources, ConfigSynonym, DescribedConfig, DynamicConfigs};
 pub use values::parse_size;
 
 use std::path::PathBuf;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::definitions::{broker_config, nearest_broker_config};
 use super::groups::GroupSettings;
 use super::listeners::{self, Endpoint, Listener};
-use super::names;
 use super::values::{Values, parse_size, split_list};
 use super::{BrokerOptions, ConfigErrors, FormatOptions, Notice, Properties};
 
@@ -57,39 +57,6 @@ pub enum Quorum {
     Static,
 }
 
-/// Defaults of topics that do not say otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogDefaults {
-    /// `log.segment.bytes`.
-    pub segment_bytes: u32,
-    /// `log.roll.ms`, else `log.roll.hours`.
-    pub segment_ms: i64,
-    /// `log.roll.jitter.ms`, else `log.roll.jitter.hours`.
-    pub segment_jitter_ms: i64,
-    /// `log.index.interval.bytes`.
-    pub index_interval_bytes: u32,
-    /// `log.index.size.max.bytes`.
-    pub segment_index_bytes: u32,
-    /// `log.retention.bytes`; -1 is no bound.
-    pub retention_bytes: i64,
-    /// `log.retention.ms`, else `.minutes`, else `.hours`; -1 is no bound.
-    pub retention_ms: i64,
-    /// `message.max.bytes`.
-    pub max_message_bytes: u32,
-    /// `log.message.timestamp.type` is LogAppendTime.
-    pub log_append_time: bool,
-    /// `log.message.timestamp.before.max.ms`.
-    pub timestamp_before_max_ms: i64,
-    /// `log.message.timestamp.after.max.ms`.
-    pub timestamp_after_max_ms: i64,
-    /// `min.insync.replicas`.
-    pub min_insync_replicas: i32,
-    /// `log.segment.delete.delay.ms`.
-    pub file_delete_delay_ms: i64,
-    /// `ringlog.internal.commit.log.file.blocks`: size of each of a shard's commit log files, in 4,096 bytes.
-    pub commit_log_file_blocks: u32,
-}
-
 /// The configuration of one broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -121,8 +88,6 @@ pub struct Settings {
     pub delete_topics: bool,
     /// `ringlog.durability`.
     pub durability: Durability,
-    /// For topics that do not say otherwise.
-    pub log: LogDefaults,
     /// Of consumer groups.
     pub groups: Arc<GroupSettings>,
     /// `socket.request.max.bytes`.
@@ -141,6 +106,10 @@ pub struct Settings {
     pub shards: Option<u16>,
     /// `--memory`, `ringlog.memory`, in bytes; `None` leaves it to the broker.
     pub memory: Option<u64>,
+    /// `ringlog.internal.commit.log.file.blocks`: size of each of a shard's commit log files, in 4,096 bytes.
+    pub commit_log_file_blocks: u32,
+    /// All keys as they were given; topics fall back on them.
+    pub properties: Properties,
 }
 
 /// Settings, and what the user should know about them.
@@ -200,6 +169,7 @@ impl Settings {
         let mut values = Values::new(&properties);
         refuse_what_is_not_there(&mut values);
         let mut settings = resolve(&mut values, machine_name);
+        check_values(&mut values);
         if !has_file {
             settings.format = FormatPolicy::IfEmpty;
         }
@@ -230,7 +200,6 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         auto_create_topics: values.boolean("auto.create.topics.enable", true),
         delete_topics: values.boolean("delete.topic.enable", true),
         durability: durability(values),
-        log: log_defaults(values),
         groups: Arc::new(GroupSettings::read(values)),
         socket_request_max_bytes: values.number("socket.request.max.bytes", 1..=i32::MAX as u32, 100 << 20),
         fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),
@@ -244,7 +213,18 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         )),
         shards: values.number_if_given("ringlog.shards", 1..=256),
         memory: memory(values),
+        commit_log_file_blocks: values.number("ringlog.internal.commit.log.file.blocks", 1280..=1 << 18, 16_384),
+        properties: with_node_id(values.properties, node_id),
     }
+}
+
+/// The node's id under both its names, as Kafka describes it.
+fn with_node_id(given: &Properties, node_id: i32) -> Properties {
+    let mut properties = given.clone();
+    for key in ["node.id", "broker.id"] {
+        properties.set(key, &node_id.to_string());
+    }
+    properties
 }
 
 fn node_id(values: &mut Values<'_>) -> i32 {
@@ -313,41 +293,16 @@ fn memory(values: &mut Values<'_>) -> Option<u64> {
     parse_size(text).map_err(|reason| values.invalid::<()>("ringlog.memory", reason)).ok()
 }
 
-fn log_defaults(values: &mut Values<'_>) -> LogDefaults {
-    const HOUR_MS: i64 = 3_600_000;
-    let segment_bytes = values.number("log.segment.bytes", 1 << 20..=i32::MAX as u32, 1 << 30);
-    let roll_hours = values.number("log.roll.hours", 1..=i32::MAX, 168);
-    let jitter_hours = values.number("log.roll.jitter.hours", 0..=i32::MAX, 0);
-    let retention_hours = values.number("log.retention.hours", -1..=i32::MAX, 168);
-    let retention_minutes = values.number_if_given("log.retention.minutes", -1..=i32::MAX);
-    let retention_ms = values.number_if_given("log.retention.ms", -1..=i64::MAX);
-    let retention_of = |count: i32, unit_ms: i64| if count < 0 { -1 } else { i64::from(count) * unit_ms };
-    LogDefaults {
-        segment_bytes: values.number("ringlog.internal.segment.bytes", 256..=i32::MAX as u32, segment_bytes),
-        segment_ms: values.number("log.roll.ms", 1..=i64::MAX, i64::from(roll_hours) * HOUR_MS),
-        segment_jitter_ms: values.number("log.roll.jitter.ms", 0..=i64::MAX, i64::from(jitter_hours) * HOUR_MS),
-        index_interval_bytes: values.number("log.index.interval.bytes", 0..=i32::MAX as u32, 4096),
-        segment_index_bytes: values.number("log.index.size.max.bytes", 4..=i32::MAX as u32, 10 << 20),
-        retention_bytes: values.number("log.retention.bytes", -1..=i64::MAX, -1),
-        retention_ms: retention_ms
-            .or(retention_minutes.map(|minutes| retention_of(minutes, 60_000)))
-            .unwrap_or_else(|| retention_of(retention_hours, HOUR_MS)),
-        max_message_bytes: values.number("message.max.bytes", 0..=i32::MAX as u32, 1_048_588),
-        log_append_time: log_append_time(values),
-        timestamp_before_max_ms: values.number("log.message.timestamp.before.max.ms", 0..=i64::MAX, i64::MAX),
-        timestamp_after_max_ms: values.number("log.message.timestamp.after.max.ms", 0..=i64::MAX, HOUR_MS),
-        min_insync_replicas: values.number("min.insync.replicas", 1..=i32::MAX, 1),
-        file_delete_delay_ms: values.number("log.segment.delete.delay.ms", 0..=i64::MAX, 60_000),
-        commit_log_file_blocks: values.number("ringlog.internal.commit.log.file.blocks", 1280..=1 << 18, 16_384),
-    }
-}
-
-fn log_append_time(values: &mut Values<'_>) -> bool {
-    const KEY: &str = "log.message.timestamp.type";
-    match values.text(KEY) {
-        None | Some("CreateTime") => false,
-        Some("LogAppendTime") => true,
-        Some(_) => values.invalid(KEY, "must be CreateTime or LogAppendTime").unwrap_or_default(),
+/// The form and the bounds of the values that only the table of definitions knows.
+fn check_values(values: &mut Values<'_>) {
+    for property in values.properties.iter().filter(|property| !property.value.is_empty()) {
+        if values.problems.iter().any(|problem| problem.key() == Some(&property.key)) {
+            continue;
+        }
+        let Some(def) = broker_config(&property.key).filter(|def| def.acts()) else { continue };
+        if let Err(reason) = def.check(&property.value) {
+            _ = values.invalid::<()>(&property.key, reason);
+        }
     }
 }
 
@@ -396,51 +351,19 @@ fn missing_behind(key: &str, value: &str) -> Option<&'static str> {
     }
 }
 
-/// Keys that have an effect, beside those of listeners and quorum.
-const EFFECTIVE: &[&str] = &[
-    "advertised.listeners",
-    "auto.create.topics.enable",
-    "broker.id",
-    "broker.rack",
-    "compression.type",
-    "connections.max.idle.ms",
-    "controller.listener.names",
-    "controller.quorum.bootstrap.servers",
-    "controller.quorum.voters",
-    "default.replication.factor",
-    "delete.topic.enable",
-    "fetch.max.bytes",
-    "inter.broker.listener.name",
-    "listener.security.protocol.map",
-    "listeners",
-    "log.dir",
-    "log.dirs",
-    "log.index.interval.bytes",
-    "log.index.size.max.bytes",
-    "log.message.timestamp.after.max.ms",
-    "log.message.timestamp.before.max.ms",
-    "log.message.timestamp.type",
-    "log.retention.bytes",
-    "log.retention.hours",
-    "log.retention.minutes",
-    "log.retention.ms",
-    "log.roll.hours",
-    "log.roll.jitter.hours",
-    "log.roll.jitter.ms",
-    "log.roll.ms",
-    "log.segment.bytes",
-    "log.segment.delete.delay.ms",
-    "max.connections",
-    "max.connections.per.ip",
-    "message.max.bytes",
-    "metadata.log.dir",
-    "min.insync.replicas",
-    "node.id",
-    "num.partitions",
-    "process.roles",
-    "producer.id.expiration.ms",
-    "security.inter.broker.protocol",
-    "socket.request.max.bytes",
+/// Threads, queues and purgatories of a broker that is built of thread pools.
+const NO_THREAD_POOLS: &[&str] = &[
+    "background.threads",
+    "group.coordinator.background.threads",
+    "group.coordinator.threads",
+    "log.cleaner.threads",
+    "num.io.threads",
+    "num.network.threads",
+    "num.recovery.threads.per.data.dir",
+    "num.replica.alter.log.dirs.threads",
+    "num.replica.fetchers",
+    "queued.max.requests",
+    "share.coordinator.threads",
 ];
 
 fn notices(properties: &Properties) -> Vec<Notice> {
@@ -448,15 +371,18 @@ fn notices(properties: &Properties) -> Vec<Notice> {
     let (mut pools, mut inert) = (Vec::new(), Vec::new());
     for property in properties.iter() {
         let key = property.key.as_str();
-        if names::NO_THREAD_POOLS.contains(&key) {
+        if NO_THREAD_POOLS.contains(&key) {
             pools.push(key);
-        } else if !names::is_known(key) {
-            let hint = names::nearest(key).map_or(String::new(), |near| format!(", did you mean {near}?"));
+        } else if let Some(def) = broker_config(key) {
+            if key == "log.cleanup.policy" && property.value.contains("compact") {
+                let text = format!("{key}={}: nothing is compacted yet, all is kept", property.value);
+                notices.push(Notice::Warning(text));
+            } else if !def.acts() {
+                inert.push(key);
+            }
+        } else if !key.starts_with("listener.name.") {
+            let hint = nearest_broker_config(key).map_or(String::new(), |near| format!(", did you mean {near}?"));
             notices.push(Notice::Warning(format!("unknown key {key}{hint}")));
-        } else if key == "log.cleanup.policy" && property.value.contains("compact") {
-            notices.push(Notice::Warning(format!("{key}={}: nothing is compacted yet, all is kept", property.value)));
-        } else if ![EFFECTIVE, &GroupSettings::KEYS, names::RINGLOG_KEYS].concat().contains(&key) {
-            inert.push(key);
         }
     }
     if !pools.is_empty() {
@@ -500,8 +426,6 @@ mod tests {
         assert_eq!((settings.node_id, settings.quorum, settings.format), (1, Quorum::Dynamic, FormatPolicy::Refuse));
         assert_eq!(settings.log_dir, PathBuf::from("/data"));
         assert_eq!(settings.listeners.len(), 1);
-        assert_eq!(settings.log.segment_bytes, 1 << 30);
-        assert_eq!(settings.log.retention_ms, 604_800_000);
         assert_eq!(settings.durability, Durability::Sync);
         assert_eq!(notices, []);
     }
@@ -564,16 +488,6 @@ mod tests {
     }
 
     #[test]
-    fn the_finer_unit_wins() {
-        assert_eq!(settings(&[("log.retention.hours", "1")]).log.retention_ms, 3_600_000);
-        assert_eq!(settings(&[("log.retention.hours", "1"), ("log.retention.minutes", "1")]).log.retention_ms, 60_000);
-        assert_eq!(settings(&[("log.retention.minutes", "1"), ("log.retention.ms", "5")]).log.retention_ms, 5);
-        assert_eq!(settings(&[("log.retention.hours", "-1")]).log.retention_ms, -1);
-        assert_eq!(settings(&[("log.roll.hours", "1"), ("log.roll.ms", "7")]).log.segment_ms, 7);
-        assert_eq!(settings(&[("ringlog.internal.segment.bytes", "4096")]).log.segment_bytes, 4096);
-    }
-
-    #[test]
     fn a_static_voter_is_this_node() {
         assert_eq!(settings(&[("controller.quorum.voters", "1@127.0.0.1:9093")]).quorum, Quorum::Static);
         assert!(accepted(&[("controller.quorum.voters", "2@127.0.0.1:9093")]).is_err());
@@ -608,8 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_of_keys_agree() {
-        assert!(EFFECTIVE.is_sorted());
-        assert!(EFFECTIVE.iter().chain(&GroupSettings::KEYS).all(|key| names::is_known(key)));
+    fn thread_pools_are_keys_of_kafka() {
+        assert!(NO_THREAD_POOLS.iter().all(|key| broker_config(key).is_some()));
     }
 }

@@ -12,8 +12,10 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::Array;
 
+use super::describe_configs::describe_new_topic;
 use super::errors::create_topic_error;
 use super::{Context, Request};
+use crate::config::{DescribedConfig, DynamicConfigs};
 use crate::metadata::{ControlReply, ControlRequest, CreateTopicError, CreatedTopic, NewTopic};
 
 /// Asks the controller.
@@ -25,7 +27,8 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     };
     let topics = body.topics.iter().map(|topic| new_topic(&topic)).collect();
     let asked = ControlRequest::CreateTopics { topics, validate_only: body.validate_only };
-    context.controller.request(asked, Box::new(move |reply| finish(request, reply)));
+    let answering = Rc::clone(context);
+    context.controller.request(asked, Box::new(move |reply| finish(&answering, request, reply)));
 }
 
 fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {
@@ -42,7 +45,7 @@ fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {
     }
 }
 
-fn finish(request: Request, reply: ControlReply) {
+fn finish(context: &Context, request: Request, reply: ControlReply) {
     let encoded = request.body();
     let body: CreateTopicsRequest<'_> = match encoded.decode() {
         Ok(body) => body,
@@ -56,8 +59,11 @@ fn finish(request: Request, reply: ControlReply) {
         Some(results) => results.iter().map(|result| result.as_ref().err().map(CreateTopicError::to_string)).collect(),
         None => Vec::new(),
     };
+    let image = context.metadata.image();
+    let set: Vec<DynamicConfigs> = body.topics.iter().map(|topic| set_configs(&topic)).collect();
+    let described: Vec<_> = set.iter().map(|set| describe_new_topic(context, &image, set)).collect();
     let topics = body.topics.iter().enumerate().map(|(at, topic)| match &results {
-        Some(results) => topic_result(&topic, &results[at], messages[at].as_deref()),
+        Some(results) => topic_result(&topic, &results[at], messages[at].as_deref(), &described[at]),
         None => {
             CreatableTopicResult { name: topic.name, error_code: ErrorCode::KAFKA_STORAGE_ERROR, ..Default::default() }
         }
@@ -69,6 +75,7 @@ fn topic_result<'a>(
     topic: &CreatableTopic<'a>,
     result: &Result<CreatedTopic, CreateTopicError>,
     message: Option<&'a str>,
+    described: &'a [DescribedConfig<'_>],
 ) -> CreatableTopicResult<'a> {
     match result {
         Ok(created) => CreatableTopicResult {
@@ -76,7 +83,7 @@ fn topic_result<'a>(
             topic_id: created.topic_id,
             num_partitions: created.num_partitions,
             replication_factor: created.replication_factor,
-            configs: Some(configs(topic)),
+            configs: Some(configs(described)),
             ..Default::default()
         },
         Err(error) => CreatableTopicResult {
@@ -88,14 +95,18 @@ fn topic_result<'a>(
     }
 }
 
-/// The configs that the request set; the rest are defaults.
-fn configs<'a>(topic: &CreatableTopic<'a>) -> Array<'a, CreatableTopicConfigs<'a>> {
-    const DYNAMIC_TOPIC_CONFIG: i8 = 1;
-    let set = topic.configs.iter().map(|config| CreatableTopicConfigs {
-        name: config.name,
-        value: config.value,
-        config_source: DYNAMIC_TOPIC_CONFIG,
-        ..Default::default()
-    });
+fn set_configs(topic: &CreatableTopic<'_>) -> DynamicConfigs {
+    let set = topic.configs.iter().filter_map(|config| Some((config.name.to_owned(), config.value?.trim().to_owned())));
     set.collect()
+}
+
+/// Every key of the topic, set or not.
+fn configs<'a>(described: &'a [DescribedConfig<'_>]) -> Array<'a, CreatableTopicConfigs<'a>> {
+    let entry = |config: &'a DescribedConfig<'_>| CreatableTopicConfigs {
+        name: config.name,
+        value: config.value.as_deref(),
+        config_source: config.source as i8,
+        ..Default::default()
+    };
+    described.iter().map(entry).collect()
 }

@@ -6,7 +6,7 @@ use ringlog_core::protocol::ErrorCode;
 use ringlog_core::record::{BatchError, Rejection};
 
 use crate::coordinator::group::GroupReply;
-use crate::metadata::CreateTopicError;
+use crate::metadata::{CreatePartitionsError, CreateTopicError};
 use crate::partition::PartitionError;
 
 /// For a batch refused by validation.
@@ -72,5 +72,16 @@ pub fn unexpected_group_reply(reply: &GroupReply) -> ErrorCode {
             tracing::error!(?other, "an answer of another kind");
             ErrorCode::UNKNOWN_SERVER_ERROR
         }
+    }
+}
+
+/// For a topic that does not grow.
+pub fn create_partitions_error(error: &CreatePartitionsError) -> ErrorCode {
+    match error {
+        CreatePartitionsError::UnknownTopic => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        CreatePartitionsError::DuplicateInRequest => ErrorCode::INVALID_REQUEST,
+        CreatePartitionsError::InvalidPartitions(_) => ErrorCode::INVALID_PARTITIONS,
+        CreatePartitionsError::InvalidAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        CreatePartitionsError::TooManyPartitions => ErrorCode::POLICY_VIOLATION,
     }
 }

@@ -4,19 +4,24 @@
 //! A handler runs on the connection's shard, decodes and checks, sends each partition's part to the partition's owner,
 //! and answers when all have answered. It never waits in place.
 
+mod alter_configs;
 mod api_versions;
+mod config_resources;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
+mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_topics;
 mod describe_cluster;
+mod describe_configs;
 mod describe_groups;
 mod errors;
 mod fetch;
 mod find_coordinator;
 mod gather;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
@@ -94,7 +99,7 @@ const fn api(key: ApiKey, versions: RangeInclusive<i16>, handle: fn(&Rc<Context>
 }
 
 /// All APIs of this broker, in key order.
-static TABLE: [Api; 22] = [
+static TABLE: &[Api] = &[
     // librdkafka before 2.8 compresses only if Produce 0 is advertised (KAFKA-18659).
     Api { advertised_min: 0, ..api(ApiKey::Produce, 3..=13, produce::handle) },
     api(ApiKey::Fetch, 4..=18, fetch::handle),
@@ -113,7 +118,11 @@ static TABLE: [Api; 22] = [
     api(ApiKey::CreateTopics, 2..=7, create_topics::handle),
     api(ApiKey::DeleteTopics, 1..=6, delete_topics::handle),
     api(ApiKey::InitProducerId, 0..=5, init_producer_id::handle),
+    api(ApiKey::DescribeConfigs, 1..=4, describe_configs::handle),
+    api(ApiKey::AlterConfigs, 0..=2, alter_configs::handle),
+    api(ApiKey::CreatePartitions, 0..=3, create_partitions::handle),
     api(ApiKey::DeleteGroups, 0..=2, delete_groups::handle),
+    api(ApiKey::IncrementalAlterConfigs, 0..=1, incremental_alter_configs::handle),
     api(ApiKey::OffsetDelete, 0..=0, offset_delete::handle),
     api(ApiKey::DescribeCluster, 0..=2, describe_cluster::handle),
     api(ApiKey::ConsumerGroupHeartbeat, 0..=1, consumer_group_heartbeat::handle),

@@ -19,7 +19,7 @@ use super::ids::random_id;
 use super::image::{MetadataImage, NO_LEADER, PartitionImage};
 use super::node::{FEATURE_LEVELS, Identity, NodeConfig, NodeEndpoint, supported_features};
 use super::records::{METADATA_VERSION, Records, resource_type};
-use super::topic_config::check_topic_config;
+use crate::config::check_topic_config;
 
 /// Partitions that one request may create, as in Kafka.
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
@@ -155,7 +155,7 @@ pub fn create_topics(
 }
 
 /// No records yet, in the versions of the cluster's level.
-fn records_for(image: &MetadataImage) -> Records {
+pub(super) fn records_for(image: &MetadataImage) -> Records {
     match image.feature("metadata.version") {
         0 => Records::new(METADATA_VERSION),
         level => Records::new(level),
@@ -177,7 +177,17 @@ fn push_topic_records(
         name,
         value: value.as_deref().map(str::trim),
     }));
-    records.extend((0..num_partitions).map(|partition_id| PartitionRecord {
+    records.extend((0..num_partitions).map(|id| new_partition(topic_id, id, node_id, directory_id)));
+}
+
+/// A partition that this node alone has and leads.
+pub(super) fn new_partition(
+    topic_id: Uuid,
+    partition_id: i32,
+    node_id: i32,
+    directory_id: Uuid,
+) -> PartitionRecord<'static> {
+    PartitionRecord {
         partition_id,
         topic_id,
         replicas: vec![node_id].into(),
@@ -187,7 +197,7 @@ fn push_topic_records(
         partition_epoch: 0,
         directories: vec![directory_id].into(),
         ..PartitionRecord::default()
-    }));
+    }
 }
 
 /// Whether a topic may have this name, whatever topics there are.

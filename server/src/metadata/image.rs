@@ -228,8 +228,13 @@ impl MetadataImage {
     }
 
     /// Keys that were set for one broker (its node id as text), or for all of them (empty name).
-    pub fn broker_configs(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
-        self.broker_configs.get(name).into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()))
+    pub fn broker_configs(&self, name: &str) -> Option<&BTreeMap<String, String>> {
+        self.broker_configs.get(name)
+    }
+
+    /// Names of brokers that keys were set for; empty for all of them.
+    pub fn configured_brokers(&self) -> impl Iterator<Item = &str> {
+        self.broker_configs.iter().filter(|(_, configs)| !configs.is_empty()).map(|(name, _)| name.as_str())
     }
 
     /// The first producer id that nobody got yet.
@@ -484,7 +489,7 @@ mod tests {
         assert_eq!(image.end_offset(), 300);
         assert_eq!(image.feature("metadata.version"), 30);
         assert_eq!(image.next_producer_id() % 1000, 0);
-        assert_eq!(image.broker_configs("").collect::<Vec<_>>(), [("min.insync.replicas", "1")]);
+        assert_eq!(image.broker_configs("").unwrap()["min.insync.replicas"], "1");
         let broker = image.broker(1).unwrap();
         assert!(broker.fenced && broker.in_controlled_shutdown && broker.broker_epoch == 13);
         let offsets = image.topic_by_name("__consumer_offsets").unwrap();

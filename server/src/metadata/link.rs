@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use super::{CreateTopicError, CreatedTopic, NewTopic, ProducerIdBlock, ProducerIdsExhausted};
+use super::{
+    AlterConfigError, AlterConfigs, CreatePartitionsError, CreateTopicError, CreatedTopic, NewPartitions, NewTopic,
+    ProducerIdBlock, ProducerIdsExhausted,
+};
 
 /// A request to the controller. Its answer comes when the records are durable and every shard has replayed them.
 #[derive(Debug)]
@@ -16,6 +19,15 @@ pub enum ControlRequest {
     },
     /// Delete topics by id.
     DeleteTopics(Vec<Uuid>),
+    /// Add partitions to topics.
+    CreatePartitions {
+        /// In the order of the answer.
+        topics: Vec<NewPartitions>,
+        /// Only say what would happen.
+        validate_only: bool,
+    },
+    /// Alter configs.
+    AlterConfigs(AlterConfigs),
     /// A block of producer ids.
     ProducerIds,
 }
@@ -27,6 +39,10 @@ pub enum ControlReply {
     CreateTopics(Vec<Result<CreatedTopic, CreateTopicError>>),
     /// To DeleteTopics.
     DeleteTopics(Vec<Result<(), DeleteTopicError>>),
+    /// To CreatePartitions.
+    CreatePartitions(Vec<Result<(), CreatePartitionsError>>),
+    /// To AlterConfigs.
+    AlterConfigs(Vec<Result<(), AlterConfigError>>),
     /// To ProducerIds.
     ProducerIds(Result<ProducerIdBlock, ProducerIdsExhausted>),
     /// The metadata log cannot be written: nothing was changed.

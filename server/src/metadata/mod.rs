@@ -1,7 +1,9 @@
 //! The cluster's metadata: Kafka's own records in `__cluster_metadata-0`, the image they replay to, and the one writer.
 
+mod alter_configs;
 mod control;
 pub mod controller;
+mod create_partitions;
 mod directory;
 mod ids;
 mod image;
@@ -16,10 +18,14 @@ mod takeover;
 mod topic_config;
 mod view;
 
+pub use alter_configs::{
+    AlterConfigError, AlterConfigs, AlteredConfigs, ConfigAlteration, ConfigOp, ConfigOpKind, ConfigResource,
+};
 pub use controller::{
     CreateTopicError, CreatedTopic, NewTopic, PARTITIONS_PER_REQUEST_MAX, PRODUCER_ID_BLOCK_LEN, ProducerIdBlock,
     ProducerIdsExhausted, check_topic_name,
 };
+pub use create_partitions::{CreatePartitionsError, NewPartitions};
 pub use directory::{DataDirectory, DirectoryError, METADATA_FOLDER};
 pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
 pub use image::{BrokerImage, MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage, Unenforced};
@@ -30,5 +36,5 @@ pub use placement::owner_shard;
 pub use records::{METADATA_VERSION, Records, resource_type};
 pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};
 pub use takeover::{TakeoverError, check as check_takeover};
-pub use topic_config::{DURABILITY, check_topic_config};
-pub use view::{Changes, MetadataView, TopicDefaults};
+pub use topic_config::{DURABILITY, TopicConfig, config_sources};
+pub use view::{Changes, MetadataView, log_specs};

@@ -16,11 +16,14 @@ use std::task::{Poll, Waker};
 use ringlog_core::reactor::Reactor;
 use uuid::Uuid;
 
+use super::alter_configs::{AlterConfigError, AlterConfigs, alter_configs};
 use super::controller::{self, CreateTopicError, CreatedTopic, NewTopic, ProducerIdBlock, ProducerIdsExhausted};
+use super::create_partitions::{CreatePartitionsError, NewPartitions, create_partitions};
 use super::image::MetadataImage;
 use super::log::{FoundLog, LoadedLog, MetadataLog, MetadataLogError};
 use super::node::{Identity, NodeConfig};
 use super::records::Records;
+use crate::config::Settings;
 
 /// The metadata log cannot be written: nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +145,29 @@ impl MetadataService {
         let (deleted, records) = controller::delete_topics(&self.0.latest.borrow(), topic_ids);
         self.commit(records).await?;
         Ok(deleted)
+    }
+
+    /// Adds partitions to topics; done when they are durable and published.
+    pub async fn create_partitions(
+        &self,
+        topics: &[NewPartitions],
+        validate_only: bool,
+    ) -> Result<Vec<Result<(), CreatePartitionsError>>, MetadataUnavailable> {
+        let Inner { node, identity, latest, .. } = &*self.0;
+        let (results, records) = create_partitions(&latest.borrow(), node, identity, topics, validate_only);
+        self.commit(records).await?;
+        Ok(results)
+    }
+
+    /// Alters configs of topics and brokers; done when it is durable and published.
+    pub async fn alter_configs(
+        &self,
+        settings: &Settings,
+        request: &AlterConfigs,
+    ) -> Result<Vec<Result<(), AlterConfigError>>, MetadataUnavailable> {
+        let (results, records) = alter_configs(&self.0.latest.borrow(), settings, request);
+        self.commit(records).await?;
+        Ok(results)
     }
 
     /// A block of producer ids that nobody got before, also after a crash.

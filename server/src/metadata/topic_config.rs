@@ -1,90 +1,103 @@
-//! The keys of a topic's configuration and what values they take (Kafka 4.3's, and one of our own).
+//! The configuration of a topic as the broker uses it: resolved from all sources and parsed.
+
+use ringlog_core::log::{Durability, LogConfig};
+use ringlog_core::record::{KeylessRule, ProduceRules, TimestampRule, TimestampType, ValidationLevel};
+
+use super::MetadataImage;
+use crate::config::{ConfigSources, DynamicConfigs, Properties};
 
 /// Our own key: `sync` or `page-cache`. A topic config record of an unknown name does Kafka no harm.
 pub const DURABILITY: &str = "ringlog.durability";
+/// What a compressed batch may grow to when it is opened.
+const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 
-enum Values {
-    Int(i64, i64),
-    Double(f64, f64),
-    Bool,
-    OneOf(&'static [&'static str]),
-    ListOf(&'static [&'static str]),
-    Text,
+/// One topic's configuration.
+#[derive(Debug, Clone)]
+pub struct TopicConfig {
+    /// What an ack promises.
+    pub durability: Durability,
+    /// How its partitions are stored.
+    pub log: LogConfig,
+    /// Checks on what is produced to it.
+    pub produce: ProduceRules,
+    /// `min.insync.replicas`.
+    pub min_insync_replicas: i32,
 }
 
-use Values::{Bool, Double, Int, ListOf, OneOf, Text};
+/// What is set for a broker, whatever the topic.
+pub fn config_sources<'a>(image: &'a MetadataImage, node_id: i32, file: &'a Properties) -> ConfigSources<'a> {
+    ConfigSources { broker: image.broker_configs(&node_id.to_string()), cluster: image.broker_configs(""), file }
+}
 
-const INT_MAX: i64 = i32::MAX as i64;
-const LONG_MAX: i64 = i64::MAX;
-
-const KEYS: &[(&str, Values)] = &[
-    ("cleanup.policy", ListOf(&["compact", "delete"])),
-    ("compression.gzip.level", Int(-1, 9)),
-    ("compression.lz4.level", Int(1, 17)),
-    ("compression.type", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])),
-    ("compression.zstd.level", Int(-131_072, 22)),
-    ("delete.retention.ms", Int(0, LONG_MAX)),
-    ("file.delete.delay.ms", Int(0, LONG_MAX)),
-    ("flush.messages", Int(1, LONG_MAX)),
-    ("flush.ms", Int(0, LONG_MAX)),
-    ("follower.replication.throttled.replicas", Text),
-    ("index.interval.bytes", Int(0, INT_MAX)),
-    ("internal.segment.bytes", Int(1, INT_MAX)),
-    ("leader.replication.throttled.replicas", Text),
-    ("local.retention.bytes", Int(-2, LONG_MAX)),
-    ("local.retention.ms", Int(-2, LONG_MAX)),
-    ("max.compaction.lag.ms", Int(1, LONG_MAX)),
-    ("max.message.bytes", Int(0, INT_MAX)),
-    ("message.timestamp.after.max.ms", Int(0, LONG_MAX)),
-    ("message.timestamp.before.max.ms", Int(0, LONG_MAX)),
-    ("message.timestamp.type", OneOf(&["CreateTime", "LogAppendTime"])),
-    ("min.cleanable.dirty.ratio", Double(0.0, 1.0)),
-    ("min.compaction.lag.ms", Int(0, LONG_MAX)),
-    ("min.insync.replicas", Int(1, INT_MAX)),
-    ("preallocate", Bool),
-    ("remote.log.copy.disable", Bool),
-    ("remote.log.delete.on.disable", Bool),
-    ("remote.storage.enable", Bool),
-    ("retention.bytes", Int(i64::MIN, LONG_MAX)),
-    ("retention.ms", Int(-1, LONG_MAX)),
-    (DURABILITY, OneOf(&["sync", "page-cache"])),
-    ("segment.bytes", Int(1 << 20, INT_MAX)),
-    ("segment.index.bytes", Int(4, INT_MAX)),
-    ("segment.jitter.ms", Int(0, LONG_MAX)),
-    ("segment.ms", Int(1, LONG_MAX)),
-    ("unclean.leader.election.enable", Bool),
-];
-
-/// Why a topic cannot have this configuration; the text is for the client.
-pub fn check_topic_config(key: &str, value: Option<&str>) -> Result<(), String> {
-    let Some((_, values)) = KEYS.iter().find(|(known, _)| *known == key) else {
-        return Err(format!("Unknown topic config name: {key}"));
-    };
-    let Some(value) = value else {
-        return Err(format!("Null value not supported for topic configs: {key}"));
-    };
-    let value = value.trim();
-    let is_allowed = match values {
-        Int(min, max) => value.parse().is_ok_and(|number: i64| (*min..=*max).contains(&number)),
-        Double(min, max) => value.parse().is_ok_and(|number: f64| (*min..=*max).contains(&number)),
-        Bool => value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false"),
-        OneOf(names) => names.contains(&value),
-        ListOf(names) => value.is_empty() || value.split(',').all(|part| names.contains(&part.trim())),
-        Text => true,
-    };
-    if !is_allowed {
-        return Err(format!("Invalid value {value} for configuration {key}"));
+impl TopicConfig {
+    /// Resolves what is set for a topic, `topic`, and what it falls back on.
+    pub fn resolve(sources: &ConfigSources<'_>, topic: &DynamicConfigs) -> Self {
+        let values = Parsed { sources, topic };
+        let is = |key: &str, wanted: &str| values.text(key) == wanted;
+        let timestamp_type = match is("message.timestamp.type", "LogAppendTime") {
+            true => TimestampType::LogAppendTime,
+            false => TimestampType::CreateTime,
+        };
+        let is_compacted = values.text("cleanup.policy").contains("compact");
+        let log = LogConfig {
+            segment_bytes: values.segment_bytes(),
+            segment_ms: values.number("segment.ms"),
+            segment_index_bytes: values.number("segment.index.bytes"),
+            index_interval_bytes: values.number("index.interval.bytes"),
+            timestamp_type,
+        };
+        let produce = ProduceRules {
+            batch_bytes_max: values.number("max.message.bytes"),
+            segment_bytes_max: log.segment_bytes as usize,
+            decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
+            level: ValidationLevel::Header,
+            keyless: if is_compacted { KeylessRule::Reject } else { KeylessRule::Accept },
+            timestamps: match timestamp_type {
+                TimestampType::LogAppendTime => TimestampRule::LogAppendTime,
+                TimestampType::CreateTime => TimestampRule::CreateTime {
+                    before_max_ms: values.number("message.timestamp.before.max.ms"),
+                    after_max_ms: values.number("message.timestamp.after.max.ms"),
+                },
+            },
+            zstd: true,
+        };
+        Self {
+            durability: if is(DURABILITY, "page-cache") { Durability::PageCache } else { Durability::Sync },
+            log,
+            produce,
+            min_insync_replicas: values.number("min.insync.replicas"),
+        }
     }
-    match (key, value) {
-        ("remote.storage.enable", value) if value.eq_ignore_ascii_case("true") => {
-            Err("Tiered storage functionality is disabled in the broker. Topic cannot be configured with remote log \
-                 storage."
-                .to_owned())
-        }
-        ("compression.type", codec) if codec != "producer" => {
-            Err(format!("Invalid value {codec} for configuration {key}: batches are stored as producers send them"))
-        }
-        _ => Ok(()),
+}
+
+/// Reads values that were checked when they were set.
+struct Parsed<'a> {
+    sources: &'a ConfigSources<'a>,
+    topic: &'a DynamicConfigs,
+}
+
+impl Parsed<'_> {
+    fn text(&self, key: &str) -> String {
+        self.sources.topic_value(self.topic, key).unwrap_or_default().trim().to_owned()
+    }
+
+    /// A taken-over metadata log may hold what nobody checked: then the default counts.
+    fn number<T: std::str::FromStr>(&self, key: &str) -> T {
+        let parse = |text: &str| text.trim().parse().ok();
+        let set = self.sources.topic_value(self.topic, key).and_then(|value| parse(&value));
+        let default = || crate::config::topic_config(key).and_then(|known| known.def.default).and_then(parse);
+        set.or_else(default).expect("the default of a number is one")
+    }
+
+    /// The keys for tests go below the minimum.
+    fn segment_bytes(&self) -> u32 {
+        let parse = |text: &String| text.trim().parse().ok();
+        self.topic
+            .get("internal.segment.bytes")
+            .and_then(parse)
+            .or_else(|| self.topic.get("segment.bytes").and_then(parse))
+            .or_else(|| self.sources.value("ringlog.internal.segment.bytes").and_then(|text| text.parse().ok()))
+            .unwrap_or_else(|| self.number("segment.bytes"))
     }
 }
 
@@ -92,35 +105,45 @@ pub fn check_topic_config(key: &str, value: Option<&str>) -> Result<(), String> 
 mod tests {
     use super::*;
 
+    fn resolve(file: &[(&str, &str)], topic: &[(&str, &str)]) -> TopicConfig {
+        let mut properties = Properties::default();
+        file.iter().for_each(|(key, value)| properties.set(key, value));
+        let topic = topic.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        TopicConfig::resolve(&ConfigSources { broker: None, cluster: None, file: &properties }, &topic)
+    }
+
     #[test]
-    fn keys_and_values() {
-        for (key, value) in [
-            ("cleanup.policy", "compact, delete"),
-            ("cleanup.policy", ""),
-            ("retention.ms", "-1"),
-            ("segment.bytes", "1048576"),
-            ("internal.segment.bytes", "4096"),
-            ("min.cleanable.dirty.ratio", "0.5"),
-            ("preallocate", "FALSE"),
+    fn defaults_are_those_of_kafka() {
+        let config = resolve(&[], &[]);
+        assert_eq!(config.log, LogConfig::default());
+        assert_eq!((config.durability, config.min_insync_replicas), (Durability::Sync, 1));
+        assert_eq!(config.produce.batch_bytes_max, 1_048_588);
+        assert_eq!(config.produce.keyless, KeylessRule::Accept);
+    }
+
+    #[test]
+    fn what_a_topic_sets_counts_before_what_the_broker_sets() {
+        let file = &[("log.segment.bytes", "2000000"), ("message.max.bytes", "77"), ("log.roll.hours", "1")];
+        let config = resolve(file, &[]);
+        assert_eq!((config.log.segment_bytes, config.log.segment_ms), (2_000_000, 3_600_000));
+        assert_eq!(config.produce.batch_bytes_max, 77);
+        let topic = &[
+            ("segment.bytes", "3000000"),
+            ("max.message.bytes", " 88 "),
+            ("cleanup.policy", "compact,delete"),
+            ("message.timestamp.type", "LogAppendTime"),
             (DURABILITY, "page-cache"),
-        ] {
-            assert_eq!(check_topic_config(key, Some(value)), Ok(()), "{key}={value}");
-        }
-        for (key, value) in [
-            ("cleanup.policy", "shred"),
-            ("retention.ms", "-2"),
-            ("segment.bytes", "4096"),
-            ("segment.bytes", "many"),
-            ("min.insync.replicas", "0"),
-            ("min.cleanable.dirty.ratio", "1.5"),
-            ("preallocate", "yes"),
-            ("remote.storage.enable", "true"),
-            ("compression.type", "zstd"),
-            (DURABILITY, "maybe"),
-            ("nonsense", "1"),
-        ] {
-            assert!(check_topic_config(key, Some(value)).is_err(), "{key}={value}");
-        }
-        assert!(check_topic_config("retention.ms", None).is_err());
+        ];
+        let config = resolve(file, topic);
+        assert_eq!((config.log.segment_bytes, config.produce.batch_bytes_max), (3_000_000, 88));
+        assert_eq!((config.durability, config.produce.keyless), (Durability::PageCache, KeylessRule::Reject));
+        assert_eq!(config.produce.timestamps, TimestampRule::LogAppendTime);
+        let small = resolve(&[("ringlog.internal.segment.bytes", "4096")], &[]);
+        assert_eq!(small.log.segment_bytes, 4096);
+    }
+
+    #[test]
+    fn nonsense_in_a_taken_over_log_falls_back_on_the_default() {
+        assert_eq!(resolve(&[], &[("segment.ms", "soon")]).log.segment_ms, LogConfig::default().segment_ms);
     }
 }

@@ -1,37 +1,27 @@
 //! What one shard knows of the cluster: its own replay of the metadata records, and what handlers derive from it.
 
 use std::cell::{Ref, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
 
-use ahash::AHashMap;
-use ringlog_core::log::{Durability, LogConfig, LogSpec};
+use ahash::{AHashMap, AHashSet};
+use ringlog_core::log::LogSpec;
 use ringlog_core::protocol::metadata::{MetadataRecord, RemoveTopicRecord};
-use ringlog_core::record::{KeylessRule, ProduceRules, TimestampRule, TimestampType, ValidationLevel};
+use ringlog_core::record::ProduceRules;
 use uuid::Uuid;
 
-use super::{MetadataImage, Records, ReplayError, TopicImage, owner_shard, topic_config};
-
-/// What a compressed batch may grow to when it is opened.
-const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
-
-/// What topics have that do not say otherwise.
-#[derive(Debug, Clone)]
-pub struct TopicDefaults {
-    /// Durability class.
-    pub durability: Durability,
-    /// Sizes and times of logs.
-    pub log: LogConfig,
-    /// Checks on produce.
-    pub produce: ProduceRules,
-}
+use super::topic_config::{TopicConfig, config_sources};
+use super::{MetadataImage, Records, ReplayError, TopicImage, owner_shard, resource_type};
+use crate::config::{Properties, Settings};
 
 /// One shard's view.
 #[derive(Debug)]
 pub struct MetadataView {
     shards_count: u16,
-    defaults: TopicDefaults,
+    settings: Arc<Settings>,
     image: RefCell<MetadataImage>,
-    /// Of topics that were produced to.
-    rules: RefCell<AHashMap<Uuid, ProduceRules>>,
+    /// Of topics that were asked for; forgotten when something is set.
+    configs: RefCell<AHashMap<Uuid, Rc<TopicConfig>>>,
 }
 
 /// What a replay means for the partitions of a shard.
@@ -41,12 +31,14 @@ pub struct Changes {
     pub created: Vec<(Uuid, i32, i32)>,
     /// Partitions that are gone.
     pub removed: Vec<(Uuid, i32)>,
+    /// Topics that have another configuration now.
+    pub reconfigured: AHashSet<Uuid>,
 }
 
 impl MetadataView {
     /// Knows nothing yet.
-    pub fn new(shards_count: u16, defaults: TopicDefaults) -> Self {
-        Self { shards_count, defaults, image: RefCell::default(), rules: RefCell::default() }
+    pub fn new(shards_count: u16, settings: Arc<Settings>) -> Self {
+        Self { shards_count, settings, image: RefCell::default(), configs: RefCell::default() }
     }
 
     /// The image. Borrow it briefly: a replay needs it alone.
@@ -70,6 +62,7 @@ impl MetadataView {
     pub fn replay(&self, base_offset: i64, records: &Records) -> Result<Changes, ReplayError> {
         let mut changes = Changes::default();
         let mut image = self.image.borrow_mut();
+        let mut are_all_reconfigured = false;
         for record in records.iter() {
             match record {
                 MetadataRecord::Partition(partition) => {
@@ -78,12 +71,23 @@ impl MetadataView {
                 MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }) => {
                     let partitions = image.topic(&topic_id).map_or(0, |topic| topic.partitions.len());
                     changes.removed.extend((0..partitions as i32).map(|index| (topic_id, index)));
-                    self.rules.borrow_mut().remove(&topic_id);
+                    self.configs.borrow_mut().remove(&topic_id);
                 }
+                MetadataRecord::Config(config) if config.resource_type == resource_type::TOPIC => {
+                    // A topic that is created by the same records is not there yet.
+                    changes.reconfigured.extend(image.topic_by_name(config.resource_name).map(|topic| topic.topic_id));
+                }
+                MetadataRecord::Config(_) => are_all_reconfigured = true,
                 _ => {}
             }
         }
         image.replay_all(base_offset, records)?;
+        if are_all_reconfigured {
+            changes.reconfigured.extend(image.topics().map(|topic| topic.topic_id));
+        }
+        for topic_id in &changes.reconfigured {
+            self.configs.borrow_mut().remove(topic_id);
+        }
         Ok(changes)
     }
 
@@ -100,67 +104,43 @@ impl MetadataView {
 
     /// Checks on what is produced to a topic.
     pub fn produce_rules(&self, topic: &TopicImage) -> ProduceRules {
-        if let Some(rules) = self.rules.borrow().get(&topic.topic_id) {
-            return *rules;
+        self.topic_config(topic).produce
+    }
+
+    /// The configuration of a topic.
+    pub fn topic_config(&self, topic: &TopicImage) -> Rc<TopicConfig> {
+        if let Some(config) = self.configs.borrow().get(&topic.topic_id) {
+            return Rc::clone(config);
         }
-        let rules = self.derive_rules(topic);
-        self.rules.borrow_mut().insert(topic.topic_id, rules);
-        rules
+        let image = self.image();
+        let sources = config_sources(&image, self.settings.node_id, &self.settings.properties);
+        let config = Rc::new(TopicConfig::resolve(&sources, &topic.configs));
+        self.configs.borrow_mut().insert(topic.topic_id, Rc::clone(&config));
+        config
     }
 
     /// How a partition of a topic is stored.
     pub fn log_spec(&self, topic: &TopicImage, partition_index: i32) -> LogSpec {
-        let defaults = &self.defaults.log;
-        let config = LogConfig {
-            segment_bytes: number(topic, "segment.bytes").unwrap_or(defaults.segment_bytes),
-            segment_ms: number(topic, "segment.ms").unwrap_or(defaults.segment_ms),
-            segment_index_bytes: number(topic, "segment.index.bytes").unwrap_or(defaults.segment_index_bytes),
-            index_interval_bytes: number(topic, "index.interval.bytes").unwrap_or(defaults.index_interval_bytes),
-            timestamp_type: match value(topic, "message.timestamp.type") {
-                Some("LogAppendTime") => TimestampType::LogAppendTime,
-                Some(_) => TimestampType::CreateTime,
-                None => defaults.timestamp_type,
-            },
-        };
-        let durability = match value(topic, topic_config::DURABILITY) {
-            Some("page-cache") => Durability::PageCache,
-            Some(_) => Durability::Sync,
-            None => self.defaults.durability,
-        };
-        LogSpec { topic_name: topic.name.to_string(), topic_id: topic.topic_id, partition_index, durability, config }
-    }
-
-    fn derive_rules(&self, topic: &TopicImage) -> ProduceRules {
-        let defaults = &self.defaults.produce;
-        let log = self.log_spec(topic, 0).config;
-        let (before, after) = match defaults.timestamps {
-            TimestampRule::CreateTime { before_max_ms, after_max_ms } => (before_max_ms, after_max_ms),
-            TimestampRule::LogAppendTime => (i64::MAX, 3_600_000),
-        };
-        let compacted = value(topic, "cleanup.policy").is_some_and(|policy| policy.contains("compact"));
-        ProduceRules {
-            batch_bytes_max: number(topic, "max.message.bytes").unwrap_or(defaults.batch_bytes_max),
-            segment_bytes_max: log.segment_bytes as usize,
-            decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
-            level: ValidationLevel::Header,
-            keyless: if compacted { KeylessRule::Reject } else { KeylessRule::Accept },
-            timestamps: match log.timestamp_type {
-                TimestampType::LogAppendTime => TimestampRule::LogAppendTime,
-                TimestampType::CreateTime => TimestampRule::CreateTime {
-                    before_max_ms: number(topic, "message.timestamp.before.max.ms").unwrap_or(before),
-                    after_max_ms: number(topic, "message.timestamp.after.max.ms").unwrap_or(after),
-                },
-            },
-            zstd: true,
-        }
+        log_spec(topic, partition_index, &self.topic_config(topic))
     }
 }
 
-fn value<'a>(topic: &'a TopicImage, key: &str) -> Option<&'a str> {
-    topic.configs.get(key).map(String::as_str)
+/// How all partitions of an image are stored, with what is set for a node and in its `server.properties`.
+pub fn log_specs(image: &MetadataImage, node_id: i32, file: &Properties) -> Vec<LogSpec> {
+    let sources = config_sources(image, node_id, file);
+    let specs = image.topics().flat_map(|topic| {
+        let config = TopicConfig::resolve(&sources, &topic.configs);
+        (0..topic.partitions.len() as i32).map(move |index| log_spec(topic, index, &config))
+    });
+    specs.collect()
 }
 
-/// Values were checked when they were set.
-fn number<T: std::str::FromStr>(topic: &TopicImage, key: &str) -> Option<T> {
-    value(topic, key)?.parse().ok()
+fn log_spec(topic: &TopicImage, partition_index: i32, config: &TopicConfig) -> LogSpec {
+    LogSpec {
+        topic_name: topic.name.to_string(),
+        topic_id: topic.topic_id,
+        partition_index,
+        durability: config.durability,
+        config: config.log.clone(),
+    }
 }

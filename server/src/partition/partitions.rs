@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use ringlog_core::log::{ClosedLog, FailedAppend, LogKey, LogSpec, LogStore, ReadResult, StoreError};
+use ringlog_core::log::{ClosedLog, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadResult, StoreError};
 use ringlog_core::reactor::Reactor;
 
 use super::{
@@ -97,6 +97,13 @@ impl Partitions {
             Some(Partition { leader_epoch, high_watermark, appends: VecDeque::new(), watches: Vec::new() });
         table.keys.insert(name, key);
         Ok(())
+    }
+
+    /// Another configuration from now on, if the partition is of this shard.
+    pub fn reconfigure(&self, name: TopicPartition, config: &LogConfig) {
+        if let Some(key) = self.0.table.borrow().keys.get(&name) {
+            self.0.store.borrow_mut().reconfigure(*key, config);
+        }
     }
 
     /// Removes a partition with its data. Those who wait are answered `Unknown`.
