@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 const KNOWN_DEPARTURES: &[(&str, &str)] = &[
     ("server::handlers", "core::log"),
     ("server::handlers", "core::reactor"),
-    ("server::handlers", "server::config"),
     ("server::handlers", "server::net"),
 ];
 
