@@ -10,11 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Imports that the table does not allow and that are there; an entry goes when its import goes.
-const KNOWN_DEPARTURES: &[(&str, &str)] = &[
-    ("server::handlers", "core::log"),
-    ("server::handlers", "core::reactor"),
-    ("server::handlers", "server::net"),
-];
+const KNOWN_DEPARTURES: &[(&str, &str)] =
+    &[("server::handlers", "core::log"), ("server::handlers", "core::reactor"), ("server::handlers", "server::net")];
 
 /// What a module may use, by full names such as `core::log`.
 type Table = BTreeMap<String, BTreeSet<String>>;
