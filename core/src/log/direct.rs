@@ -249,9 +249,12 @@ pub(crate) struct DirectWrite {
     pub new_names: bool,
 }
 
+/// Whose write has ended, and how.
+pub(crate) type Ended = (LogKey, io::Result<()>);
+
 /// Writes of one store that are under way, and those that have ended. After its drop none begins.
 pub(crate) struct DirectWrites {
-    ended: Rc<RefCell<Vec<(LogKey, io::Result<()>)>>>,
+    ended: Rc<RefCell<Vec<Ended>>>,
     closed: Rc<Cell<bool>>,
 }
 
@@ -273,7 +276,7 @@ impl DirectWrites {
     }
 
     /// Writes that have ended since the last call.
-    pub fn take_ended(&self) -> Vec<(LogKey, io::Result<()>)> {
+    pub fn take_ended(&self) -> Vec<Ended> {
         self.ended.take()
     }
 
