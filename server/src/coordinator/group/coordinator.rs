@@ -14,7 +14,7 @@ use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
 
 use super::classic::ClassicGroup;
 use super::consumer::{ConsumerGroup, HeartbeatError};
-use super::group::{Group, Members};
+use super::members::{Group, Members};
 use super::offsets::Offsets;
 use super::{
     CommitOffsets, ConsumerHeartbeat, ConsumerHeartbeatReply, DeleteOffsets, FetchOffsets, GroupDescription,

@@ -14,8 +14,8 @@
 mod classic;
 mod consumer;
 mod coordinator;
-mod group;
 mod loader;
+mod members;
 mod messages;
 mod offsets;
 mod router;

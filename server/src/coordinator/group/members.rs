@@ -1,4 +1,4 @@
-//! One group: its offsets, and its members by either protocol.
+//! One group: its members, by either protocol, and its offsets.
 
 use std::sync::Arc;
 
