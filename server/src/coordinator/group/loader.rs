@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
-use ringlog_core::reactor::Reactor;
+use ringlog_core::reactor::{Piece, Reactor};
 use ringlog_core::record::{BatchView, Batches, Codec, RecordError, Records, compression};
 use ringlog_core::wire::{DecodeError, Reader};
 
@@ -19,7 +19,7 @@ use crate::partition::{
 };
 
 /// Bytes of one read; other work of the shard goes on between two.
-const READ_BYTES_MAX: usize = 256 << 10;
+const READ_BYTES_MAX: usize = 64 << 10;
 /// What a compressed batch may grow to when it is opened.
 const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 const COMMIT_MARKER: i16 = 1;
@@ -78,7 +78,9 @@ pub async fn load(
             unreachable!("a read is answered by a read")
         };
         let outcome = outcome.map_err(|source| LoadError::Read { offset, source })?;
-        let bytes = outcome.records.concat();
+        // Reads of this size are in memory, never left in the page cache.
+        let pieces: Vec<&[u8]> = outcome.records.iter().filter_map(Piece::bytes).map(|bytes| &bytes[..]).collect();
+        let bytes = pieces.concat();
         let mut batches = Batches::new(&bytes);
         let before = offset;
         for batch in &mut batches {
