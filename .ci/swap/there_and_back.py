@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Kafka -> Ringlog -> Kafka -> ... on one data directory and one properties file.
+
+Each broker adds to the history (topics, configs, all codecs, idempotent and, on Kafka, transactional records, committed
+offsets, deletions); what clients see is written down before its clean stop and must be the same under the next one.
+Usage: there_and_back.py RINGLOG_BINARY JARS_DIR DIRECTORY SWAPS [SEED]
+"""
+import os, pathlib, random, signal, socket, subprocess, sys, time
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+binary, jars, directory = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]).resolve()
+swaps = int(sys.argv[4])
+seed = int(sys.argv[5]) if len(sys.argv) > 5 else random.randrange(1 << 32)
+random.seed(seed)
+print(f"seed {seed}")
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+port, controller_port = free_port(), free_port()
+bootstrap = f"127.0.0.1:{port}"
+properties = directory / "server.properties"
+properties.write_text(f"""process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+log.dirs={directory}/data
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=5
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=5
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+""")
+log = open(directory / "brokers.log", "ab")
+
+
+def fail(what):
+    sys.exit(f"FAILED: {what} (seed {seed})")
+
+
+def java(main, *arguments):
+    return ["java", "-Xms256m", "-Xmx512m", "-Djava.awt.headless=true", "-cp", f"{jars}/*", main, *arguments]
+
+
+class Broker:
+    def __init__(self, name):
+        self.name = name
+        command = java("kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
+        self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.time() + 90
+        while time.time() < deadline:
+            if self.process.poll() is not None:
+                fail(f"{name} ended with {self.process.returncode} at its start")
+            try:
+                if AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=2).brokers:
+                    return
+            except KafkaException:
+                time.sleep(0.1)
+        self.process.kill()
+        fail(f"{name} does not answer")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(90)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            fail(f"{self.name} does not stop")
+        # A JVM that ends by SIGTERM says 143.
+        if code not in (0, 143):
+            fail(f"{self.name} stopped with {code}")
+
+
+def produce(topic, partitions, count, **settings):
+    failed = []
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "log_level": 0, **settings})
+    if "transactional.id" in settings:
+        producer.init_transactions(30)
+        producer.begin_transaction()
+    for number in range(count):
+        producer.produce(topic, f"value {number} of {settings}".encode() * random.choice([1, 1, 20]),
+                         None if number % 5 == 0 else f"key {number % 50}".encode(), number % partitions,
+                         headers={"h": str(number)} if number % 3 else None,
+                         on_delivery=lambda error, _: failed.append(error) if error else None)
+        producer.poll(0)
+    if settings.get("transactional.id", "").startswith("abort"):
+        producer.flush(30)
+        producer.abort_transaction(30)
+    elif "transactional.id" in settings:
+        producer.commit_transaction(30)
+    elif producer.flush(60):
+        fail(f"{topic}: not all records left")
+    if failed:
+        fail(f"{topic}: {failed[0]}")
+
+
+def add_history(broker, generation):
+    """What this life of a broker adds."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    name = f"{broker.name}-{generation}"
+    config = {"segment.bytes": "1048576", "retention.ms": str(10**11 + generation)}
+    topics = [NewTopic(f"{name}-plain", 3, 1, config=config), NewTopic(f"{name}-gone", 2, 1),
+              NewTopic(f"{name}-compacted", 1, 1, config={"cleanup.policy": "compact"}), NewTopic(f"{name}-empty", 2, 1)]
+    for future in admin.create_topics(topics).values():
+        future.result(30)
+    for topic in sorted(topic for topic in admin.list_topics(timeout=10).topics if topic.endswith("-plain")):
+        for codec in CODECS:
+            produce(topic, 3, random.randrange(50, 500), **{"compression.type": codec})
+        produce(topic, 3, 200, **{"enable.idempotence": True})
+        if broker.name == "kafka":
+            for outcome in ["commit", "abort", "commit"]:
+                produce(topic, 3, 50, **{"transactional.id": f"{outcome}-{generation}"})
+    keyed = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+    for number in range(500):
+        keyed.produce(f"{name}-compacted", b"v%d" % number, b"k%d" % (number % 20))
+    keyed.flush(30)
+    produce(f"{name}-gone", 2, 100)
+    for future in admin.delete_topics([f"{name}-gone"]).values():
+        future.result(30)
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"group-{name}", "enable.auto.commit": False,
+                         "log_level": 0})
+    consumer.commit(offsets=[TopicPartition(f"{name}-plain", p, 10 + p + generation, metadata=f"note {p}")
+                             for p in range(3)], asynchronous=False)
+    consumer.close()
+
+
+def read(topic, partition, start, end, isolation):
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
+                         "isolation.level": isolation, "enable.partition.eof": True, "log_level": 0})
+    consumer.assign([TopicPartition(topic, partition, start)])
+    records, deadline = [], time.time() + 60
+    while start < end:
+        message = consumer.poll(1.0)
+        if time.time() > deadline:
+            fail(f"{topic}-{partition} cannot be read from {start} to {end}: got {len(records)}")
+        if message is None:
+            continue
+        if message.error():
+            if message.error().name() == "_PARTITION_EOF":
+                break
+            fail(f"{topic}-{partition}: {message.error()}")
+        records.append((message.offset(), message.timestamp(), message.key(), message.value(), message.headers()))
+        if message.offset() + 1 >= end:
+            break
+    consumer.close()
+    return records
+
+
+def observe():
+    """All that a client can see."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    metadata = admin.list_topics(timeout=10).topics
+    names = sorted(name for name in metadata if not name.startswith("__"))
+    seen = {"topics": {name: len(metadata[name].partitions) for name in sorted(metadata)}}
+    described = admin.describe_topics(TopicCollection(names))
+    seen["ids"] = {name: str(future.result(30).topic_id) for name, future in described.items()}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    configs = {r.name: f.result(30) for r, f in admin.describe_configs(resources).items()}
+    seen["configs"] = {name: {key: entry.value for key, entry in entries.items() if not entry.is_default}
+                       for name, entries in configs.items()}
+    partitions = [TopicPartition(name, p) for name in names for p in range(len(metadata[name].partitions))]
+    for isolation, level in [("read_uncommitted", IsolationLevel.READ_UNCOMMITTED),
+                             ("read_committed", IsolationLevel.READ_COMMITTED)]:
+        def offsets(spec):
+            asked = admin.list_offsets({p: spec for p in partitions}, isolation_level=level)
+            return {(p.topic, p.partition): future.result(30).offset for p, future in asked.items()}
+        starts, ends = offsets(OffsetSpec.earliest()), offsets(OffsetSpec.latest())
+        seen[f"offsets {isolation}"] = {p: (starts[p], ends[p]) for p in ends}
+        seen[f"records {isolation}"] = {p: read(*p, starts[p], ends[p], isolation) for p in ends}
+    groups = sorted(group.group_id for group in admin.list_consumer_groups().result(30).valid)
+    committed = {}
+    for group in groups:
+        result = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(30)
+        committed[group] = sorted((p.topic, p.partition, p.offset, p.metadata or "") for p in result.topic_partitions)
+    seen["groups"] = {group: offsets for group, offsets in committed.items() if offsets}
+    return seen
+
+
+def compare(before, after, swap):
+    for what, was in before.items():
+        now = after[what]
+        for key in sorted(was.keys() | now.keys(), key=str):
+            if was.get(key) != now.get(key):
+                old, new = was.get(key), now.get(key)
+                if isinstance(old, list) and isinstance(new, list):
+                    at = next((i for i, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new)))
+                    old, new = (len(old), old[at:at + 1]), (len(new), new[at:at + 1])
+                fail(f"swap {swap}: {what} of {key} was {str(old)[:300]} and is {str(new)[:300]}")
+
+
+subprocess.run(java("kafka.tools.StorageTool", "format", "--standalone", "-t", "c3dhcC10aGVyZS1hbmQtYg",
+                    "-c", str(properties)), stdout=log, stderr=log, check=True, timeout=90)
+before = None
+for swap in range(swaps + 1):
+    broker = Broker("kafka" if swap % 2 == 0 else "ringlog")
+    if before is not None:
+        compare(before, observe(), swap)
+    add_history(broker, swap)
+    before = observe()
+    broker.stop()
+    records = sum(len(records) for records in before["records read_uncommitted"].values())
+    committed = sum(len(records) for records in before["records read_committed"].values())
+    print(f"{broker.name}: {len(before['topics'])} topics, {records} records, {committed} committed, "
+          f"{len(before['groups'])} groups", flush=True)
+print(f"{swaps} swaps: topics, ids, configs, offsets, records of both isolation levels and committed offsets are the same")

@@ -1,0 +1,117 @@
+//! The transactions of a log that were aborted, from the segments' `.txnindex` files.
+//!
+//! An entry is 34 bytes: version i16 (0), producer id i64, first offset i64, last offset i64 (that of the marker), last
+//! stable offset i64 at the time of the marker (Kafka's `AbortedTxn.java`). Big-endian. A segment in which no transaction
+//! was aborted has no file.
+
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::log::offset_of_file;
+use crate::reactor::{Disk, read_file};
+
+/// Bytes of an entry.
+pub(crate) const TRANSACTION_ENTRY_BYTES: usize = 34;
+/// Extension of the files, with the dot.
+const EXTENSION: &str = ".txnindex";
+
+/// One aborted transaction: its records are not for readers of committed data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbortedTransaction {
+    /// Whose.
+    pub producer_id: i64,
+    /// Of its first record.
+    pub first_offset: i64,
+    /// Of its abort marker (inclusive).
+    pub last_offset: i64,
+}
+
+/// All aborted transactions of a log, in the order of their markers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TransactionIndex(Vec<AbortedTransaction>);
+
+impl TransactionIndex {
+    /// Reads the files among `names` of a partition's folder.
+    pub fn load(disk: &Rc<dyn Disk>, dir: &Path, names: &[String]) -> io::Result<Self> {
+        let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, EXTENSION)).collect();
+        bases.sort_unstable();
+        let mut index = Self::default();
+        for base in bases {
+            let bytes = read_file(disk, &dir.join(format!("{base:020}{EXTENSION}")))?;
+            index.extend(&bytes, base)?;
+        }
+        Ok(index)
+    }
+
+    fn extend(&mut self, bytes: &[u8], base_offset: i64) -> io::Result<()> {
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{base_offset:020}{EXTENSION} is damaged"));
+        let entries = bytes.chunks_exact(TRANSACTION_ENTRY_BYTES);
+        if !entries.remainder().is_empty() {
+            return Err(damaged());
+        }
+        for entry in entries {
+            let (version, rest) = entry.split_first_chunk().expect("an entry is 34 bytes");
+            let field = |at: usize| i64::from_be_bytes(rest[8 * at..8 * at + 8].try_into().expect("8 bytes"));
+            let aborted = AbortedTransaction { producer_id: field(0), first_offset: field(1), last_offset: field(2) };
+            let fits = aborted.first_offset <= aborted.last_offset && aborted.last_offset >= base_offset;
+            if *version != [0, 0] || !fits || self.0.last().is_some_and(|last| last.last_offset >= aborted.last_offset) {
+                return Err(damaged());
+            }
+            self.0.push(aborted);
+        }
+        Ok(())
+    }
+
+    /// Those with records between `from` (inclusive) and `to` (exclusive), by their first offset.
+    pub fn overlapping(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
+        let ended_before = self.0.partition_point(|aborted| aborted.last_offset < from);
+        let mut found: Vec<_> =
+            self.0[ended_before..].iter().filter(|aborted| aborted.first_offset < to).copied().collect();
+        found.sort_unstable_by_key(|aborted| aborted.first_offset);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(producer_id: i64, first_offset: i64, last_offset: i64) -> Vec<u8> {
+        let mut bytes = vec![0, 0];
+        for field in [producer_id, first_offset, last_offset, first_offset] {
+            bytes.extend_from_slice(&field.to_be_bytes());
+        }
+        bytes
+    }
+
+    fn index(entries: &[(i64, i64, i64)]) -> TransactionIndex {
+        let mut index = TransactionIndex::default();
+        let bytes: Vec<u8> = entries.iter().flat_map(|(id, first, last)| entry(*id, *first, *last)).collect();
+        index.extend(&bytes, 0).unwrap();
+        index
+    }
+
+    #[test]
+    fn overlapping_ones_by_first_offset() {
+        let index = index(&[(1, 10, 20), (2, 5, 30), (3, 40, 50)]);
+        let ids = |from, to| -> Vec<i64> { index.overlapping(from, to).iter().map(|found| found.producer_id).collect() };
+        assert_eq!(ids(0, 100), [2, 1, 3]);
+        assert_eq!(ids(20, 21), [2, 1], "the marker itself is inside");
+        assert_eq!(ids(21, 40), [2]);
+        assert_eq!(ids(31, 40), [] as [i64; 0]);
+        assert_eq!(ids(0, 5), [] as [i64; 0]);
+        assert_eq!(ids(50, 51), [3]);
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let good = entry(1, 10, 20);
+        let refused = |bytes: &[u8]| TransactionIndex::default().extend(bytes, 0).is_err();
+        assert!(!refused(&good));
+        assert!(refused(&good[..33]));
+        assert!(refused(&[&[0, 1], &good[2..]].concat()), "another version");
+        assert!(refused(&entry(1, 21, 20)));
+        assert!(refused(&[good.clone(), good].concat()), "markers are in order");
+    }
+}
