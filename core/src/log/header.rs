@@ -68,9 +68,14 @@ impl BatchHeader {
         self.base_offset + i64::from(self.last_offset_delta)
     }
 
+    /// Whether it holds markers instead of records.
+    pub fn is_control(&self) -> bool {
+        self.attributes & ATTRIBUTE_CONTROL != 0
+    }
+
     /// What the producer state keeps of it; `None` when it has no producer that counts, or is a control batch.
     pub fn producer_batch(&self) -> Option<ProducerBatch> {
-        (self.producer_id >= 0 && self.attributes & ATTRIBUTE_CONTROL == 0).then_some(ProducerBatch {
+        (self.producer_id >= 0 && !self.is_control()).then_some(ProducerBatch {
             producer_id: self.producer_id,
             producer_epoch: self.producer_epoch,
             base_sequence: self.base_sequence,

@@ -27,6 +27,7 @@ use super::producer_state::ProducerState;
 use super::segment::Segment;
 use super::synced_points::SyncedPoint;
 use super::tail::Tail;
+use super::transaction_index::TransactionIndex;
 use super::{Durability, LogConfig, LogKey, LogSpec};
 use crate::reactor::Disk;
 
@@ -51,6 +52,7 @@ pub(crate) struct Log {
     pub producers_loaded: bool,
     /// Where in the active segment the newest snapshot was taken by a checkpoint, and of which offset.
     pub checkpoint_snapshot: Option<(u64, i64)>,
+    pub aborted: TransactionIndex,
     pub leader_epochs: LeaderEpochCache,
     /// The newest epoch in the file.
     pub written_epoch: Option<EpochEntry>,
@@ -99,6 +101,7 @@ impl Log {
             producers: ProducerState::default(),
             producers_loaded: false,
             checkpoint_snapshot: None,
+            aborted: TransactionIndex::default(),
             leader_epochs: LeaderEpochCache::default(),
             written_epoch: None,
             tail: Tail::default(),

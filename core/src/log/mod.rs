@@ -34,7 +34,7 @@ pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
 pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};
-pub use store::{ColdRead, FailedAppend, LogStore, ReadResult};
+pub use store::{ColdRead, Committed, FailedAppend, LogStore, ReadResult};
 
 #[cfg(test)]
 mod store_tests;
@@ -46,6 +46,7 @@ mod offset_index;
 mod partition_metadata;
 mod producer_state;
 mod time_index;
+mod transaction_index;
 
 pub use checkpoint::{
     CLEAN_SHUTDOWN_FILE, CLEANER_OFFSET_FILE, CheckpointError, LOG_START_OFFSET_FILE, OffsetCheckpoint,
@@ -59,3 +60,4 @@ pub use producer_state::{
     BATCHES_KEPT, ProducerBatch, ProducerInfo, ProducerState, ProducerUndo, SequenceCheck, SnapshotError,
     TransactionEnd,
 };
+pub use transaction_index::AbortedTransaction;

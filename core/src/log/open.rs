@@ -22,13 +22,15 @@ use super::header::BatchHeader;
 use super::leader_epoch_cache::{LEADER_EPOCH_FILE, LeaderEpochCache};
 use super::log::{Log, offset_of_file, snapshot_path};
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata};
-use super::producer_state::ProducerState;
+use super::producer_state::{ProducerState, TransactionEnd};
 use super::scan::{BatchScan, ScanEnd};
 use super::segment::Segment;
 use super::synced_points::SyncedPoint;
 use super::time_index::TimeEntry;
+use super::transaction_index::TransactionIndex;
 use super::{LogKey, LogSpec};
 use crate::reactor::read_file;
+use crate::record::BatchView;
 
 /// How far before a producer snapshot the batches of its producers are looked up.
 const RECALL_BYTES: u64 = 1 << 20;
@@ -163,6 +165,7 @@ impl Log {
             self.segments.push(Segment::new(self.log_start_offset, now_ms));
         }
         self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
+        self.aborted = TransactionIndex::load(files.disk(), &self.dir, &names).map_err(|error| self.io_error(error))?;
         Ok(names)
     }
 
@@ -471,12 +474,18 @@ impl Log {
                 continue;
             }
             let mut scan = BatchScan::new(files.file(&self.dir, id, false)?, std::mem::take(&mut start), size);
-            while let Some((header, _)) = scan.next_header()? {
+            while let Some((header, position)) = scan.next_header()? {
                 if let Some(recent) = recent.take_if(|_| header.base_offset >= from) {
                     self.producers.recall(&recent);
                 }
+                let producers = recent.as_mut().unwrap_or(&mut self.producers);
                 if let Some(batch) = header.producer_batch() {
-                    let _ = recent.as_mut().unwrap_or(&mut self.producers).update(&batch);
+                    let _ = producers.update(&batch);
+                } else if header.is_control()
+                    && let Ok(batch) = BatchView::parse(scan.bytes(position, header.size_bytes as usize, 0)?)
+                    && let Some(end) = TransactionEnd::of(&batch)
+                {
+                    let _ = producers.end_transaction(end);
                 }
             }
         }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use ahash::AHashMap;
 
-use crate::record::{BatchHeader, crc32c};
+use crate::record::{BatchHeader, BatchView, crc32c};
 
 /// Batches remembered per producer. The Java client keeps as many in flight.
 pub const BATCHES_KEPT: usize = 5;
@@ -171,6 +171,22 @@ pub struct TransactionEnd {
     pub coordinator_epoch: i32,
     /// The marker's timestamp.
     pub timestamp: i64,
+}
+
+impl TransactionEnd {
+    /// Of a control batch with a commit or abort marker; `None` when it holds another control record.
+    pub fn of(batch: &BatchView<'_>) -> Option<Self> {
+        let record = batch.records().next()?.ok()?;
+        // Key: version i16, type i16 (0 abort, 1 commit). Value: version i16, coordinator epoch i32 (EndTxnMarker.json).
+        let [_, _, 0, 0 | 1, ..] = *record.key? else { return None };
+        let [_, _, epoch @ ..] = record.value? else { return None };
+        Some(Self {
+            producer_id: batch.producer_id(),
+            producer_epoch: batch.producer_epoch(),
+            coordinator_epoch: i32::from_be_bytes(*epoch.first_chunk()?),
+            timestamp: batch.max_timestamp(),
+        })
+    }
 }
 
 /// What is known of one producer, for DescribeProducers and for the operator.
@@ -448,8 +464,26 @@ impl ProducerState {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::{BatchBuilder, NewRecord};
+
+    #[test]
+    fn a_marker_ends_the_transaction_of_its_producer() {
+        let marker = |kind: u8| {
+            let value = [0, 0, 0, 0, 0, 7];
+            let mut batch = BatchBuilder::new().at(52, 0).producer(1, 2, -1).transactional().control();
+            let (key, value) = (Some(&[0, 0, 0, kind][..]), Some(&value[..]));
+            batch.push(NewRecord { timestamp: 9, key, value, ..NewRecord::default() });
+            batch.build()
+        };
+        let end = |bytes: &[u8]| TransactionEnd::of(&BatchView::parse(bytes).unwrap());
+        let ended = TransactionEnd { producer_id: 1, producer_epoch: 2, coordinator_epoch: 7, timestamp: 9 };
+        assert_eq!(end(&marker(0)), Some(ended));
+        assert_eq!(end(&marker(1)), Some(ended));
+        assert_eq!(end(&marker(2)), None, "a leader change");
+    }
 
     #[test]
     fn a_snapshot_recalls_the_batches_before_its_last_one() {

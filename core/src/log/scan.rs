@@ -84,7 +84,7 @@ impl BatchScan {
     }
 
     /// `len` bytes at `position`; where they are not in the window yet, at least `ahead` are read.
-    fn bytes(&mut self, position: u64, len: usize, ahead: usize) -> io::Result<&[u8]> {
+    pub fn bytes(&mut self, position: u64, len: usize, ahead: usize) -> io::Result<&[u8]> {
         let inside = position.checked_sub(self.window_start).map_or(usize::MAX, |inside| inside as usize);
         if inside.saturating_add(len) > self.window.len() {
             let wanted = len.max(ahead).min((self.size - position) as usize);

@@ -29,7 +29,7 @@ use super::log::{Log, remove_stale_folder};
 use super::read::Window;
 use super::recovery::COMMIT_LOG_FOLDER;
 use super::synced_points::{SyncedPoint, SyncedPoints};
-use super::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
+use super::{AbortedTransaction, Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 use crate::reactor::{Pieces, Reactor};
 
 /// A read that waits for the device.
@@ -61,6 +61,15 @@ pub struct FailedAppend {
     pub from_offset: i64,
     /// Why.
     pub error: AppendError,
+}
+
+/// Where readers of committed data stop, and what they skip.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// End of what is decided (exclusive): below it no transaction is open. At most the acked end.
+    pub last_stable_offset: i64,
+    /// Aborted transactions with records below it, by their first offset.
+    pub aborted: Vec<AbortedTransaction>,
 }
 
 /// A log that was not used yet, or one that is open.
@@ -671,6 +680,16 @@ impl LogStore {
             Some((timestamp, _)) => log.offset_for_timestamp(timestamp, bound, &mut self.files),
             None => Ok(None),
         }
+    }
+
+    /// What readers of committed data need to know, who read from `from` on.
+    pub fn committed(&mut self, key: LogKey, from: i64) -> Result<Committed, ReadError> {
+        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
+            .map_err(|error| ReadError::Io(io::Error::other(error)))?
+            .ok_or(ReadError::UnknownLog)?;
+        let acked = *stored.acked_end_offset;
+        let last_stable_offset = log.producers.first_open_transaction().map_or(acked, |first| first.min(acked));
+        Ok(Committed { last_stable_offset, aborted: log.aborted.overlapping(from, last_stable_offset) })
     }
 
     /// Stops: everything is written, sealed and synced. What the logs' ends are is written down when all

@@ -55,7 +55,8 @@ impl TransactionIndex {
             let field = |at: usize| i64::from_be_bytes(rest[8 * at..8 * at + 8].try_into().expect("8 bytes"));
             let aborted = AbortedTransaction { producer_id: field(0), first_offset: field(1), last_offset: field(2) };
             let fits = aborted.first_offset <= aborted.last_offset && aborted.last_offset >= base_offset;
-            if *version != [0, 0] || !fits || self.0.last().is_some_and(|last| last.last_offset >= aborted.last_offset) {
+            if *version != [0, 0] || !fits || self.0.last().is_some_and(|last| last.last_offset >= aborted.last_offset)
+            {
                 return Err(damaged());
             }
             self.0.push(aborted);
@@ -95,7 +96,8 @@ mod tests {
     #[test]
     fn overlapping_ones_by_first_offset() {
         let index = index(&[(1, 10, 20), (2, 5, 30), (3, 40, 50)]);
-        let ids = |from, to| -> Vec<i64> { index.overlapping(from, to).iter().map(|found| found.producer_id).collect() };
+        let ids =
+            |from, to| -> Vec<i64> { index.overlapping(from, to).iter().map(|found| found.producer_id).collect() };
         assert_eq!(ids(0, 100), [2, 1, 3]);
         assert_eq!(ids(20, 21), [2, 1], "the marker itself is inside");
         assert_eq!(ids(21, 40), [2]);
