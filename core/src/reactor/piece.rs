@@ -4,12 +4,13 @@
 //! opened the file keeps it open while a [`FileLease`] of it is out.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{File, Handle};
+use super::{Disk, File, Handle};
 
 /// Pieces in order.
 pub type Pieces = SmallVec<[Piece; 4]>;
@@ -38,6 +39,29 @@ impl Piece {
             Self::Bytes(bytes) => bytes.len(),
             Self::File(range) => range.len,
         }
+    }
+
+    /// All of them as bytes in memory. Blocks for what has left the page cache since it was read.
+    pub fn gather(pieces: &[Self], disk: &dyn Disk) -> io::Result<Vec<u8>> {
+        let mut gathered = Vec::with_capacity(pieces.iter().map(Self::size_bytes).sum());
+        for piece in pieces {
+            match piece {
+                Self::Bytes(bytes) => gathered.extend_from_slice(bytes),
+                Self::File(FileRange { lease, position, len }) => {
+                    let (start, end) = (gathered.len(), gathered.len() + len);
+                    gathered.resize(end, 0);
+                    let mut filled = start;
+                    while filled < end {
+                        let at = position + (filled - start) as u64;
+                        match disk.read_at(lease.handle(), at, &mut gathered[filled..])? {
+                            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                            count => filled += count,
+                        }
+                    }
+                }
+            }
+        }
+        Ok(gathered)
     }
 }
 

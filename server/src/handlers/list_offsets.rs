@@ -15,7 +15,9 @@ use ringlog_core::wire::DecodeError;
 use super::errors::partition_error;
 use super::gather::Gather;
 use super::{Body, Context, Request};
-use crate::partition::{OffsetOutcome, OffsetQuery, OffsetRequest, PartitionReply, PartitionRequest, TopicPartition};
+use crate::partition::{
+    Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionReply, PartitionRequest, TopicPartition,
+};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -41,6 +43,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
 
 fn ask(context: &Context, encoded: &Body, api_version: i16) -> Result<Gather<Found>, DecodeError> {
     let body: ListOffsetsRequest<'_> = encoded.decode()?;
+    let isolation = Isolation::from_wire(body.isolation_level);
     let metadata = context.metadata.image();
     let count = body.topics.iter().map(|topic| topic.partitions.len()).sum();
     let gather = Gather::new(count);
@@ -58,7 +61,8 @@ fn ask(context: &Context, encoded: &Body, api_version: i16) -> Result<Gather<Fou
                 (_, Err(error)) => answer.put(at, Err(error)),
                 (_, Ok(None)) => answer.put(at, Ok(UNKNOWN)),
                 (Some((owner, name)), Ok(Some(query))) => {
-                    let asked = OffsetRequest { query, current_leader_epoch: epoch(&partition, api_version) };
+                    let asked =
+                        OffsetRequest { query, current_leader_epoch: epoch(&partition, api_version), isolation };
                     let reply = Box::new(move |reply| {
                         let PartitionReply::Offset(found) = reply else {
                             unreachable!("an offset request is answered by an offset")

@@ -2,7 +2,7 @@
 //! owns the partition; record bytes move, they are not copied.
 
 use bytes::Bytes;
-use ringlog_core::log::AppendError;
+use ringlog_core::log::{AbortedTransaction, AppendError};
 use ringlog_core::reactor::Pieces;
 use uuid::Uuid;
 
@@ -26,6 +26,22 @@ pub struct AppendOutcome {
     pub log_start_offset: i64,
 }
 
+/// What a reader wants to see of transactions: the wire's `isolation_level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everything below the high watermark.
+    Uncommitted,
+    /// What is below the last stable offset, with the aborted transactions named.
+    Committed,
+}
+
+impl Isolation {
+    /// Of a request; all values but 1 are 0, as in Kafka.
+    pub fn from_wire(isolation_level: i8) -> Self {
+        if isolation_level == 1 { Self::Committed } else { Self::Uncommitted }
+    }
+}
+
 /// A read from `offset` on.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadRequest {
@@ -37,6 +53,8 @@ pub struct ReadRequest {
     pub at_least_one_batch: bool,
     /// What the reader believes to be the leader epoch, -1 for nothing.
     pub current_leader_epoch: i32,
+    /// What it wants to see of transactions.
+    pub isolation: Isolation,
 }
 
 /// What was read.
@@ -46,8 +64,12 @@ pub struct ReadOutcome {
     pub records: Pieces,
     /// End of what consumers may read (exclusive).
     pub high_watermark: i64,
+    /// End of what is decided (exclusive). The high watermark where the reader did not ask for committed data.
+    pub last_stable_offset: i64,
     /// First offset still readable (inclusive).
     pub log_start_offset: i64,
+    /// Transactions whose records a reader of committed data must skip, by their first offset.
+    pub aborted: Vec<AbortedTransaction>,
 }
 
 /// Asks to be told when the high watermark passes an offset.
@@ -62,7 +84,7 @@ pub struct WatchRequest {
 /// A question of ListOffsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetQuery {
-    /// -1: the high watermark (without transactions also the last stable offset).
+    /// -1: the high watermark, or the last stable offset.
     Latest,
     /// -2 and -4: the log start offset.
     Earliest,
@@ -79,6 +101,8 @@ pub struct OffsetRequest {
     pub query: OffsetQuery,
     /// What the asker believes to be the leader epoch, -1 for nothing.
     pub current_leader_epoch: i32,
+    /// Which records count.
+    pub isolation: Isolation,
 }
 
 /// The answer: offset and timestamp are -1 when no record fits.

@@ -9,8 +9,9 @@ mod router;
 
 pub use calls::Calls;
 pub use messages::{
-    AppendOutcome, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionMessage, PartitionReply,
-    PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
+    AppendOutcome, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionMessage,
+    PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
 };
 pub use partitions::{Partitions, Reply};
+pub use ringlog_core::log::AbortedTransaction;
 pub use router::Router;

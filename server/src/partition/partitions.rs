@@ -10,12 +10,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use ringlog_core::log::{ClosedLog, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadResult, StoreError};
+use ringlog_core::log::{
+    ClosedLog, Committed, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadError, ReadResult, StoreError,
+};
 use ringlog_core::reactor::Reactor;
 
 use super::{
-    AppendOutcome, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionReply, PartitionRequest,
-    ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
+    AppendOutcome, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionReply,
+    PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
 };
 
 /// Appends that wait for their ack, and as many watches, per partition.
@@ -183,17 +185,12 @@ impl Partitions {
     fn read(&self, name: TopicPartition, request: ReadRequest, reply: Reply) {
         let outcome = match self.start_read(name, request) {
             Err(error) => Err(error),
-            Ok((ReadResult::Ready(records), high_watermark, log_start_offset)) => {
-                Ok(ReadOutcome { records, high_watermark, log_start_offset })
-            }
-            Ok((ReadResult::Cold(reading), high_watermark, log_start_offset)) => {
+            Ok((ReadResult::Ready(records), outcome)) => Ok(ReadOutcome { records, ..outcome }),
+            Ok((ReadResult::Cold(reading), outcome)) => {
                 self.0.reactor.spawn(async move {
                     let outcome = match reading.await {
-                        Ok(records) => Ok(ReadOutcome { records, high_watermark, log_start_offset }),
-                        Err(error) => {
-                            tracing::error!(%error, "read failed");
-                            Err(PartitionError::Storage)
-                        }
+                        Ok(records) => Ok(ReadOutcome { records, ..outcome }),
+                        Err(error) => Err(read_failed(&error)),
                     };
                     reply(PartitionReply::Read(outcome));
                 });
@@ -203,25 +200,38 @@ impl Partitions {
         reply(PartitionReply::Read(outcome));
     }
 
-    fn start_read(&self, name: TopicPartition, request: ReadRequest) -> Result<(ReadResult, i64, i64), PartitionError> {
+    /// The read on its way, and its outcome without the records.
+    fn start_read(
+        &self,
+        name: TopicPartition,
+        request: ReadRequest,
+    ) -> Result<(ReadResult, ReadOutcome), PartitionError> {
         let table = self.0.table.borrow();
         let (key, partition) = table.find(name)?;
         partition.check_leader_epoch(request.current_leader_epoch)?;
-        let high_watermark = partition.high_watermark;
         let mut store = self.0.store.borrow_mut();
         let log_start_offset = store.log_start_offset(key);
         if request.offset < log_start_offset || request.offset > store.log_end_offset(key) {
             return Err(PartitionError::OffsetOutOfRange);
         }
-        if request.offset >= high_watermark || request.max_bytes == 0 && !request.at_least_one_batch {
-            return Ok((ReadResult::Ready(Default::default()), high_watermark, log_start_offset));
+        let high_watermark = partition.high_watermark;
+        let Committed { last_stable_offset, aborted } = match request.isolation {
+            Isolation::Uncommitted => Committed { last_stable_offset: high_watermark, aborted: Vec::new() },
+            Isolation::Committed => store.committed(key, request.offset).map_err(|error| read_failed(&error))?,
+        };
+        let bound = last_stable_offset.min(high_watermark);
+        let outcome = ReadOutcome {
+            records: Default::default(),
+            high_watermark,
+            last_stable_offset: bound,
+            log_start_offset,
+            aborted,
+        };
+        if request.offset >= bound || request.max_bytes == 0 && !request.at_least_one_batch {
+            return Ok((ReadResult::Ready(Default::default()), outcome));
         }
-        let read = store.read(key, request.offset, high_watermark, request.max_bytes, request.at_least_one_batch);
-        let read = read.map_err(|error| {
-            tracing::error!(%error, "read failed");
-            PartitionError::Storage
-        })?;
-        Ok((read, high_watermark, log_start_offset))
+        let read = store.read(key, request.offset, bound, request.max_bytes, request.at_least_one_batch);
+        Ok((read.map_err(|error| read_failed(&error))?, outcome))
     }
 
     fn watch(&self, name: TopicPartition, request: WatchRequest, reply: Reply) {
@@ -254,21 +264,23 @@ impl Partitions {
         partition.check_leader_epoch(request.current_leader_epoch)?;
         let mut store = self.0.store.borrow_mut();
         let leader_epoch = partition.leader_epoch;
+        let bound = match request.isolation {
+            Isolation::Uncommitted => partition.high_watermark,
+            Isolation::Committed => {
+                let committed = store.committed(key, i64::MAX).map_err(|error| read_failed(&error))?;
+                committed.last_stable_offset.min(partition.high_watermark)
+            }
+        };
         let found = match request.query {
-            OffsetQuery::Latest => Ok(Some((partition.high_watermark, -1))),
+            OffsetQuery::Latest => Ok(Some((bound, -1))),
             OffsetQuery::Earliest => Ok(Some((store.log_start_offset(key), -1))),
             OffsetQuery::MaxTimestamp => store.max_timestamp(key),
-            OffsetQuery::AtOrAfter(timestamp_ms) => {
-                store.offset_for_timestamp(key, timestamp_ms, partition.high_watermark)
-            }
+            OffsetQuery::AtOrAfter(timestamp_ms) => store.offset_for_timestamp(key, timestamp_ms, bound),
         };
         match found {
             Ok(Some((offset, timestamp_ms))) => Ok(OffsetOutcome { offset, timestamp_ms, leader_epoch }),
             Ok(None) => Ok(OffsetOutcome { offset: -1, timestamp_ms: -1, leader_epoch: -1 }),
-            Err(error) => {
-                tracing::error!(%error, "offset look-up failed");
-                Err(PartitionError::Storage)
-            }
+            Err(error) => Err(read_failed(&error)),
         }
     }
 
@@ -332,6 +344,11 @@ impl Partitions {
             (watch.reply)(PartitionReply::Watch);
         }
     }
+}
+
+fn read_failed(error: &ReadError) -> PartitionError {
+    tracing::error!(%error, "read failed");
+    PartitionError::Storage
 }
 
 impl Table {

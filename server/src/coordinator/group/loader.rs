@@ -14,7 +14,7 @@ use ringlog_core::wire::{DecodeError, Reader};
 use super::Coordinator;
 use crate::config::GroupSettings;
 use crate::partition::{
-    OffsetQuery, OffsetRequest, PartitionError, PartitionReply, PartitionRequest, Partitions, ReadRequest,
+    Isolation, OffsetQuery, OffsetRequest, PartitionError, PartitionReply, PartitionRequest, Partitions, ReadRequest,
     TopicPartition,
 };
 
@@ -72,15 +72,19 @@ pub async fn load(
     let mut offset = find_offset(partitions, name, OffsetQuery::Earliest).await?;
     let end_offset = find_offset(partitions, name, OffsetQuery::Latest).await?;
     while offset < end_offset {
-        let read =
-            ReadRequest { offset, max_bytes: READ_BYTES_MAX, at_least_one_batch: true, current_leader_epoch: -1 };
+        let read = ReadRequest {
+            offset,
+            max_bytes: READ_BYTES_MAX,
+            at_least_one_batch: true,
+            current_leader_epoch: -1,
+            isolation: Isolation::Uncommitted,
+        };
         let PartitionReply::Read(outcome) = ask(partitions, name, PartitionRequest::Read(read)).await else {
             unreachable!("a read is answered by a read")
         };
         let outcome = outcome.map_err(|source| LoadError::Read { offset, source })?;
-        // Reads of this size are in memory, never left in the page cache.
-        let pieces: Vec<&[u8]> = outcome.records.iter().filter_map(Piece::bytes).map(|bytes| &bytes[..]).collect();
-        let bytes = pieces.concat();
+        let bytes = Piece::gather(&outcome.records, &*reactor.disk())
+            .map_err(|_| LoadError::Read { offset, source: PartitionError::Storage })?;
         let mut batches = Batches::new(&bytes);
         let before = offset;
         for batch in &mut batches {
@@ -96,7 +100,8 @@ pub async fn load(
 }
 
 async fn find_offset(partitions: &Partitions, name: TopicPartition, query: OffsetQuery) -> Result<i64, LoadError> {
-    let request = PartitionRequest::Offset(OffsetRequest { query, current_leader_epoch: -1 });
+    let request =
+        PartitionRequest::Offset(OffsetRequest { query, current_leader_epoch: -1, isolation: Isolation::Uncommitted });
     let PartitionReply::Offset(found) = ask(partitions, name, request).await else {
         unreachable!("an offset request is answered by an offset")
     };

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
-    FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use ringlog_core::reactor::{Instant, Pieces};
 use ringlog_core::wire::{DecodeError, Records};
@@ -21,7 +21,7 @@ use ringlog_core::wire::{DecodeError, Records};
 use self::wait::{Bounds, Outcomes, Room, Target, record_bytes};
 use super::errors::partition_error;
 use super::{Body, Context, Request};
-use crate::partition::{PartitionError, ReadOutcome, ReadRequest, TopicPartition};
+use crate::partition::{self, Isolation, PartitionError, ReadOutcome, ReadRequest, TopicPartition};
 
 /// The session epoch of a client that wants none.
 const FINAL_EPOCH: i32 = -1;
@@ -52,6 +52,7 @@ fn plan(context: &Context, encoded: &Body, api_version: i16) -> Result<Planned, 
     if body.session_id != 0 && body.session_epoch != FINAL_EPOCH {
         return Ok(Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
     }
+    let isolation = Isolation::from_wire(body.isolation_level);
     let metadata = context.metadata.image();
     let mut targets = Vec::new();
     for topic in &body.topics {
@@ -62,7 +63,10 @@ fn plan(context: &Context, encoded: &Body, api_version: i16) -> Result<Planned, 
                 let owner = context.metadata.owner(topic, partition.partition)?;
                 Some((owner, TopicPartition { topic_id: topic.topic_id, partition_index: partition.partition }))
             });
-            targets.push(Target { place: place.ok_or(PartitionError::Unknown), read: read_request(&partition) });
+            targets.push(Target {
+                place: place.ok_or(PartitionError::Unknown),
+                read: read_request(&partition, isolation),
+            });
         }
     }
     let now = context.reactor.now().0;
@@ -77,12 +81,13 @@ fn plan(context: &Context, encoded: &Body, api_version: i16) -> Result<Planned, 
     )))
 }
 
-fn read_request(partition: &FetchPartition) -> ReadRequest {
+fn read_request(partition: &FetchPartition, isolation: Isolation) -> ReadRequest {
     ReadRequest {
         offset: partition.fetch_offset,
         max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
         at_least_one_batch: false,
         current_leader_epoch: partition.current_leader_epoch,
+        isolation,
     }
 }
 
@@ -94,6 +99,7 @@ fn finish(request: Request, targets: &[Target], outcomes: Outcomes) {
     };
     assert_eq!(targets.len(), outcomes.len());
     let by_id = request.api_version >= 13;
+    let isolation = Isolation::from_wire(body.isolation_level);
     let mut next = outcomes.iter();
     let responses = body
         .topics
@@ -104,7 +110,9 @@ fn finish(request: Request, targets: &[Target], outcomes: Outcomes) {
             partitions: topic
                 .partitions
                 .iter()
-                .map(|partition| partition_data(partition.partition, next.next().expect("one per partition"), by_id))
+                .map(|partition| {
+                    partition_data(partition.partition, next.next().expect("one per partition"), by_id, isolation)
+                })
                 .collect(),
         })
         .collect();
@@ -122,13 +130,17 @@ fn partition_data(
     partition_index: i32,
     outcome: &Result<ReadOutcome, PartitionError>,
     by_id: bool,
+    isolation: Isolation,
 ) -> PartitionData<'static> {
     match outcome {
         Ok(read) => PartitionData {
             partition_index,
             high_watermark: read.high_watermark,
-            // Without transactions every record is stable.
-            last_stable_offset: read.high_watermark,
+            last_stable_offset: read.last_stable_offset,
+            aborted_transactions: match isolation {
+                Isolation::Uncommitted => None,
+                Isolation::Committed => Some(read.aborted.iter().map(aborted_transaction).collect()),
+            },
             log_start_offset: read.log_start_offset,
             records: Some(match record_bytes(read) {
                 0 => Records::Bytes(&[]),
@@ -144,4 +156,8 @@ fn partition_data(
             ..Default::default()
         },
     }
+}
+
+fn aborted_transaction(aborted: &partition::AbortedTransaction) -> AbortedTransaction {
+    AbortedTransaction { producer_id: aborted.producer_id, first_offset: aborted.first_offset }
 }
