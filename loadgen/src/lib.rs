@@ -18,6 +18,7 @@ pub mod measured;
 pub mod output;
 pub mod partitioner;
 pub mod plan;
+pub mod progress;
 pub mod recorder;
 pub mod report;
 pub mod run;

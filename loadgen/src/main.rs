@@ -3,28 +3,32 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use ringlog_loadgen::cli::{Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Mixed, Produce, Sink};
 use ringlog_loadgen::measured::Measured;
-use ringlog_loadgen::output::{finish, settings};
-use ringlog_loadgen::report::Report;
+use ringlog_loadgen::output::{finish, finish_kafka_style, settings};
+use ringlog_loadgen::report::{KafkaTool, Report};
 use ringlog_loadgen::run::{self, Connection, Place};
 use ringlog_loadgen::sink::{SinkConfig, serve};
 use ringlog_loadgen::workload;
 
+/// The end of a run that is ended by a number of records.
+const COUNTED_RUN_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Bytes in the control echo of requests that carry no records.
 const SMALL: usize = 100;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Produce(flags) => produce(&flags).and_then(|measured| report("produce", &flags.common, &measured)),
-        Command::Fetch(flags) => fetch(&flags).and_then(|measured| report("fetch", &flags.common, &measured)),
+        Command::Produce(flags) => produce(*flags),
+        Command::Fetch(flags) => fetch(&flags),
         Command::Commit(flags) => commit(&flags).and_then(|measured| report("commit", &flags.common, &measured)),
         Command::E2e(flags) => e2e(&flags).and_then(|measured| report("e2e", &flags.common, &measured)),
         Command::Connect(flags) => connect(&flags).and_then(|measured| report("connect", &flags.common, &measured)),
         Command::Mixed(flags) => mixed(&flags),
+        Command::Completion { shell } => Ok(completion(shell)),
         Command::Sink(flags) => sink(&flags),
     };
     done.unwrap_or_else(|error| {
@@ -33,29 +37,54 @@ fn main() -> ExitCode {
     })
 }
 
+/// Prints a script that completes this command line.
+fn completion(shell: clap_complete::Shell) -> ExitCode {
+    clap_complete::generate(shell, &mut Cli::command(), "ringlog-loadgen", &mut std::io::stdout());
+    ExitCode::SUCCESS
+}
+
 fn report(workload: &str, flags: &Common, measured: &Measured) -> anyhow::Result<ExitCode> {
     finish(flags, measured, &Report::new(measured, settings(workload, flags)))
 }
 
-fn produce(flags: &Produce) -> anyhow::Result<Measured> {
+fn produce(mut flags: Produce) -> anyhow::Result<ExitCode> {
+    let changed = flags.kafka.apply(&mut flags.payload)?;
     let spec = flags.payload.spec(flags.common.seed);
-    let load = flags.common.load(flags.payload.request_bytes());
     let topic = flags.common.topic_spec(flags.verify);
-    let target = run::target(&load.bootstrap, &topic)?;
+    let target = run::target(&flags.common.bootstrap, &topic)?;
+    let mut load = flags.common.load(flags.payload.request_bytes());
     let production = workload::Production::new(&target, &spec, load.run_id)?;
-    let mut measured = run::produce(&load, &topic, &target, &production, flags.idempotent)?;
+    let records = production.records_per_request();
+    flags.common.rate = flags.kafka.rate(records).unwrap_or(flags.common.rate);
+    load.rate = flags.common.rate;
+    load.in_flight = changed.in_flight.unwrap_or(load.in_flight);
+    if let Some(all) = flags.kafka.num_records {
+        load.requests_max = Some(all.div_ceil(records as u64));
+        // As there, only the number of records ends the run.
+        (load.warmup, load.duration) = (Duration::ZERO, COUNTED_RUN_MAX);
+    }
+    let is_idempotent = flags.idempotent || changed.is_idempotent;
+    let mut measured = run::produce(&load, &topic, &target, &production, is_idempotent)?;
     if flags.verify {
         measured.read_back = Some(run::read_back(&topic, &target, &production, &mut measured.findings)?);
     }
-    Ok(measured)
+    if flags.kafka.kafka_style {
+        return finish_kafka_style(&flags.common, KafkaTool::Producer, &measured);
+    }
+    report("produce", &flags.common, &measured)
 }
 
-fn fetch(flags: &Fetch) -> anyhow::Result<Measured> {
-    let (load, spec, topic) = (flags.common.load(SMALL), flags.spec(), flags.common.topic_spec(true));
+fn fetch(flags: &Fetch) -> anyhow::Result<ExitCode> {
+    let (mut load, spec, topic) = (flags.common.load(SMALL), flags.spec(), flags.common.topic_spec(true));
+    load.requests_max = flags.requests;
     let target = run::target(&load.bootstrap, &topic)?;
-    run::run(&load, &topic, &Place::leaders(&target), |connection: &Connection<'_>| {
+    let measured = run::run(&load, &topic, &Place::leaders(&target), |connection: &Connection<'_>| {
         Ok(workload::Fetch::new(&target, &connection.place.partitions, &spec, connection.index, load.in_flight)?)
-    })
+    })?;
+    if flags.kafka_style {
+        return finish_kafka_style(&flags.common, KafkaTool::Consumer, &measured);
+    }
+    report("fetch", &flags.common, &measured)
 }
 
 fn commit(flags: &Commit) -> anyhow::Result<Measured> {

@@ -11,7 +11,7 @@ use anyhow::Context;
 use crate::cli::Common;
 use crate::measured::Measured;
 use crate::plan::Rate;
-use crate::report::{Report, Settings, write_csv, write_hdr};
+use crate::report::{KafkaStyle, KafkaTool, Report, Settings, write_csv, write_hdr};
 
 const NOT_VERIFIED: u8 = 3;
 const FAILED: u8 = 4;
@@ -21,7 +21,7 @@ const THRESHOLD_BROKEN: u8 = 99;
 pub fn settings(workload: &str, flags: &Common) -> Settings {
     let (loop_kind, rate) = match flags.rate {
         Rate::Max => ("closed", None),
-        Rate::PerSecond(rate) => ("open", Some(rate)),
+        Rate::PerSecond(rate) | Rate::Ramp(_, rate) => ("open", Some(rate)),
     };
     Settings {
         command: std::env::args().collect(),
@@ -34,12 +34,28 @@ pub fn settings(workload: &str, flags: &Common) -> Settings {
     }
 }
 
+/// As [`finish`], with the line of one of Kafka's tools instead of the table.
+pub fn finish_kafka_style(flags: &Common, tool: KafkaTool, measured: &Measured) -> anyhow::Result<ExitCode> {
+    // A reader that has gone away is no error.
+    let _ = write!(std::io::stdout(), "{}", KafkaStyle { tool, measured });
+    let workload = match tool {
+        KafkaTool::Producer => "produce",
+        KafkaTool::Consumer => "fetch",
+    };
+    conclude(flags, measured, &Report::new(measured, settings(workload, flags)))
+}
+
 /// Prints and writes what the flags ask for.
 pub fn finish(flags: &Common, measured: &Measured, report: &Report) -> anyhow::Result<ExitCode> {
     if !flags.quiet {
         // A reader that has gone away is no error.
         let _ = write!(std::io::stdout(), "{report}");
     }
+    conclude(flags, measured, report)
+}
+
+/// The files, and what the exit code says.
+fn conclude(flags: &Common, measured: &Measured, report: &Report) -> anyhow::Result<ExitCode> {
     if let Some(path) = &flags.json {
         let json = serde_json::to_string_pretty(report)?;
         std::fs::write(path, json + "\n").with_context(|| format!("write {}", path.display()))?;

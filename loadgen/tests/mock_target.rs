@@ -11,7 +11,7 @@ use ringlog_core::reactor::sim::{SimConfig, SimNetConfig, SimWorld, host_ip};
 use ringlog_core::record::Codec;
 use ringlog_loadgen::client::{Asker, Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive, prepare};
 use ringlog_loadgen::findings::{Failure, Findings};
-use ringlog_loadgen::plan::{Arrival, Plan};
+use ringlog_loadgen::plan::{Arrival, Schedule};
 use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::series::Cut;
 use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
@@ -54,8 +54,8 @@ fn fetch(target: &Target) -> Fetch {
 }
 
 fn pace(rate: f64, end: Duration) -> Pace {
-    let plan = Plan::new(rate, Arrival::Constant, 0, 1, 1).peekable();
-    Pace { plan: Some(plan), in_flight_max: 10, warmup: Duration::ZERO, end }
+    let plan = schedule(rate).plan(0, 1).peekable();
+    Pace { plan: Some(plan), in_flight_max: 10, warmup: Duration::ZERO, end, requests_max: u64::MAX }
 }
 
 /// Runs one connection against a sink until it is done.
@@ -218,4 +218,9 @@ fn each_fault_is_detected() {
     {
         assert!(!errors.is_empty());
     }
+}
+
+fn schedule(rate: f64) -> Schedule {
+    let (length, arrival) = (DEADLINE, Arrival::Constant);
+    Schedule { rate, rate_at_end: rate, length, arrival, burst: 1, seed: 1 }
 }

@@ -29,6 +29,8 @@ pub struct Pace {
     pub warmup: Duration,
     /// Nothing is planned from here on.
     pub end: Duration,
+    /// Nor after so many requests.
+    pub requests_max: u64,
 }
 
 /// The state that the tasks of a connection share.
@@ -42,6 +44,7 @@ pub struct Pipe<W: Workload> {
     pace: Pace,
     in_flight: VecDeque<InFlight<W::Ticket>>,
     next_correlation_id: i32,
+    planned_count: u64,
     state: State,
     pub(super) signal: Signal,
 }
@@ -90,6 +93,7 @@ impl<W: Workload> Pipe<W> {
             in_flight: VecDeque::with_capacity(pace.in_flight_max.min(1 << 16)),
             pace,
             next_correlation_id: 0,
+            planned_count: 0,
             state: State::Sending,
             signal: Signal::default(),
         }
@@ -115,7 +119,7 @@ impl<W: Workload> Pipe<W> {
             if self.state != State::Sending {
                 return Next::End;
             }
-            if planned >= self.pace.end {
+            if planned >= self.pace.end || self.planned_count >= self.pace.requests_max {
                 self.state = State::Ended;
                 return Next::End;
             }
@@ -128,6 +132,7 @@ impl<W: Workload> Pipe<W> {
             if let Some(plan) = &mut self.pace.plan {
                 plan.next();
             }
+            self.planned_count += 1;
             let correlation_id = self.next_correlation_id;
             self.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
             let ticket = self.workload.request(Leaving { correlation_id, planned, sent: now }, out);

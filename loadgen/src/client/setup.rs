@@ -148,8 +148,17 @@ pub async fn prepare(reactor: &Reactor, bootstrap: &str, spec: &TopicSpec) -> Re
     for _ in 0..ATTEMPTS_MAX {
         match asker.topic(spec).await {
             Ok(Some(mut topic)) => {
-                if spec.with_offsets {
-                    offsets(reactor, spec, &mut topic.partitions).await?;
+                // A leader of a new topic says so before it acts so: its offsets show that it is ready.
+                let asked = match spec.with_offsets || created {
+                    true => offsets(reactor, spec, &mut topic.partitions).await,
+                    false => Ok(()),
+                };
+                match asked {
+                    Err(SetupError::Refused { code, .. }) if is_not_ready(code) => {
+                        reactor.sleep(RETRY).await;
+                        continue;
+                    }
+                    asked => asked?,
                 }
                 return Ok(Target {
                     bootstrap: address,
@@ -171,6 +180,11 @@ pub async fn prepare(reactor: &Reactor, bootstrap: &str, spec: &TopicSpec) -> Re
         reactor.sleep(RETRY).await;
     }
     Err(spec.has_no_leader())
+}
+
+fn is_not_ready(code: ErrorCode) -> bool {
+    [ErrorCode::NOT_LEADER_OR_FOLLOWER, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ErrorCode::LEADER_NOT_AVAILABLE]
+        .contains(&code)
 }
 
 /// Connects, asks for versions and metadata as every new client does, and closes.

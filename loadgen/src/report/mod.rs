@@ -5,6 +5,7 @@
 
 mod csv;
 mod hdr;
+mod kafka_style;
 mod table;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::recorder::Recorder;
 
 pub use csv::write_csv;
 pub use hdr::write_hdr;
+pub use kafka_style::{KafkaStyle, KafkaTool};
 
 /// Version of the fields.
 pub const SCHEMA_VERSION: u32 = 2;

@@ -1,6 +1,7 @@
 //! New connections: each one connects, asks for versions and metadata, and closes.
 
 use std::cell::{Cell, RefCell};
+use std::iter::Peekable;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Barrier;
@@ -13,7 +14,8 @@ use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop}
 use crate::client::{Asker, Target, greet};
 use crate::findings::Failure;
 use crate::measured::Measured;
-use crate::plan::{Plan, Rate};
+use crate::plan::Plan;
+use crate::progress::Progress;
 use crate::recorder::{Timing, Volume};
 
 /// `load.connections` at a time at most, `load.rate` per second. A request of the report is one connection.
@@ -22,7 +24,8 @@ pub fn connect(load: &Load, target: &Target, idle: usize) -> anyhow::Result<Meas
     let threads = load.threads.clamp(1, load.connections);
     let reactor = reactor()?;
     let mut held = reactor.block_on(hold(&reactor, target, idle))?;
-    let mut measured = measured(load, threads, |thread, started| work(load, target, (thread, threads), started))?;
+    let mut measured =
+        measured(load, threads, |thread, started, progress| work(load, target, (thread, threads), started, progress))?;
     let findings = &mut measured.findings;
     reactor.block_on(async {
         for asker in &mut held {
@@ -58,7 +61,13 @@ struct Storm {
     running: Cell<usize>,
 }
 
-fn work(load: &Load, target: &Target, (thread, threads): (usize, usize), started: &Barrier) -> anyhow::Result<Outcome> {
+fn work(
+    load: &Load,
+    target: &Target,
+    (thread, threads): (usize, usize),
+    started: &Barrier,
+    progress: &Progress,
+) -> anyhow::Result<Outcome> {
     let ready = pin(load.core.map(|core| core + thread)).and_then(|()| reactor());
     started.wait();
     let reactor = ready?;
@@ -75,10 +84,7 @@ fn work(load: &Load, target: &Target, (thread, threads): (usize, usize), started
         reactor: reactor.clone(),
     });
     for index in own {
-        let plan = match load.rate {
-            Rate::PerSecond(rate) => Some(Plan::new(rate, load.arrival, index, load.connections, load.seed)),
-            Rate::Max => None,
-        };
+        let plan = load.plan(index, load.connections);
         let storm = Rc::clone(&storm);
         reactor.spawn(async move {
             storm.repeat(plan).await;
@@ -88,6 +94,7 @@ fn work(load: &Load, target: &Target, (thread, threads): (usize, usize), started
     reactor.block_on(async {
         while storm.running.get() > 0 && storm.elapsed() < storm.end + DRAIN_MAX {
             reactor.sleep(LOOK).await;
+            progress.publish(thread, &storm.outcome.borrow().recorder);
         }
     });
     stop(&reactor)?;
@@ -102,7 +109,7 @@ impl Storm {
     }
 
     /// One connection after the other.
-    async fn repeat(&self, mut plan: Option<Plan>) {
+    async fn repeat(&self, mut plan: Option<Peekable<Plan>>) {
         loop {
             let planned = match &mut plan {
                 Some(plan) => plan.next().expect("a plan is endless"),

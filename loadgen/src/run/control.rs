@@ -17,7 +17,7 @@ use ringlog_core::record::Codec;
 
 use super::{Load, reactor, stop, target};
 use crate::client::{Pace, Pipe, Route, RouteEnd, Shared, TopicSpec, drive};
-use crate::plan::Plan;
+use crate::plan::Schedule;
 use crate::recorder::Recorder;
 use crate::sink::{SinkConfig, serve};
 use crate::workload::{BatchSpec, KeySpec, Produce, ProduceSpec, ProducerIdentity, Production, Requests, Sizes};
@@ -75,8 +75,16 @@ impl Control {
     pub fn connect(&self, reactor: &Reactor, load: &Load) -> anyhow::Result<Echo> {
         let requests = Requests::build(&self.production, &[0])?;
         let identity = ProducerIdentity { connection: 0, idempotent: None };
-        let plan = Some(Plan::new(self.spec.rate, load.arrival, 0, 1, load.seed).peekable());
-        let pace = Pace { plan, in_flight_max: IN_FLIGHT_MAX, warmup: load.warmup, end: load.end() };
+        let rate = self.spec.rate;
+        let (length, arrival, seed) = (load.end(), load.arrival, load.seed);
+        let schedule = Schedule { rate, rate_at_end: rate, length, arrival, burst: 1, seed };
+        let pace = Pace {
+            plan: Some(schedule.plan(0, 1).peekable()),
+            in_flight_max: IN_FLIGHT_MAX,
+            warmup: load.warmup,
+            end: load.end(),
+            requests_max: u64::MAX,
+        };
         let recorder = Rc::new(RefCell::new(Recorder::new(load.cut())));
         let pipe = Pipe::new(Produce::new(&self.production, &requests, identity, 1), pace, Rc::clone(&recorder));
         let socket = reactor.block_on(reactor.connect(self.address)).context("connect to the control echo")?;

@@ -14,6 +14,7 @@ use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop}
 use crate::client::{Pace, Pipe, Route, Shared, Target, TopicSpec, drive};
 use crate::measured::Measured;
 use crate::plan::Rate;
+use crate::progress::Progress;
 use crate::recorder::Recorder;
 use crate::workload::{Produce, ProduceSpec, ProducerIdentity, Production, Requests, Tail};
 
@@ -35,7 +36,7 @@ pub fn e2e(load: &Load, plan: &EndToEnd<'_>) -> anyhow::Result<Measured> {
     let production = Production::new(plan.target, plan.spec, load.run_id)?;
     let control = load.control.map(Control::start).transpose()?;
     let run = Run { load, plan, production: &production, control: control.as_ref() };
-    measured(load, 1, |_, started| run.work(started))
+    measured(load, 1, |_, started, progress| run.work(started, progress))
 }
 
 struct Run<'a> {
@@ -49,7 +50,7 @@ struct Run<'a> {
 type Connected<W> = (Route, Socket, Shared<W>);
 
 impl Run<'_> {
-    fn work(&self, started: &Barrier) -> anyhow::Result<Outcome> {
+    fn work(&self, started: &Barrier, progress: &Progress) -> anyhow::Result<Outcome> {
         let recorder = Rc::new(RefCell::new(Recorder::new(self.load.cut())));
         let connected = pin(self.load.core).and_then(|()| reactor()).and_then(|reactor| {
             let mark = self.connect_producer(&reactor)?;
@@ -80,6 +81,7 @@ impl Run<'_> {
         reactor.block_on(async {
             while reactor.now().0 - start.0 < deadline.as_nanos() as u64 && !is_over() {
                 reactor.sleep(LOOK).await;
+                progress.publish(0, &recorder.borrow());
             }
         });
         stop(&reactor)?;
@@ -105,7 +107,13 @@ impl Run<'_> {
         let [place] = places.as_slice() else {
             return Err(anyhow!("the partitions have {} leaders: e2e needs them on one broker", places.len()));
         };
-        let pace = Pace { plan: load.plan(0, 1), in_flight_max: load.in_flight, warmup: load.warmup, end: load.end() };
+        let pace = Pace {
+            plan: load.plan(0, 1),
+            in_flight_max: load.in_flight,
+            warmup: load.warmup,
+            end: load.end(),
+            requests_max: load.share_of_requests(0, 1),
+        };
         let requests = Requests::build(self.production, &place.partitions)?;
         let identity = ProducerIdentity { connection: 0, idempotent: None };
         // What is measured is the arrival: the requests themselves are recorded nowhere.
@@ -124,7 +132,13 @@ impl Run<'_> {
             for _ in 0..self.plan.fan_out.max(1) {
                 let run = self.production.run;
                 let tail = Tail::new(target, partition, run, load.warmup, Rc::clone(recorder))?;
-                let pace = Pace { plan: None, in_flight_max: 1, warmup: load.warmup, end: Duration::MAX };
+                let pace = Pace {
+                    plan: None,
+                    in_flight_max: 1,
+                    warmup: load.warmup,
+                    end: Duration::MAX,
+                    requests_max: u64::MAX,
+                };
                 let place = Place {
                     address: partition.leader,
                     bootstrap: target.bootstrap,

@@ -30,7 +30,8 @@ use crate::client::{Target, TopicSpec, prepare};
 use crate::cpu::{Sample, Usage};
 use crate::findings::{Failure, Findings};
 use crate::measured::Measured;
-use crate::plan::{Arrival, Plan, Rate};
+use crate::plan::{Arrival, Plan, Rate, Schedule};
+use crate::progress::Progress;
 use crate::recorder::Recorder;
 use crate::series::Cut;
 
@@ -58,6 +59,10 @@ pub struct Load {
     pub rate: Rate,
     /// How open-loop requests are spread.
     pub arrival: Arrival,
+    /// Requests of a connection that leave at the same instant.
+    pub burst: usize,
+    /// Requests of all connections, before and in the window.
+    pub requests_max: Option<u64>,
     /// Before the measured window.
     pub warmup: Duration,
     /// The measured window.
@@ -66,6 +71,8 @@ pub struct Load {
     pub broker_pid: Option<u32>,
     /// Of plans and payloads.
     pub seed: u64,
+    /// What it is called while it goes on; without a name it is silent.
+    pub shown_as: Option<&'static str>,
     /// The length of an interval of the report.
     pub interval: Duration,
     /// Echoes beside the load.
@@ -82,10 +89,19 @@ impl Load {
 
     /// When connection `index` of `count` sends; nothing in a closed loop.
     pub fn plan(&self, index: usize, count: usize) -> Option<Peekable<Plan>> {
-        match self.rate {
-            Rate::PerSecond(rate) => Some(Plan::new(rate, self.arrival, index, count, self.seed).peekable()),
-            Rate::Max => None,
-        }
+        let (rate, rate_at_end) = match self.rate {
+            Rate::PerSecond(rate) => (rate, rate),
+            Rate::Ramp(from, to) => (from, to),
+            Rate::Max => return None,
+        };
+        let (length, arrival, burst, seed) = (self.end(), self.arrival, self.burst, self.seed);
+        Some(Schedule { rate, rate_at_end, length, arrival, burst, seed }.plan(index, count).peekable())
+    }
+
+    /// How many requests connection `index` of `count` sends at most.
+    pub fn share_of_requests(&self, index: usize, count: usize) -> u64 {
+        let (index, count) = (index as u64, count.max(1) as u64);
+        self.requests_max.map_or(u64::MAX, |all| all / count + u64::from(index < all % count))
     }
 
     /// The end of the run: nothing is planned from then on.
@@ -138,17 +154,18 @@ pub fn target(bootstrap: &str, topic: &TopicSpec) -> anyhow::Result<Target> {
 fn measured(
     load: &Load,
     threads: usize,
-    work: impl Fn(usize, &Barrier) -> anyhow::Result<Outcome> + Sync,
+    work: impl Fn(usize, &Barrier, &Progress) -> anyhow::Result<Outcome> + Sync,
 ) -> anyhow::Result<Measured> {
     shorten_timer_slack();
     let started = Barrier::new(threads + 1);
     let (ended, over) = mpsc::channel::<()>();
+    let progress = Progress::new(threads, load.shown_as.is_some());
     let (outcomes, usage) = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|thread| {
-                let (started, work, ended) = (&started, &work, ended.clone());
+                let (started, work, progress, ended) = (&started, &work, &progress, ended.clone());
                 scope.spawn(move || {
-                    let outcome = work(thread, started);
+                    let outcome = work(thread, started, progress);
                     drop(ended);
                     outcome
                 })
@@ -156,9 +173,10 @@ fn measured(
             .collect();
         drop(ended);
         started.wait();
-        let _ = over.recv_timeout(load.warmup);
+        let name = load.shown_as.unwrap_or_default();
+        progress.wait(&over, load.warmup, &format!("{name}, warm-up"));
         let before = Sample::take(load.broker_pid);
-        let _ = over.recv_timeout(load.duration);
+        progress.wait(&over, load.duration, name);
         let usage = Sample::take(load.broker_pid).since(&before);
         let outcomes: anyhow::Result<Vec<Outcome>> =
             workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?).collect();
@@ -194,7 +212,9 @@ fn merge(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> M
         all.findings.merge(&outcome.findings);
         all.control = all.control.or_else(|| outcome.control.clone());
     }
-    let elapsed = load.duration.max(all.recorder.last_answered.saturating_sub(load.warmup));
+    let last = all.recorder.last_answered.saturating_sub(load.warmup);
+    // A run that ends after so many requests may be over before its time.
+    let elapsed = if load.requests_max.is_some() && !last.is_zero() { last } else { load.duration.max(last) };
     Measured {
         recorder: all.recorder,
         control: all.control,

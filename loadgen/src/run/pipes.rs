@@ -13,6 +13,7 @@ use super::control::Control;
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive};
 use crate::measured::Measured;
+use crate::progress::Progress;
 use crate::recorder::Recorder;
 use crate::workload::Workload;
 
@@ -66,10 +67,10 @@ pub fn run<W: Workload + 'static>(
 ) -> anyhow::Result<Measured> {
     let threads = load.threads.clamp(1, load.connections.max(1));
     let control = load.control.map(Control::start).transpose()?;
-    measured(load, threads, |thread, started| {
+    measured(load, threads, |thread, started, progress| {
         let control = control.as_ref().filter(|_| thread == 0);
         let worker = Worker { load, topic, places, control, thread, threads };
-        worker.work(&make, started)
+        worker.work(&make, started, progress)
     })
 }
 
@@ -90,6 +91,7 @@ impl Worker<'_> {
         &self,
         make: &impl Fn(&Connection<'_>) -> anyhow::Result<W>,
         started: &Barrier,
+        progress: &Progress,
     ) -> anyhow::Result<Outcome> {
         let load = self.load;
         let recorder = Rc::new(RefCell::new(Recorder::new(load.cut())));
@@ -114,6 +116,7 @@ impl Worker<'_> {
         reactor.block_on(async {
             while elapsed() < deadline && !pipes.iter().all(|pipe| pipe.borrow().is_done()) {
                 reactor.sleep(LOOK).await;
+                progress.publish(self.thread, &recorder.borrow());
             }
         });
         stop(&reactor)?;
@@ -143,7 +146,8 @@ impl Worker<'_> {
             let socket = reactor.block_on(reactor.connect(address)).with_context(|| format!("connect to {address}"))?;
             let in_flight_max = load.in_flight.max(1);
             let plan = load.plan(index, load.connections);
-            let pace = Pace { plan, in_flight_max, warmup: load.warmup, end: load.end() };
+            let requests_max = load.share_of_requests(index, load.connections);
+            let pace = Pace { plan, in_flight_max, warmup: load.warmup, end: load.end(), requests_max };
             let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::clone(recorder))));
             pipes.push((place.route(self.topic, index / self.places.len()), socket, pipe));
         }

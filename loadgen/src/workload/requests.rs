@@ -58,6 +58,11 @@ impl Production {
             spec: spec.clone(),
         }))
     }
+
+    /// Records in one request, about: batches differ where records do.
+    pub fn records_per_request(&self) -> usize {
+        (self.batches.get(0).records() * self.spec.partitions_per_request.max(1)).max(1)
+    }
 }
 
 /// The requests to one broker.

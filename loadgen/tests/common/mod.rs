@@ -10,7 +10,7 @@ use ringlog_core::reactor::{Listener, Reactor};
 use ringlog_core::record::Codec;
 use ringlog_loadgen::client::{Pace, Pipe, Route, RouteEnd, TopicSpec, drive, prepare};
 use ringlog_loadgen::findings::Findings;
-use ringlog_loadgen::plan::{Arrival, Plan};
+use ringlog_loadgen::plan::{Arrival, Schedule};
 use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::run::read_back_on;
 use ringlog_loadgen::series::Cut;
@@ -63,8 +63,14 @@ pub fn run_produce(config: SinkConfig, between: Option<Between>) -> Run {
         let requests = Requests::build(&production, &[0]).expect("one partition fits");
         let identity = ProducerIdentity { connection: 0, idempotent: None };
         let produce = Produce::new(&production, &requests, identity, 1);
-        let plan = Plan::new(1_000.0, Arrival::Constant, 0, 1, 1).peekable();
-        let pace = Pace { plan: Some(plan), in_flight_max: 10, warmup: Duration::ZERO, end: ms(REQUESTS) };
+        let plan = schedule(1_000.0).plan(0, 1).peekable();
+        let pace = Pace {
+            plan: Some(plan),
+            in_flight_max: 10,
+            warmup: Duration::ZERO,
+            end: ms(60_000),
+            requests_max: REQUESTS,
+        };
         let recorder = Recorder::new(Cut { start: Duration::ZERO, length: ms(100) });
         let pipe = Rc::new(RefCell::new(Pipe::new(produce, pace, Rc::new(RefCell::new(recorder)))));
         let socket = connecting.connect(way).await.expect("it listens");
@@ -96,4 +102,9 @@ fn spec() -> ProduceSpec {
         seed: 1,
     };
     ProduceSpec { batch, partitions_per_request: 1, acks: -1 }
+}
+
+fn schedule(rate: f64) -> Schedule {
+    let (length, arrival) = (DEADLINE, Arrival::Constant);
+    Schedule { rate, rate_at_end: rate, length, arrival, burst: 1, seed: 1 }
 }

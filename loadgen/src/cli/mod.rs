@@ -1,5 +1,7 @@
 //! The command line, as typed.
 
+mod kafka;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use ringlog_core::record::Codec;
+
+pub use kafka::{Changed, KafkaProducerFlags, PropertyError};
 
 use crate::client::TopicSpec;
 use crate::plan::{Arrival, Rate};
@@ -32,7 +36,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Sends record batches.
-    Produce(Produce),
+    Produce(Box<Produce>),
     /// Reads what the topic holds, round and round or at random.
     Fetch(Fetch),
     /// Commits offsets for many groups, and asks at the end what they have.
@@ -43,6 +47,12 @@ pub enum Command {
     Connect(Connect),
     /// Produce, readers at the end of the log and commits at the same time.
     Mixed(Mixed),
+    /// Prints a completion script for a shell.
+    Completion {
+        /// Which one
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// A target that keeps nothing: measures how much this load generator can do.
     Sink(Sink),
 }
@@ -51,7 +61,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Common {
     /// Any broker
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, alias = "bootstrap-server", value_name = "HOST:PORT")]
     pub bootstrap: String,
     /// The topic
     #[arg(long)]
@@ -68,12 +78,15 @@ pub struct Common {
     /// Requests without an answer per connection
     #[arg(long, default_value_t = 5)]
     pub inflight: usize,
-    /// Requests per second of all connections, or `max` for a closed loop
+    /// Requests per second of all connections, a ramp such as `1k..10k` over the whole run, or `max` for a closed loop
     #[arg(long, default_value = "max")]
     pub rate: Rate,
     /// How the requests of an open loop are spread
     #[arg(long, value_enum, default_value = "constant")]
     pub arrival: Arrival,
+    /// Requests of one connection that leave at the same instant, as one burst; the rate stays
+    #[arg(long, default_value_t = 1)]
+    pub burst: usize,
     /// The measured time
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
     pub duration: Duration,
@@ -186,7 +199,7 @@ pub struct Payload {
     #[arg(long)]
     pub records_per_batch: Option<usize>,
     /// Bytes of one record's value: `100`, `100,1k,10k` in turn, `uniform:50..2k` or `exponential:500`
-    #[arg(long, default_value = "100")]
+    #[arg(long, alias = "record-size", default_value = "100")]
     pub record_bytes: Sizes,
     /// Keys, which decide the partition as Kafka's clients do: `none`, `round-robin:N`, `uniform:N`, `zipf:N[:EXPONENT]`
     #[arg(long, default_value = "none")]
@@ -225,6 +238,9 @@ pub struct Produce {
     /// Read everything back afterwards and compare it with what was acknowledged
     #[arg(long)]
     pub verify: bool,
+    #[command(flatten)]
+    /// Flags of Kafka's tool.
+    pub kafka: KafkaProducerFlags,
 }
 
 /// Flags of `fetch`.
@@ -237,7 +253,7 @@ pub struct Fetch {
     /// Flags of every kind of load.
     pub common: Common,
     /// Bytes of one answer, about
-    #[arg(long, default_value = "1m", value_parser = parse_bytes)]
+    #[arg(long, alias = "fetch-size", default_value = "1m", value_parser = parse_bytes)]
     pub max_bytes: usize,
     /// Bytes that an answer waits for
     #[arg(long, default_value = "1", value_parser = parse_bytes)]
@@ -248,6 +264,12 @@ pub struct Fetch {
     /// Single batches at random offsets
     #[arg(long, conflicts_with = "max_bytes")]
     pub random: bool,
+    /// End after so many requests were sent, before the time is over
+    #[arg(long)]
+    pub requests: Option<u64>,
+    /// Print the result line of kafka-consumer-perf-test
+    #[arg(long)]
+    pub kafka_style: bool,
     /// What others produce from now on; each request in flight is a reader of its own
     #[arg(long, conflicts_with = "random")]
     pub tail: bool,
@@ -362,7 +384,7 @@ impl Common {
     pub fn load(&self, request_bytes: usize) -> Load {
         let control = match self.control {
             Some(Rate::PerSecond(rate)) => Some(ControlSpec { rate, bytes: request_bytes.max(1) }),
-            Some(Rate::Max) | None => None,
+            Some(Rate::Ramp(..) | Rate::Max) | None => None,
         };
         Load {
             bootstrap: self.bootstrap.clone(),
@@ -372,10 +394,13 @@ impl Common {
             in_flight: self.inflight.max(1),
             rate: self.rate,
             arrival: self.arrival,
+            burst: self.burst,
+            requests_max: None,
             warmup: self.warmup,
             duration: self.duration,
             broker_pid: self.broker_pid,
             seed: self.seed,
+            shown_as: (!self.quiet).then_some("running"),
             interval: self.interval,
             control,
             run_id: rand::random(),
@@ -469,10 +494,31 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         let typed = "ringlog-loadgen produce --bootstrap h:1 --topic t --acks 1 --rate 5k/s --threshold p99<5ms";
-        let cli = Cli::try_parse_from(typed.split(' ')).expect("well formed");
-        let Command::Produce(produce) = cli.command else { panic!("not produce") };
+        let produce = produce(typed);
         let spec = produce.payload.spec(1);
         assert_eq!((spec.acks, spec.batch.batch_bytes), (1, 16_384));
         assert_eq!(produce.common.load(0).rate, Rate::PerSecond(5_000.0));
+    }
+
+    fn produce(typed: &str) -> Produce {
+        match Cli::try_parse_from(typed.split(' ')).expect("well formed").command {
+            Command::Produce(produce) => *produce,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_command_line_of_kafka_producer_perf_test_is_understood() {
+        let mut flags = produce(
+            "ringlog-loadgen produce --bootstrap-server h:1 --topic t --num-records 1000 --record-size 200 --throughput 500 \
+             --producer-props acks=0 batch.size=1000 linger.ms=5 compression.type=zstd enable.idempotence=true",
+        );
+        let changed = flags.kafka.apply(&mut flags.payload).expect("known properties");
+        assert_eq!(changed, Changed { in_flight: None, is_idempotent: true });
+        let spec = flags.payload.spec(1);
+        assert_eq!((spec.acks, spec.batch.batch_bytes, spec.batch.codec), (0, 1_000, Codec::Zstd));
+        assert_eq!((flags.kafka.num_records, flags.kafka.rate(5)), (Some(1_000), Some(Rate::PerSecond(100.0))));
+        flags.kafka.producer_props = vec!["no.such=1".to_owned()];
+        assert!(flags.kafka.apply(&mut flags.payload).is_err());
     }
 }
