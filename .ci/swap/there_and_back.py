@@ -5,14 +5,17 @@ Each broker adds to the history (topics, configs, all codecs, idempotent and, on
 offsets, deletions); what clients see is written down before its clean stop and must be the same under the next one.
 Usage: there_and_back.py RINGLOG_BINARY JARS_DIR DIRECTORY SWAPS [SEED]
 """
-import os, pathlib, random, signal, socket, subprocess, sys, time
+import pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka import IsolationLevel, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
-binary, jars, directory = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]).resolve()
-swaps = int(sys.argv[4])
+binary, jars, swaps = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[4])
+if not list(jars.glob("kafka_*.jar")) or not shutil.which("java"):
+    print("Apache Kafka's jars or a JDK are not there")
+    sys.exit(77)
+directory = pathlib.Path(tempfile.mkdtemp(prefix="swap-", dir=sys.argv[3])).resolve()
 seed = int(sys.argv[5]) if len(sys.argv) > 5 else random.randrange(1 << 32)
 random.seed(seed)
 print(f"seed {seed}")
