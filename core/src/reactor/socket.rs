@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 
 use super::executor::{Operation, SharedDriver, Stream};
-use super::{Completion, FileRange, Handle, Op, Parts, Piece, Pieces, Reactor};
+use super::{Completion, FileRange, Handle, Instant, Op, Parts, Piece, Pieces, Reactor};
 
 /// One call of `sendfile(2)` moves at most this much, so that a fast reader cannot hold the shard.
 const SENDFILE_MAX: usize = 1 << 20;
@@ -162,6 +162,7 @@ struct Inner {
     reactor: Reactor,
     descriptor: Rc<Descriptor>,
     incoming: RefCell<Incoming>,
+    last_active: Cell<Instant>,
 }
 
 #[derive(Default)]
@@ -198,7 +199,17 @@ impl Socket {
     fn new(reactor: &Reactor, descriptor: Rc<Descriptor>) -> Self {
         // A peer that is gone already makes this fail; the first operation tells.
         let _ = reactor.driver().borrow_mut().set_nodelay(descriptor.handle);
-        Self(Rc::new(Inner { reactor: reactor.clone(), descriptor, incoming: RefCell::default() }))
+        let (reactor, last_active) = (reactor.clone(), Cell::new(reactor.now()));
+        Self(Rc::new(Inner { reactor, descriptor, incoming: RefCell::default(), last_active }))
+    }
+
+    /// When the peer last let a send or a receive get on.
+    pub fn last_active(&self) -> Instant {
+        self.0.last_active.get()
+    }
+
+    fn note_active(&self) {
+        self.0.last_active.set(self.0.reactor.now());
     }
 
     fn handle(&self) -> Handle {
@@ -274,6 +285,7 @@ impl Socket {
         self.0.incoming.borrow_mut().bulk = buffer.len() - filled >= BULK_MIN;
         let op = Op::Recv { socket: self.handle(), buffer, filled: at, all };
         let done = self.0.reactor.submit(op, Some(Rc::clone(&self.0.descriptor))).await;
+        self.note_active();
         let Some(Op::Recv { buffer, .. }) = done.op else { panic!("not the operation that was submitted") };
         let before = (at - filled) as u32;
         match done.result {
@@ -316,6 +328,7 @@ impl Socket {
             }
         });
         let completion = next.await;
+        self.note_active();
         if self.0.incoming.borrow_mut().file(completion) {
             self.0.reactor.sleep(BUFFERS_RETRY).await;
         }
@@ -362,6 +375,7 @@ impl Socket {
         while !parts.is_empty() {
             let (result, rest) = self.send(parts, more).await;
             parts = rest;
+            self.note_active();
             match result? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 sent => advance(&mut parts, sent as usize),
@@ -381,7 +395,10 @@ impl Socket {
             let sent = self.0.reactor.driver().borrow_mut().sendfile(self.handle(), file, position, ask);
             match sent {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(sent) => position += sent as u64,
+                Ok(sent) => {
+                    position += sent as u64;
+                    self.note_active();
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let op = Op::PollWritable { socket: self.handle() };
                     self.0.reactor.submit(op, Some(Rc::clone(&self.0.descriptor))).await.result?;

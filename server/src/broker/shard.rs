@@ -146,7 +146,7 @@ impl Shard {
             endpoints: cluster.endpoints,
             producer_ids: ProducerIds::default(),
         });
-        let connections = Connections::new(self.reactor.clone(), settings.connections_max_idle);
+        let connections = Connections::new(self.reactor.clone(), settings.connections_max_idle, self.budget.clone());
         let serving = Serving { partitions, router, coordinators, groups, context, connections };
         self.serving.replace(Some(serving));
         let changes = self.view.set_image(cluster.image);

@@ -3,9 +3,12 @@
 //! What is there is counted, never refused: a frame that has arrived is handled and an answer is sent. Whoever would add
 //! more waits for room first, or asks for less.
 //!
-//! Invariant: what is held goes back when its [`Held`] is dropped, whichever way the work on it ends.
+//! Invariants:
+//! - What is held goes back when its [`Held`] is dropped, whichever way the work on it ends.
+//! - Who holds nothing may add a small request, however full the shard is: those who fill it cannot shut others out.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -17,19 +20,25 @@ struct Inner {
     bytes_max: usize,
     held: Cell<usize>,
     waiting: RefCell<Vec<Waker>>,
+    /// Told when somebody has to wait.
+    watcher: Cell<Option<Waker>>,
     parent: Option<Budget>,
 }
 
 impl Budget {
     /// A bound of its own.
     pub fn new(bytes_max: usize) -> Self {
-        Self(Rc::new(Inner { bytes_max, held: Cell::new(0), waiting: RefCell::default(), parent: None }))
+        Self::with_parent(bytes_max, None)
     }
 
     /// A bound within this one: what it holds, both hold.
     pub fn within(&self, bytes_max: usize) -> Self {
-        let parent = Some(self.clone());
-        Self(Rc::new(Inner { bytes_max, held: Cell::new(0), waiting: RefCell::default(), parent }))
+        Self::with_parent(bytes_max, Some(self.clone()))
+    }
+
+    fn with_parent(bytes_max: usize, parent: Option<Self>) -> Self {
+        let (held, waiting, watcher) = (Cell::new(0), RefCell::default(), Cell::default());
+        Self(Rc::new(Inner { bytes_max, held, waiting, watcher, parent }))
     }
 
     /// Counts bytes until the result is dropped.
@@ -54,9 +63,32 @@ impl Budget {
             if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
                 waiting.push(context.waker().clone());
             }
+            if let Some(watcher) = self.0.watcher.take() {
+                watcher.wake();
+            }
             return Poll::Pending;
         }
-        self.0.parent.as_ref().map_or(Poll::Ready(()), |parent| parent.poll_room(bytes, context))
+        match &self.0.parent {
+            Some(parent) if held > 0 || bytes > 0 => parent.poll_room(bytes, context),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Whether somebody waits for room here.
+    pub fn is_short(&self) -> bool {
+        !self.0.waiting.borrow().is_empty()
+    }
+
+    /// Done when somebody waits for room here. For one task at a time.
+    pub async fn short(&self) {
+        poll_fn(|context| {
+            if self.is_short() {
+                return Poll::Ready(());
+            }
+            self.0.watcher.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
     }
 
     fn change(&self, from: usize, to: usize) {
@@ -137,12 +169,26 @@ mod tests {
         assert!(one.poll_room(10, &mut context).is_pending());
         assert!(one.poll_room(9, &mut context).is_ready());
         assert!(other.poll_room(29, &mut context).is_ready());
+        assert!(!shard.is_short());
         assert!(other.poll_room(30, &mut context).is_pending());
+        assert!(shard.is_short());
         assert_eq!(woken.0.load(Ordering::Relaxed), 0);
         held.resize(60);
         assert_eq!(woken.0.load(Ordering::Relaxed), 2, "one waited at its own bound, one at the shard's");
         drop(held);
         assert_eq!((one.left(), shard.left()), (80, 100));
+    }
+
+    #[test]
+    fn who_holds_nothing_is_not_shut_out() {
+        let shard = Budget::new(100);
+        let (greedy, modest) = (shard.within(100), shard.within(100));
+        let mut context = Context::from_waker(Waker::noop());
+        let _all = greedy.hold(100);
+        assert!(modest.poll_room(0, &mut context).is_ready());
+        assert!(modest.poll_room(1, &mut context).is_pending());
+        let _request = modest.hold(1);
+        assert!(modest.poll_room(0, &mut context).is_pending());
     }
 
     #[test]

@@ -47,8 +47,10 @@ pub struct Connection(Rc<Inner>);
 struct Inner {
     socket: Socket,
     budget: Budget,
-    /// When bytes last came or went.
-    last_active: Cell<Instant>,
+    /// A large frame is being received.
+    is_receiving: Cell<bool>,
+    /// An answer is being sent.
+    is_sending: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -76,18 +78,19 @@ impl Connection {
     /// Serves `socket` until the peer or the broker ends it.
     pub fn start(reactor: &Reactor, socket: Socket, limits: ConnectionLimits, handler: Rc<dyn FrameHandler>) -> Self {
         let ConnectionLimits { frame_bytes_max, budget, pool } = limits;
-        let last_active = Cell::new(reactor.now());
-        let connection = Self(Rc::new(Inner { socket, budget, last_active, state: RefCell::default() }));
-        let (reader, clock) = (connection.clone(), reactor.clone());
+        let (is_receiving, is_sending) = (Cell::new(false), Cell::new(false));
+        let state = RefCell::default();
+        let connection = Self(Rc::new(Inner { socket, budget, is_receiving, is_sending, state }));
+        let reader = connection.clone();
         reactor.spawn(async move {
-            if let Err(end) = reader.read(&clock, Framing::new(frame_bytes_max, pool), &*handler).await {
+            if let Err(end) = reader.read(Framing::new(frame_bytes_max, pool), &*handler).await {
                 tracing::debug!(%end, "connection ends");
             }
             reader.close();
         });
-        let (writer, clock) = (connection.clone(), reactor.clone());
+        let writer = connection.clone();
         reactor.spawn(async move {
-            writer.write(&clock).await;
+            writer.write().await;
             writer.close();
         });
         connection
@@ -117,7 +120,12 @@ impl Connection {
 
     /// When bytes last came or went.
     pub fn last_active(&self) -> Instant {
-        self.0.last_active.get()
+        self.0.socket.last_active()
+    }
+
+    /// Whether it holds memory and the peer is to move: to send the rest of a large frame, or to take an answer.
+    pub fn waits_for_peer(&self) -> bool {
+        self.0.is_receiving.get() || self.0.is_sending.get()
     }
 
     /// Requests that wait for their answer or whose answer was not handed to the socket yet.
@@ -125,11 +133,12 @@ impl Connection {
         self.0.state.borrow().slots.len()
     }
 
-    async fn read(&self, clock: &Reactor, mut framing: Framing, handler: &dyn FrameHandler) -> std::io::Result<()> {
+    async fn read(&self, mut framing: Framing, handler: &dyn FrameHandler) -> std::io::Result<()> {
         // Held from before a large frame's memory grows until its request is answered.
         let mut large_frame = None;
         loop {
             while let Some(frame) = framing.next_frame().map_err(std::io::Error::other)? {
+                self.0.is_receiving.set(false);
                 let held = large_frame.take().unwrap_or_else(|| self.0.budget.hold(frame.len()));
                 handler.handle(frame, self.open_slot(held));
                 if !self.room(0, &mut framing).await {
@@ -141,6 +150,7 @@ impl Connection {
                     return Ok(());
                 }
                 large_frame = Some(self.0.budget.hold(size_bytes));
+                self.0.is_receiving.set(true);
             }
             if let Some((mut buffer, filled, end)) = framing.take_direct() {
                 let len = buffer.len();
@@ -159,7 +169,6 @@ impl Connection {
                 }
                 framing.push(chunk);
             }
-            self.0.last_active.set(clock.now());
         }
     }
 
@@ -193,13 +202,14 @@ impl Connection {
         Poll::Pending
     }
 
-    async fn write(&self, clock: &Reactor) {
+    async fn write(&self) {
         while let Some((pieces, held)) = self.due().await {
+            self.0.is_sending.set(true);
             let sent = if pieces.is_empty() { Ok(()) } else { self.0.socket.send_pieces(pieces).await };
             if sent.is_err() {
                 return;
             }
-            self.0.last_active.set(clock.now());
+            self.0.is_sending.set(false);
             drop(held);
             if let Some(reader) = self.0.state.borrow_mut().reader.take() {
                 reader.wake();

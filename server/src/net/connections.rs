@@ -1,4 +1,5 @@
-//! The open connections of a shard, and the end of those on which nothing happens (`connections.max.idle.ms`).
+//! The open connections of a shard, and the end of those on which nothing happens: after `connections.max.idle.ms`, or
+//! much sooner where they hold memory that others wait for.
 //!
 //! Invariants:
 //! - A connection is here from its start until it has ended; its descriptor is closed then, not later.
@@ -11,7 +12,10 @@ use std::time::Duration;
 use ringlog_core::reactor::{Instant, Reactor};
 use slab::Slab;
 
-use super::Connection;
+use super::{Budget, Connection};
+
+/// How long a peer may neither send the rest of a large frame nor take an answer, while others wait for the memory.
+const STALLED_MAX: Duration = Duration::from_secs(5);
 
 /// Clones are the same collection.
 #[derive(Clone)]
@@ -31,9 +35,13 @@ pub struct Place {
 }
 
 impl Connections {
-    /// None yet. `max_idle`: how long a connection may be silent.
-    pub fn new(reactor: Reactor, max_idle: Option<Duration>) -> Self {
-        Self(Rc::new(Inner { reactor, max_idle, open: RefCell::default(), has_timer: Cell::new(false) }))
+    /// None yet. `max_idle`: how long a connection may be silent; `budget`: what they share.
+    pub fn new(reactor: Reactor, max_idle: Option<Duration>, budget: Budget) -> Self {
+        let inner = Inner { reactor, max_idle, open: RefCell::default(), has_timer: Cell::new(false) };
+        let connections = Self(Rc::new(inner));
+        let watching = close_stalled(connections.0.reactor.clone(), Rc::downgrade(&connections.0), budget);
+        connections.0.reactor.spawn(watching);
+        connections
     }
 
     /// Keeps the connection that `start` makes. `start` gets its place, to be dropped when the connection ends.
@@ -55,13 +63,27 @@ impl Connections {
     }
 }
 
+/// Whenever the shard is short of memory: ends connections that hold some and wait for a peer that does not move.
+async fn close_stalled(clock: Reactor, connections: Weak<Inner>, budget: Budget) {
+    loop {
+        budget.short().await;
+        clock.sleep(STALLED_MAX).await;
+        let Some(connections) = connections.upgrade() else { return };
+        if !budget.is_short() {
+            continue;
+        }
+        for (_, connection) in &*connections.open.borrow() {
+            if connection.waits_for_peer() && after(connection.last_active(), STALLED_MAX) <= clock.now() {
+                tracing::warn!("out of memory for requests: closing a connection whose peer does not move");
+                connection.close();
+            }
+        }
+    }
+}
+
 /// Ends silent connections, until there are none at all.
 async fn close_idle(clock: Reactor, connections: Weak<Inner>, max_idle: Duration) {
-    let silent_until = |since: Instant| {
-        let nanos = u64::try_from(max_idle.as_nanos()).unwrap_or(u64::MAX);
-        Instant(since.0.saturating_add(nanos))
-    };
-    let mut next = silent_until(clock.now());
+    let mut next = after(clock.now(), max_idle);
     loop {
         clock.sleep_until(next).await;
         let Some(connections) = connections.upgrade() else { return };
@@ -69,9 +91,9 @@ async fn close_idle(clock: Reactor, connections: Weak<Inner>, max_idle: Duration
         if open.is_empty() {
             return connections.has_timer.set(false);
         }
-        next = silent_until(clock.now());
+        next = after(clock.now(), max_idle);
         for (_, connection) in &*open {
-            match silent_until(connection.last_active()) {
+            match after(connection.last_active(), max_idle) {
                 due if due <= clock.now() => {
                     tracing::debug!("closing a silent connection");
                     connection.close();
@@ -80,6 +102,11 @@ async fn close_idle(clock: Reactor, connections: Weak<Inner>, max_idle: Duration
             }
         }
     }
+}
+
+fn after(instant: Instant, duration: Duration) -> Instant {
+    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    Instant(instant.0.saturating_add(nanos))
 }
 
 impl Drop for Place {
