@@ -1,5 +1,6 @@
 //! Runs a broker as a program: a pinned thread with io_uring for each shard, and signals that stop it.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{io, thread};
@@ -166,12 +167,14 @@ impl Banner {
     fn print(self, endpoints: &[Endpoint]) {
         let Self { node_id, log_dir, shards_count } = self;
         let listening: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
-        println!(
+        let banner = format!(
             "Ringlog {} | node {node_id} | {shards_count} shard(s) | {log_dir} | {}\nready: kcat -b {}:{} -L",
             env!("CARGO_PKG_VERSION"),
             listening.join(", "),
             endpoints[0].host,
             endpoints[0].port,
         );
+        // Who reads standard output may be gone.
+        let _ = writeln!(io::stdout(), "{banner}");
     }
 }

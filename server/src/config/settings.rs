@@ -96,8 +96,6 @@ pub struct Settings {
     pub fetch_max_bytes: u32,
     /// `max.connections`.
     pub max_connections: u32,
-    /// `max.connections.per.ip`.
-    pub max_connections_per_ip: u32,
     /// `connections.max.idle.ms`; `None` is never.
     pub connections_max_idle: Option<Duration>,
     /// `producer.id.expiration.ms`.
@@ -204,7 +202,6 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         socket_request_max_bytes: values.number("socket.request.max.bytes", 1..=i32::MAX as u32, 100 << 20),
         fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),
         max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
-        max_connections_per_ip: values.number("max.connections.per.ip", 0..=i32::MAX as u32, i32::MAX as u32),
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
         producer_id_expiration: Duration::from_millis(values.number(
             "producer.id.expiration.ms",
@@ -343,9 +340,12 @@ fn missing_behind(key: &str, value: &str) -> Option<&'static str> {
         "remote.log.storage.system.enable" if is_true => Some("tiered storage is not there"),
         "compression.type" if value != "producer" => Some("recompression by the broker is not there"),
         "cordoned.log.dirs" => Some("cordoned directories are not there"),
-        "max.connections.per.ip.overrides" | "max.connection.creation.rate" if value != "2147483647" => {
+        "max.connections.per.ip" | "max.connections.per.ip.overrides" | "max.connection.creation.rate"
+            if value != "2147483647" =>
+        {
             Some("this limit on connections is not there")
         }
+        "min.insync.replicas" if value != "1" => Some("several replicas are not there"),
         _ if key.starts_with("zookeeper.") => Some("ZooKeeper is not there, as in Kafka 4"),
         _ => None,
     }
@@ -376,6 +376,9 @@ fn notices(properties: &Properties) -> Vec<Notice> {
         } else if let Some(def) = broker_config(key) {
             if key == "log.cleanup.policy" && property.value.contains("compact") {
                 let text = format!("{key}={}: nothing is compacted yet, all is kept", property.value);
+                notices.push(Notice::Warning(text));
+            } else if key.starts_with("log.retention.") && key != "log.retention.check.interval.ms" {
+                let text = format!("{key}={}: nothing is deleted by age or size yet, all is kept", property.value);
                 notices.push(Notice::Warning(text));
             } else if !def.acts() {
                 inert.push(key);
@@ -460,6 +463,8 @@ mod tests {
             ("create.topic.policy.class.name", "x"),
             ("remote.log.storage.system.enable", "true"),
             ("compression.type", "zstd"),
+            ("max.connections.per.ip", "10"),
+            ("min.insync.replicas", "2"),
             ("zookeeper.connect", "a:2181"),
         ] {
             let problems = accepted(&[(key, value)]).unwrap_err().0;
@@ -504,14 +509,16 @@ mod tests {
             ("num.network.threads", "3"),
             ("offsets.load.buffer.size", "1"),
             ("log.cleanup.policy", "compact"),
+            ("log.retention.hours", "24"),
         ];
         let (_, notices) = accepted(&more).unwrap();
         assert_eq!(notices[0], Notice::Warning("unknown key num.partition, did you mean num.partitions?".to_owned()));
         assert_eq!(notices[1], Notice::Warning("unknown key frobnicate".to_owned()));
         assert!(matches!(&notices[2], Notice::Warning(text) if text.starts_with("log.cleanup.policy")));
-        let Notice::Info(pools) = &notices[3] else { panic!("{notices:?}") };
+        assert!(matches!(&notices[3], Notice::Warning(text) if text.starts_with("log.retention.hours")));
+        let Notice::Info(pools) = &notices[4] else { panic!("{notices:?}") };
         assert!(pools.ends_with("num.io.threads, num.network.threads"), "{pools}");
-        let Notice::Info(inert) = &notices[4] else { panic!("{notices:?}") };
+        let Notice::Info(inert) = &notices[5] else { panic!("{notices:?}") };
         assert!(inert.ends_with("offsets.load.buffer.size"), "{inert}");
     }
 

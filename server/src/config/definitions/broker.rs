@@ -172,7 +172,7 @@ pub static BROKER_CONFIGS: &[ConfigDef] = &[
     acts("log.segment.delete.delay.ms", Long(0, LONG_MAX), Some("60000"), ClusterWide, "Time between the renaming of a deleted segment and its removal."),
     inert("max.connection.creation.rate", Int(0, INT_MAX), Some("2147483647"), ClusterWide),
     acts("max.connections", Int(0, INT_MAX), Some("2147483647"), ReadOnly, "The most connections at one time."),
-    acts("max.connections.per.ip", Int(0, INT_MAX), Some("2147483647"), ReadOnly, "The most connections from one address."),
+    inert("max.connections.per.ip", Int(0, INT_MAX), Some("2147483647"), ReadOnly),
     inert("max.connections.per.ip.overrides", Text, Some(""), ClusterWide),
     inert("max.incremental.fetch.session.cache.slots", Int(0, INT_MAX), Some("1000"), ReadOnly),
     inert("max.request.partition.size.limit", Int(1, INT_MAX), Some("2000"), ReadOnly),

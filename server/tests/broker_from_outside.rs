@@ -1,0 +1,166 @@
+//! The broker as a new user meets it: how it starts, what it refuses, how it stops.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A combined node as Kafka's own server.properties describes it, on free ports.
+const COMBINED: &str = "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n\
+    listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0\nlog.dirs=data\n";
+const ANY_PORT: [&str; 2] = ["--override", "listeners=PLAINTEXT://127.0.0.1:0"];
+
+struct Broker {
+    process: Child,
+    /// Kept open as a terminal would be.
+    _stdout: BufReader<ChildStdout>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Broker {
+    /// Starts, and waits for the banner.
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut process = command(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut banner = String::new();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        stdout.read_line(&mut banner).unwrap();
+        // `Ringlog ... | node 1 | 2 shard(s) | DIRECTORY | NAME://HOST:PORT, NAME://HOST:PORT`
+        let listening = banner.trim().rsplit(" | ").next().unwrap();
+        let address = |listener: &str| listener.split_once("://")?.1.parse().ok();
+        let addresses = listening.split(", ").map(|listener| address(listener).unwrap_or_else(|| panic!("{banner}")));
+        Self { addresses: addresses.collect(), _stdout: stdout, process }
+    }
+
+    /// Sends SIGTERM; the exit code.
+    fn stop(mut self) -> Option<i32> {
+        let pid = Pid::from_child(&self.process);
+        kill_process(pid, Signal::TERM).unwrap();
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringlog"));
+    command.current_dir(folder).args(arguments).args(["--shards", "2"]).stdin(Stdio::null());
+    command
+}
+
+/// Runs to its end: exit code and everything it said.
+fn refused(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let output = command(folder, arguments).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+/// Sends one request frame and returns the answer.
+fn ask(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(&(request.len() as i32).to_be_bytes()).unwrap();
+    stream.write_all(request).unwrap();
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    let mut answer = vec![0; i32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut answer).unwrap();
+    answer
+}
+
+/// Metadata v0 of no topic in particular: the answer holds the advertised address.
+fn metadata(address: SocketAddr) -> Vec<u8> {
+    ask(address, &[0, 3, 0, 0, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0])
+}
+
+#[test]
+fn without_a_file_it_formats_serves_and_stops_cleanly() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let broker = Broker::start(folder.path(), &ANY_PORT);
+        assert!(metadata(broker.addresses[0]).windows(9).any(|part| part == b"127.0.0.1"));
+        assert_eq!(broker.stop(), Some(0));
+    }
+    assert!(folder.path().join("ringlog-data/meta.properties").exists());
+    assert!(folder.path().join("ringlog-data/.kafka_cleanshutdown").exists());
+}
+
+#[test]
+fn with_a_file_an_empty_directory_is_formatted_only_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("server.properties"), COMBINED).unwrap();
+    let (code, text) = refused(folder.path(), &["--config", "server.properties"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("format"), "{text}");
+    assert!(!folder.path().join("data/meta.properties").exists());
+    let broker = Broker::start(folder.path(), &["server.properties", "--format"]);
+    assert_eq!(broker.addresses.len(), 1, "the CONTROLLER listener of the same file is accepted, not served");
+    assert_eq!(broker.stop(), Some(0));
+}
+
+#[test]
+fn several_listeners_and_ipv6_each_tell_their_own_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let listeners = "listeners=PLAINTEXT://127.0.0.1:0,INNER://[::1]:0";
+    let map = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT";
+    let broker = Broker::start(folder.path(), &["--override", listeners, "--override", map]);
+    let [v4, v6] = broker.addresses[..] else { panic!("{:?}", broker.addresses) };
+    assert!(v4.is_ipv4() && v6.is_ipv6());
+    assert!(metadata(v4).windows(9).any(|part| part == b"127.0.0.1"));
+    assert!(metadata(v6).windows(3).any(|part| part == b"::1"));
+}
+
+#[test]
+fn a_second_process_on_the_directory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path(), &ANY_PORT);
+    let (code, text) = refused(folder.path(), &ANY_PORT);
+    assert_eq!(code, 1);
+    assert!(text.contains("ringlog-data"), "{text}");
+    assert_eq!(broker.stop(), Some(0));
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners = format!("listeners=PLAINTEXT://{}", taken.local_addr().unwrap());
+    let (code, text) = refused(folder.path(), &["--override", &listeners]);
+    assert_eq!(code, 1);
+    assert!(text.contains(&taken.local_addr().unwrap().to_string()), "{text}");
+}
+
+#[test]
+fn an_unknown_key_warns_with_the_nearest_name_and_too_little_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--override", "log.segment.byte=1", "--memory", "20M"];
+    let (code, text) = refused(folder.path(), &arguments);
+    assert_eq!(code, 1);
+    assert!(text.contains("unknown key log.segment.byte, did you mean log.segment.bytes?"), "{text}");
+    assert!(text.contains("ringlog.memory"), "{text}");
+    assert!(!folder.path().join("ringlog-data").exists());
+}
+
+#[test]
+fn connections_beyond_the_maximum_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path(), &[&ANY_PORT[..], &["--override", "max.connections=2"]].concat());
+    let served: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(broker.addresses[0]).unwrap()).collect();
+    let mut third = TcpStream::connect(broker.addresses[0]).unwrap();
+    assert_eq!(third.read(&mut [0]).unwrap_or(0), 0);
+    drop(served);
+}
+
+#[test]
+fn a_silent_connection_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker =
+        Broker::start(folder.path(), &[&ANY_PORT[..], &["--override", "connections.max.idle.ms=100"]].concat());
+    let mut silent = TcpStream::connect(broker.addresses[0]).unwrap();
+    assert_eq!(silent.read(&mut [0]).unwrap_or(0), 0);
+    assert!(!metadata(broker.addresses[0]).is_empty());
+}
