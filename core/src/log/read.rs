@@ -378,10 +378,8 @@ impl Log {
         let mut reaches_tail = true;
         if from < self.written_end_offset() {
             for index in self.segment_index(from)..self.segments.len() {
-                if plan.targets.len() == TARGETS_MAX
-                    || planned >= max_bytes
-                    || self.segments[index].base_offset >= bound
-                {
+                let is_enough = planned >= max_bytes && !plan.targets.is_empty();
+                if is_enough || plan.targets.len() == TARGETS_MAX || self.segments[index].base_offset >= bound {
                     reaches_tail = plan.targets.is_empty();
                     break;
                 }

@@ -299,13 +299,13 @@ fn reads_cross_segments_without_a_gap_whatever_the_limit() {
     let mut acked = Vec::new();
     store.take_acked(&mut acked);
     assert_eq!(acked.last(), Some(&(key, store.log_end_offset(key))));
-    for piece_bytes in [1, 300, 5_000, 1 << 20] {
+    for piece_bytes in [0, 1, 300, 5_000, 1 << 20] {
         assert_eq!(read_all(&world.reactor, &mut store, key, piece_bytes), sent);
     }
     assert_eq!(offsets_in_files(&world.dyn_disk(), Path::new("/data/t-0")), store.log_end_offset(key));
     let end = store.acked_end_offset(key);
     for from in 0..end {
-        let bytes = ready(store.read(key, from, end, 1, true));
+        let bytes = ready(store.read(key, from, end, 0, true));
         let header = BatchHeader::parse(&bytes).expect("one batch");
         assert!(
             header.base_offset <= from && from <= header.last_offset() && bytes.len() == header.size_bytes as usize
