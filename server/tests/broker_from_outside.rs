@@ -1,75 +1,21 @@
 //! The broker as a new user meets it: how it starts, what it refuses, how it stops.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod outside;
+
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use outside::{ANY_PORT, Broker, ask, command};
 
 /// A combined node as Kafka's own server.properties describes it, on free ports.
 const COMBINED: &str = "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n\
     listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0\nlog.dirs=data\n";
-const ANY_PORT: [&str; 2] = ["--override", "listeners=PLAINTEXT://127.0.0.1:0"];
-
-struct Broker {
-    process: Child,
-    /// Kept open as a terminal would be.
-    _stdout: BufReader<ChildStdout>,
-    addresses: Vec<SocketAddr>,
-}
-
-impl Broker {
-    /// Starts, and waits for the banner.
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut process = command(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut banner = String::new();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        stdout.read_line(&mut banner).unwrap();
-        // `Ringlog ... | node 1 | 2 shard(s) | DIRECTORY | NAME://HOST:PORT, NAME://HOST:PORT`
-        let listening = banner.trim().rsplit(" | ").next().unwrap();
-        let address = |listener: &str| listener.split_once("://")?.1.parse().ok();
-        let addresses = listening.split(", ").map(|listener| address(listener).unwrap_or_else(|| panic!("{banner}")));
-        Self { addresses: addresses.collect(), _stdout: stdout, process }
-    }
-
-    /// Sends SIGTERM; the exit code.
-    fn stop(mut self) -> Option<i32> {
-        let pid = Pid::from_child(&self.process);
-        kill_process(pid, Signal::TERM).unwrap();
-        self.process.wait().unwrap().code()
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringlog"));
-    command.current_dir(folder).args(arguments).args(["--shards", "2"]).stdin(Stdio::null());
-    command
-}
 
 /// Runs to its end: exit code and everything it said.
 fn refused(folder: &Path, arguments: &[&str]) -> (i32, String) {
     let output = command(folder, arguments).output().unwrap();
     (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
-}
-
-/// Sends one request frame and returns the answer.
-fn ask(address: SocketAddr, request: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(&(request.len() as i32).to_be_bytes()).unwrap();
-    stream.write_all(request).unwrap();
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).unwrap();
-    let mut answer = vec![0; i32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut answer).unwrap();
-    answer
 }
 
 /// Metadata v0 of no topic in particular: the answer holds the advertised address.
