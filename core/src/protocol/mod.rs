@@ -1,6 +1,6 @@
 //! Kafka's requests, responses, metadata records and the records of its coordinators, both directions.
 //!
-//! [`messages`] holds one file per API, [`metadata`] and [`consumer_offsets`] one per kind of record. Nothing here knows what an API does.
+//! [`messages`] holds one file per API, [`metadata`], [`consumer_offsets`] and [`transaction_state`] the records of logs. Nothing here knows what an API does.
 
 mod api_key;
 pub mod consumer_offsets;
@@ -8,6 +8,7 @@ mod error_code;
 mod header;
 pub mod messages;
 pub mod metadata;
+pub mod transaction_state;
 
 pub use api_key::ApiKey;
 pub use error_code::ErrorCode;

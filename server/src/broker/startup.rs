@@ -10,8 +10,8 @@ use ringlog_core::reactor::{Listener, Reactor};
 use super::RunError;
 use crate::config::{self, Endpoint, FormatPolicy, Quorum, Settings};
 use crate::metadata::{
-    DataDirectory, DirectoryError, MetadataLog, MetadataService, NodeConfig, NodeEndpoint, StartedMetadata,
-    check_takeover, log_specs,
+    DataDirectory, DirectoryError, MetadataLog, MetadataService, NodeConfig, NodeEndpoint, OpenTransactions,
+    StartedMetadata, check_takeover, log_specs,
 };
 
 /// Wait between two tries to listen.
@@ -48,7 +48,9 @@ pub async fn open_cluster(reactor: &Reactor, settings: &Settings) -> Result<Open
     };
     let cluster_id = identity.cluster_id.clone();
     let found = MetadataLog::find(&disk, directory.path())?;
-    check_takeover(&directory, &found, &identity)
+    let transactions =
+        if settings.accept_open_transactions { OpenTransactions::Accept } else { OpenTransactions::Refuse };
+    check_takeover(&directory, &found, &identity, transactions)
         .map_err(|source| RunError::Takeover { path: directory.path().to_owned(), source })?;
     let StartedMetadata { service, cut_bytes } = MetadataService::start(reactor, node, identity, found)?;
     if cut_bytes > 0 {

@@ -8,7 +8,8 @@ use ringlog_core::reactor::{Disk, FsDisk};
 use super::format::wall_clock_ms;
 use crate::config::{Properties, RecoverOptions};
 use crate::metadata::{
-    DataDirectory, DirectoryError, LoadedLog, MetadataLog, MetadataLogError, TakeoverError, check_takeover, log_specs,
+    DataDirectory, DirectoryError, LoadedLog, MetadataLog, MetadataLogError, OpenTransactions, TakeoverError,
+    check_takeover, log_specs,
 };
 
 /// Why a directory cannot be made clean.
@@ -41,7 +42,7 @@ pub(super) fn recover(options: &RecoverOptions) -> Result<String, RecoverError> 
         return Ok(format!("{shown} was stopped cleanly: nothing to do"));
     }
     let found = MetadataLog::find(&disk, directory.path())?;
-    check_takeover(&directory, &found, &identity)?;
+    check_takeover(&directory, &found, &identity, OpenTransactions::Accept)?;
     let LoadedLog { image, .. } = found.open()?;
     let broker_epoch = image.broker(identity.node_id).map_or(-1, |broker| broker.broker_epoch);
     // Without the broker's own keys: they only decide where a segment ends.

@@ -37,6 +37,9 @@ pub struct BrokerOptions {
     /// Formats the data directory first if it is empty
     #[arg(long)]
     pub format: bool,
+    /// Takes a directory of Apache Kafka over although transactions have not ended in it
+    #[arg(long)]
+    pub accept_open_transactions: bool,
 }
 
 impl BrokerOptions {

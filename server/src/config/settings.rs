@@ -68,6 +68,8 @@ pub struct Settings {
     pub log_dir: PathBuf,
     /// What to do when it is empty.
     pub format: FormatPolicy,
+    /// Whether transactions that Kafka had not ended may stay open.
+    pub accept_open_transactions: bool,
     /// `listeners` without the controller's.
     pub listeners: Vec<Listener>,
     /// One for each of `listeners`, in the same order.
@@ -119,6 +121,7 @@ impl Settings {
         let (mut settings, notices) = Self::read(options.properties_file(), &options.overrides)?;
         settings.shards = options.shards.or(settings.shards);
         settings.memory = options.memory.or(settings.memory);
+        settings.accept_open_transactions = options.accept_open_transactions;
         if options.format {
             settings.format = FormatPolicy::IfEmpty;
         }
@@ -188,6 +191,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         rack: values.text("broker.rack").map(str::to_owned),
         log_dir: log_dir(values),
         format: FormatPolicy::Refuse,
+        accept_open_transactions: false,
         listeners: listeners.client,
         advertised_listeners: listeners.advertised,
         inter_broker_listener: listeners.inter_broker,

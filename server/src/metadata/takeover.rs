@@ -12,12 +12,22 @@ use super::directory::DataDirectory;
 use super::image::{MetadataImage, Unenforced};
 use super::log::FoundLog;
 use super::node::{Identity, supported_features};
+use super::open_transactions::{TRANSACTION_STATE_TOPIC, open_transactions};
 
 /// The lowest `metadata.version` that is taken over: 3.7-IV0.
 const METADATA_VERSION_MIN: i16 = 15;
 const METADATA_VERSION: &str = "metadata.version";
 /// Directory ids below this are Kafka's reserved ones: not known, lost, being moved.
 const RESERVED_DIRECTORIES: u128 = 100;
+
+/// What to do about transactions that Kafka had not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenTransactions {
+    /// Refuse the directory.
+    Refuse,
+    /// They stay open.
+    Accept,
+}
 
 /// Why a directory is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,13 +81,28 @@ pub enum TakeoverError {
     /// Records that promise what this version does not do.
     #[error("the cluster has {0}, which this version does not enforce; remove them with Kafka's tools first")]
     Unenforced(Unenforced),
+    /// Kafka stopped before transactions had ended; nobody would end them here.
+    #[error(
+        "transactions have not ended: {}; end them under Kafka (or wait for their timeout there), or start with \
+         --accept-open-transactions: readers of committed data then stop in front of them",
+        .0.iter().map(|(id, state)| format!("{id} ({state})")).collect::<Vec<_>>().join(", ")
+    )]
+    OpenTransactions(Vec<(String, &'static str)>),
+    /// Which transactions have ended is not known.
+    #[error("the state of transactions cannot be read: {0}")]
+    TransactionState(String),
     /// A topic with segments in remote storage.
     #[error("topic {0} has tiered storage (remote.storage.enable=true)")]
     TieredStorage(String),
 }
 
 /// Refuses what cannot be served truthfully.
-pub fn check(directory: &DataDirectory, found: &FoundLog, identity: &Identity) -> Result<(), TakeoverError> {
+pub fn check(
+    directory: &DataDirectory,
+    found: &FoundLog,
+    identity: &Identity,
+    transactions: OpenTransactions,
+) -> Result<(), TakeoverError> {
     let (image, node_id) = (found.image(), identity.node_id);
     check_clean_stop(directory, image)?;
     check_features(image)?;
@@ -95,7 +120,11 @@ pub fn check(directory: &DataDirectory, found: &FoundLog, identity: &Identity) -
     if !image.unenforced().is_empty() {
         return Err(TakeoverError::Unenforced(image.unenforced().clone()));
     }
-    check_partitions(image, identity)
+    check_partitions(image, identity)?;
+    match transactions {
+        OpenTransactions::Refuse => check_transactions(directory, image),
+        OpenTransactions::Accept => Ok(()),
+    }
 }
 
 /// While `.ringlog` is there Ringlog ran last, and recovers. A directory without partitions has nothing to lose.
@@ -105,6 +134,17 @@ fn check_clean_stop(directory: &DataDirectory, image: &MetadataImage) -> Result<
         return Ok(());
     }
     Err(TakeoverError::UncleanStop)
+}
+
+/// Ringlog opens none, so after a crash of its own there is nothing new to be seen.
+fn check_transactions(directory: &DataDirectory, image: &MetadataImage) -> Result<(), TakeoverError> {
+    let Some(topic) = image.topic_by_name(TRANSACTION_STATE_TOPIC) else { return Ok(()) };
+    if directory.disk().exists(&directory.path().join(COMMIT_LOG_FOLDER)) {
+        return Ok(());
+    }
+    let open = open_transactions(directory.disk(), directory.path(), topic.partitions.len())
+        .map_err(|error| TakeoverError::TransactionState(error.to_string()))?;
+    if open.is_empty() { Ok(()) } else { Err(TakeoverError::OpenTransactions(open)) }
 }
 
 fn check_features(image: &MetadataImage) -> Result<(), TakeoverError> {
@@ -176,7 +216,7 @@ mod tests {
             log.append([&more], 5).unwrap();
         }
         let found = MetadataLog::find(&disk, folder.path()).unwrap();
-        check(&directory, &found, &identity())
+        check(&directory, &found, &identity(), OpenTransactions::Refuse)
     }
 
     fn scram() -> UserScramCredentialRecord<'static> {
@@ -217,7 +257,10 @@ mod tests {
         let disk: Rc<dyn Disk> = Rc::new(FsDisk);
         let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
         std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
-        let check_now = || check(&directory, &MetadataLog::find(&disk, folder.path()).unwrap(), &identity());
+        let check_now = || {
+            let found = MetadataLog::find(&disk, folder.path()).unwrap();
+            check(&directory, &found, &identity(), OpenTransactions::Refuse)
+        };
         assert_eq!(check_now(), Ok(()), "formatted and never started");
         std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), GOLDEN).unwrap();
         assert_eq!(check_now(), Err(TakeoverError::UncleanStop));
@@ -245,7 +288,8 @@ mod tests {
         other.node_id = 3;
         directory.format(&other, None, 5, || 9).unwrap();
         let found = MetadataLog::find(&disk, folder.path()).unwrap();
-        assert_eq!(check(&directory, &found, &identity()), Err(TakeoverError::Voters(vec![3])));
+        let refused = check(&directory, &found, &identity(), OpenTransactions::Refuse);
+        assert_eq!(refused, Err(TakeoverError::Voters(vec![3])));
     }
 
     #[test]
