@@ -12,6 +12,8 @@ pub struct Programs {
     pub ringlog: PathBuf,
     /// The load generator.
     pub loadgen: PathBuf,
+    /// Another build of the broker, to be compared with.
+    pub base: Option<PathBuf>,
 }
 
 /// The checkout that this program was built from, if it is still there.
@@ -37,7 +39,8 @@ impl Programs {
             release(root, &root.join("target"), &packages)?
         };
         let or_built = |named: Option<&Path>, name: &str| named.map_or_else(|| built.join(name), Path::to_owned);
-        let programs = Self { ringlog: or_built(ringlog, "ringlog"), loadgen: or_built(loadgen, "ringlog-loadgen") };
+        let programs =
+            Self { ringlog: or_built(ringlog, "ringlog"), loadgen: or_built(loadgen, "ringlog-loadgen"), base: None };
         for program in [&programs.ringlog, &programs.loadgen] {
             anyhow::ensure!(program.is_file(), "{} is not there", program.display());
         }

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::build::Programs;
 use crate::cores::{Cores, Wanted};
+use crate::gate::{self, Severity};
 use crate::limits::Limits;
 use crate::report;
 use crate::results::Results;
@@ -19,6 +20,11 @@ use crate::scrub::Scrubber;
 use crate::tables::tables;
 use crate::target::Target;
 use kafka::KafkaCommand;
+
+/// Exit code of a gate that found a regression.
+const REGRESSION: u8 = 3;
+/// Exit code of a gate without figures.
+const COULD_NOT_MEASURE: u8 = 4;
 
 /// Runs Ringlog and Apache Kafka side by side, compares, reports and gates.
 #[derive(Debug, Parser)]
@@ -37,6 +43,8 @@ enum Command {
         /// The folder of a result
         result: PathBuf,
     },
+    /// Is this checkout dearer than a base? Exit code 0: no, 3: yes, 4: could not be measured
+    Gate(Gate),
     /// Measures what this machine can do at best
     Limits,
     /// Apache Kafka for your own trials: jars, one node, its end
@@ -72,6 +80,23 @@ struct Run {
     quiet: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringlog-bench gate --base origin/main\nNeeds valgrind and strace.")]
+struct Gate {
+    /// A git reference, which is built, or the folder of an earlier gate
+    #[arg(long, value_name = "REF|FOLDER")]
+    base: String,
+    /// Rounds in which both builds take turns; 0 leaves CPU time out
+    #[arg(long, default_value_t = 7)]
+    pairs: u32,
+    /// Where gate.json, gate.md and the formats of others are written
+    #[arg(long, value_name = "FOLDER", default_value = "target/gate/result")]
+    out: PathBuf,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("not of the form KEY=VALUE")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
@@ -82,6 +107,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(flags) => run_scenario(&flags),
         Command::Report { result } => report_again(&result),
+        Command::Gate(flags) => Ok(run_gate(&flags)),
         Command::Limits => print_limits(),
         Command::Kafka(command) => kafka::run(&command),
     }
@@ -138,6 +164,29 @@ fn report_again(folder: &Path) -> anyhow::Result<ExitCode> {
     report::write_again(&results, folder, &Scrubber::of_this_machine())?;
     println!("{}", report::plain(&results, &tables(&results)));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A gate that cannot measure must not look like one that found nothing, or something.
+fn run_gate(flags: &Gate) -> ExitCode {
+    let options =
+        gate::Options { base: flags.base.clone(), pairs: flags.pairs, out: flags.out.clone(), quiet: flags.quiet };
+    let (measured, findings) = match gate::run(&options) {
+        Ok(done) => done,
+        Err(error) => {
+            eprintln!("ringlog-bench: could not measure: {error:#}");
+            return ExitCode::from(COULD_NOT_MEASURE);
+        }
+    };
+    println!("{}", gate::markdown(&measured, &findings));
+    let on_github = std::env::var_os("GITHUB_ACTIONS").is_some();
+    for finding in findings.iter().filter(|_| on_github) {
+        let kind = if finding.severity == Severity::Blocks { "error" } else { "warning" };
+        println!("::{kind}::{}", finding.text);
+    }
+    match findings.iter().any(|finding| finding.severity == Severity::Blocks) {
+        true => ExitCode::from(REGRESSION),
+        false => ExitCode::SUCCESS,
+    }
 }
 
 fn print_limits() -> anyhow::Result<ExitCode> {

@@ -46,6 +46,8 @@ pub struct Load<'a> {
 pub struct Outcome {
     /// The command, as one would type it.
     pub command: String,
+    /// Requests answered in the window.
+    pub requests: u64,
     /// The figures.
     pub values: Values,
     /// All latencies, to be merged with those of other runs.
@@ -187,6 +189,7 @@ fn read(text: &str) -> Result<Outcome, LoadError> {
     });
     Ok(Outcome {
         command: String::new(),
+        requests: report.requests,
         values: values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect(),
         latency: report.latency_ns.decode(),
         over_time: over_time.collect(),

@@ -16,6 +16,7 @@ mod cli;
 mod cores;
 mod environment;
 mod figure;
+mod gate;
 mod limits;
 mod load;
 mod measure;

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -96,9 +96,14 @@ impl Process {
 
     /// SIGTERM, and SIGKILL when that was not enough within `bound`. True if it ended by itself.
     pub fn stop(mut self, bound: Duration) -> io::Result<bool> {
-        // Gone already is as good.
-        let _ = kill_process(self.group, Signal::TERM);
+        self.terminate();
         Ok(self.wait(bound)?.is_some())
+    }
+
+    /// SIGTERM to it and to what it started.
+    pub fn terminate(&self) {
+        // Gone already is as good.
+        let _ = kill_process_group(self.group, Signal::TERM);
     }
 
     /// The last lines that it printed.

@@ -186,11 +186,12 @@ fn kafka_heap() -> String {
 }
 
 /// The scenarios in this program.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("smoke", include_str!("../scenarios/smoke.toml")),
     ("quick", include_str!("../scenarios/quick.toml")),
     ("standard", include_str!("../scenarios/standard.toml")),
     ("full", include_str!("../scenarios/full.toml")),
+    ("gate", include_str!("../scenarios/gate.toml")),
 ];
 
 impl Scenario {

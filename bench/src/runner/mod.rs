@@ -26,7 +26,7 @@ use crate::measure::{Watch, rss_and_pss_mib};
 use crate::results::{Life, Results, Run, SCHEMA_VERSION, Warmup};
 use crate::scenario::{Cell, Class, Scenario};
 use crate::target::{Ground, Running, Target};
-use turn::{Turn, Within};
+pub use turn::{Turn, Within};
 
 /// How long brokers are left alone to see what they do with nothing to do.
 const IDLE: Duration = Duration::from_secs(2);
@@ -121,6 +121,7 @@ impl<'a> Runner<'a> {
             programs: self.setup.programs,
             folder: self.setup.folder,
             cores: &self.broker_cores,
+            wrapper: &[],
         };
         for target in self.setup.targets {
             self.progress.say(&format!("start {target}"));
@@ -168,6 +169,7 @@ impl<'a> Runner<'a> {
             programs: self.setup.programs,
             folder: self.setup.folder,
             cores: &self.broker_cores,
+            wrapper: &[],
         };
         let Ok(sink) = Running::start(&Target::Sink, &ground) else {
             self.progress.warn("the load generator's sink cannot be started: no limits per request");

@@ -15,7 +15,7 @@ use crate::target::{Running, Target};
 
 /// Where the load generator runs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Within<'a> {
+pub struct Within<'a> {
     pub loadgen: &'a Path,
     pub cores: &'a Cores,
     /// Takes its files; raw results lie in `raw` below it.
@@ -24,7 +24,7 @@ pub(super) struct Within<'a> {
 
 /// Who is asked for what.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub struct Turn<'a> {
     pub cell: &'a Cell,
     pub class: Class,
     pub broker: &'a Running,
@@ -43,7 +43,7 @@ pub(super) fn sink_answers(cell: &Cell) -> bool {
 
 impl Turn<'_> {
     /// The load alone.
-    pub(super) fn load(&self, warmup_seconds: f64, seconds: f64) -> Result<Outcome, LoadError> {
+    pub fn load(&self, warmup_seconds: f64, seconds: f64) -> Result<Outcome, LoadError> {
         let mut flags = self.cell.flags.clone();
         if let Some(rate) = self.rate {
             flags.insert("rate".to_owned(), format!("{rate:.0}/s").into());
@@ -52,16 +52,16 @@ impl Turn<'_> {
     }
 
     /// Fills the topic.
-    pub(super) fn fill(&self, fill: &Fill) -> Result<Outcome, LoadError> {
+    pub fn fill(&self, fill: &Fill) -> Result<Outcome, LoadError> {
         self.run(LoadKind::Produce, fill.flags.clone(), 0.0, fill.seconds)
     }
 
     /// Creates the topic, in Ringlog's case with the class, which is a topic's there.
-    pub(super) fn create_topic(&self) -> std::io::Result<()> {
+    pub fn create_topic(&self) -> std::io::Result<()> {
         let flags = self.cell.fill.as_ref().map_or(&self.cell.flags, |fill| &fill.flags);
         let partitions = flags.get("partitions").and_then(toml::Value::as_integer).unwrap_or(1);
         let configs = match self.broker.target {
-            Target::Ringlog => vec![("ringlog.durability", self.class.name())],
+            Target::Ringlog | Target::Base => vec![("ringlog.durability", self.class.name())],
             _ => Vec::new(),
         };
         let partitions = i32::try_from(partitions).map_err(std::io::Error::other)?;

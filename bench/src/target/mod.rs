@@ -4,7 +4,7 @@ mod kafka;
 mod ringlog;
 
 use std::fmt;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
@@ -26,12 +26,16 @@ const READY_MAX: Duration = Duration::from_secs(120);
 const READY_LOOK: Duration = Duration::from_millis(5);
 /// What a clean stop may take.
 const STOP_MAX: Duration = Duration::from_secs(60);
+/// Between two connections to a broker that is stopping under an instrument.
+const POKE: Duration = Duration::from_millis(200);
 
 /// Which broker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// The broker of this checkout, in both classes: the class is a topic's.
     Ringlog,
+    /// Another build of it.
+    Base,
     /// Apache Kafka as it comes.
     Kafka,
     /// Apache Kafka that flushes every message before it acknowledges.
@@ -47,6 +51,7 @@ impl Target {
     pub fn name(&self) -> &str {
         match self {
             Self::Ringlog => "ringlog",
+            Self::Base => "base",
             Self::Kafka => "kafka",
             Self::KafkaFsync => "kafka-fsync",
             Self::Sink => "sink",
@@ -58,6 +63,7 @@ impl Target {
     pub fn title(&self) -> String {
         match self {
             Self::Ringlog => "Ringlog".to_owned(),
+            Self::Base => "Ringlog, base".to_owned(),
             Self::Kafka => format!("Kafka {KAFKA_VERSION}"),
             Self::KafkaFsync => format!("Kafka {KAFKA_VERSION}, flushing each message"),
             Self::Sink => "Sink".to_owned(),
@@ -68,7 +74,7 @@ impl Target {
     /// Whether it can promise this. What an address promises only its owner knows, so it is shown in each.
     pub fn has_class(&self, class: Class) -> bool {
         match self {
-            Self::Ringlog | Self::Sink | Self::Address(_) => true,
+            Self::Ringlog | Self::Base | Self::Sink | Self::Address(_) => true,
             Self::Kafka => class == Class::PageCache,
             Self::KafkaFsync => class == Class::Sync,
         }
@@ -113,6 +119,8 @@ pub struct Ground<'a> {
     pub folder: &'a Path,
     /// The cores of a broker.
     pub cores: &'a Cores,
+    /// What stands before Ringlog's program on its command line: an instrument, or nothing.
+    pub wrapper: &'a [String],
 }
 
 /// A broker that answers.
@@ -137,7 +145,11 @@ impl Running {
         let folder = ground.folder.join(target.name());
         std::fs::create_dir_all(&folder)?;
         match target {
-            Target::Ringlog => ringlog::start(ground, &folder),
+            Target::Ringlog => ringlog::start(target, &ground.programs.ringlog, ground, &folder),
+            Target::Base => {
+                let program = ground.programs.base.as_deref().context("there is no base")?;
+                ringlog::start(target, program, ground, &folder)
+            }
             Target::Kafka => kafka::start(target, ground, &folder, &[]),
             Target::KafkaFsync => kafka::start(target, ground, &folder, &[("log.flush.interval.messages", "1")]),
             Target::Sink => ringlog::start_sink(ground, &folder),
@@ -196,6 +208,21 @@ impl Running {
     /// A clean stop within a bound. True if that was enough.
     pub fn stop(self) -> std::io::Result<bool> {
         self.process.map_or(Ok(true), |process| process.stop(STOP_MAX))
+    }
+
+    /// A clean stop of a broker under an instrument that lets its threads run only when something wakes them.
+    pub fn stop_poking(self) -> std::io::Result<bool> {
+        let Some(mut process) = self.process else { return Ok(true) };
+        process.terminate();
+        let until = Instant::now() + STOP_MAX;
+        while Instant::now() < until {
+            if process.wait(POKE)?.is_some() {
+                return Ok(true);
+            }
+            // A connection is enough.
+            let _ = TcpStream::connect(&self.bootstrap);
+        }
+        Ok(false)
     }
 
     /// Leaves it running when this program ends.

@@ -8,7 +8,7 @@ use super::{Ground, Running, Target, free_ports, typed};
 use crate::process::Process;
 
 /// The broker with its defaults, one shard per core that it may use, formatted at its start.
-pub(super) fn start(ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Running> {
+pub(super) fn start(target: &Target, program: &Path, ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Running> {
     let [port] = free_ports()?;
     let mut settings = vec![
         ("listeners".to_owned(), format!("PLAINTEXT://127.0.0.1:{port}")),
@@ -19,8 +19,13 @@ pub(super) fn start(ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Runnin
     for (key, value) in &settings {
         arguments.extend(["--override".to_owned(), format!("{key}={value}")]);
     }
-    let program = &ground.programs.ringlog;
-    run(Target::Ringlog, ground, folder, program, arguments, port, lines(&settings))
+    match ground.wrapper.split_first() {
+        None => run(target, ground, folder, program, arguments, port, lines(&settings)),
+        Some((wrapper, first)) => {
+            let wrapped = first.iter().cloned().chain([program.display().to_string()]).chain(arguments).collect();
+            run(target, ground, folder, Path::new(wrapper), wrapped, port, lines(&settings))
+        }
+    }
 }
 
 /// A target that keeps nothing.
@@ -34,11 +39,11 @@ pub(super) fn start_sink(ground: &Ground<'_>, folder: &Path) -> anyhow::Result<R
         ground.cores.first().to_string(),
     ];
     let program = &ground.programs.loadgen;
-    run(Target::Sink, ground, folder, program, arguments, port, String::new())
+    run(&Target::Sink, ground, folder, program, arguments, port, String::new())
 }
 
 fn run(
-    target: Target,
+    target: &Target,
     ground: &Ground<'_>,
     folder: &Path,
     program: &Path,
@@ -49,7 +54,7 @@ fn run(
     let started = Instant::now();
     let process = Process::start(Command::new(program).args(&arguments), ground.cores, &folder.join("output.log"))?;
     let command = typed(ground.cores, program, &arguments);
-    Running::when_ready(&target, format!("127.0.0.1:{port}"), process, started, command, config)
+    Running::when_ready(target, format!("127.0.0.1:{port}"), process, started, command, config)
 }
 
 fn lines(settings: &[(String, String)]) -> String {
