@@ -43,6 +43,13 @@ enum Command {
         /// The folder of a result
         result: PathBuf,
     },
+    /// Sets two results side by side
+    Compare {
+        /// The folder of the older one
+        older: PathBuf,
+        /// The folder of the newer one
+        newer: PathBuf,
+    },
     /// Is this checkout dearer than a base? Exit code 0: no, 3: yes, 4: could not be measured
     Gate(Gate),
     /// Measures what this machine can do at best
@@ -107,6 +114,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(flags) => run_scenario(&flags),
         Command::Report { result } => report_again(&result),
+        Command::Compare { older, newer } => {
+            println!("{}", report::comparison(&Results::load(&older)?, &Results::load(&newer)?));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Gate(flags) => Ok(run_gate(&flags)),
         Command::Limits => print_limits(),
         Command::Kafka(command) => kafka::run(&command),

@@ -58,6 +58,24 @@ pub fn ratio(pairs: &[(f64, f64)]) -> Option<Ratio> {
     Some(Ratio { ratio, interval, rounds: pairs.len() })
 }
 
+/// The same for two sets of values that were not measured in turns: each is resampled by itself.
+pub fn ratio_of_sets(subject: &[f64], base: &[f64]) -> Option<Ratio> {
+    let ratio_of = |subject: &[f64], base: &[f64]| {
+        let base = median(base).filter(|base| *base > 0.0)?;
+        Some(median(subject)? / base)
+    };
+    let ratio = ratio_of(subject, base)?;
+    let rounds = subject.len().min(base.len());
+    let interval = (rounds >= ROUNDS_MIN).then(|| {
+        let mut random = SmallRng::seed_from_u64(SEED);
+        let mut draw =
+            |from: &[f64]| -> Vec<f64> { (0..from.len()).map(|_| from[random.random_range(0..from.len())]).collect() };
+        let ratios: Vec<f64> = (0..RESAMPLES).filter_map(|_| ratio_of(&draw(subject), &draw(base))).collect();
+        ENDS.map(|end| quantile(&ratios, end).unwrap_or(ratio))
+    });
+    Some(Ratio { ratio, interval, rounds })
+}
+
 fn ratio_of_medians(pairs: &[(f64, f64)]) -> Option<f64> {
     let (subject, base): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     Some(median(&subject)? / median(&base)?)
@@ -96,6 +114,14 @@ mod tests {
     fn what_disturbs_both_sides_of_a_round_does_not_widen_the_interval() {
         let pairs: Vec<(f64, f64)> = [1.0, 3.0, 1.1, 2.7, 0.9].iter().map(|slow| (2.0 * slow, 4.0 * slow)).collect();
         assert_eq!(ratio(&pairs).unwrap().interval, Some([0.5, 0.5]));
+    }
+
+    #[test]
+    fn sets_are_resampled_by_themselves() {
+        let same = ratio_of_sets(&[2.0, 2.2, 1.8, 2.1], &[4.0, 4.4, 3.6]).unwrap();
+        let [low, high] = same.interval.unwrap();
+        assert!(low < same.ratio && same.ratio < high && low > 0.4 && high < 0.65, "{same:?}");
+        assert_eq!(ratio_of_sets(&[1.0], &[]), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::figure::{self, Better, Figure};
 use crate::results::Results;
 use crate::scenario::{Cell, Class, LoadKind};
-use crate::stats::{Ratio, median, ratio};
+use crate::stats::{Ratio, median, ratio, ratio_of_sets};
 
 /// The subject of every comparison.
 const SUBJECT: &str = "ringlog";
@@ -196,6 +196,48 @@ fn value(figure: &Figure, rounds: &[f64]) -> Option<Value> {
     Some(Value::Measured { median, best, worst, text })
 }
 
+/// Two results side by side: every figure that both have, of every target that both have.
+pub fn compare(older: &Results, newer: &Results) -> Vec<Comparison> {
+    let mut comparisons = Vec::new();
+    for cell in &newer.scenario.cells {
+        for class in &cell.classes {
+            for life in &newer.lives {
+                for figure in cell.figures.iter().filter_map(|key| figure::find(key)) {
+                    let rounds = |results: &Results| -> Vec<f64> {
+                        results.values(&cell.name, *class, &life.target, figure.key).into_values().collect()
+                    };
+                    let (before, after) = (rounds(older), rounds(newer));
+                    let Some(ratio) = ratio_of_sets(&after, &before) else { continue };
+                    let (Some(before), Some(after)) = (median(&before), median(&after)) else { continue };
+                    comparisons.push(Comparison {
+                        load: format!("{} ({class}) on {}", cell.name, life.target),
+                        figure: *figure,
+                        before,
+                        after,
+                        verdict: verdict(figure, &ratio),
+                    });
+                }
+            }
+        }
+    }
+    comparisons
+}
+
+/// One figure in two results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Cell, class and target.
+    pub load: String,
+    /// The figure.
+    pub figure: Figure,
+    /// Its median in the older result.
+    pub before: f64,
+    /// Its median in the newer one.
+    pub after: f64,
+    /// The newer against the older, in words.
+    pub verdict: String,
+}
+
 /// `4.0x better (3.6-4.4)`, `1.3x worse (1.1-1.5)`, or that nothing can be said.
 fn verdict(figure: &Figure, ratio: &Ratio) -> String {
     let times = figure.times_better(ratio.ratio);
@@ -275,6 +317,19 @@ mod tests {
         assert_eq!(of(0.25, [0.2, 0.5]), "4.00x better (2.00-5.00)");
         assert_eq!(of(2.0, [1.6, 2.5]), "2.00x worse (1.60-2.50)");
         assert_eq!(of(0.8, [0.5, 1.25]), "1.25x better (0.80-2.00), may be equal");
+    }
+
+    #[test]
+    fn two_results_are_compared_where_both_have_figures() {
+        let (older, mut newer) = (sample(), sample());
+        newer.runs.iter_mut().filter(|run| run.target == "ringlog").for_each(|run| {
+            run.values.insert("broker_s_per_gb".to_owned(), 1.0);
+        });
+        newer.runs.retain(|run| run.target == "ringlog");
+        let comparisons = compare(&older, &newer);
+        assert_eq!(comparisons.len(), 2, "kafka is only in one of them");
+        assert_eq!((comparisons[0].before, comparisons[0].after), (2.0, 1.0));
+        assert!(comparisons[0].verdict.starts_with("2.00x better"));
     }
 
     #[test]

@@ -5,4 +5,4 @@ mod html;
 mod text;
 
 pub use folder::{write, write_again};
-pub use text::{limits_table, plain};
+pub use text::{comparison, limits_table, plain};

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 use crate::figure;
 use crate::limits::Limits;
 use crate::results::{Life, Results};
-use crate::tables::{Row, Table, Value};
+use crate::tables::{Row, Table, Value, compare};
 
 /// Columns of a terminal whose width is not known.
 const WIDTH: u16 = 150;
@@ -42,6 +42,30 @@ pub fn markdown(results: &Results, tables: &[Table]) -> String {
     let _ = writeln!(text, "\n## Brokers\n\n{}", lives(results, presets::ASCII_MARKDOWN));
     let _ = writeln!(text, "\n## What this machine can do\n\n{}", limits_table(&results.limits, true));
     let _ = writeln!(text, "\n{}", footnotes(results));
+    text
+}
+
+/// Two results side by side, with what makes them hard to compare.
+pub fn comparison(older: &Results, newer: &Results) -> String {
+    let mut text = String::new();
+    let differing = [
+        ("machine", &older.host, &newer.host),
+        ("broker's cores", &older.broker_cores, &newer.broker_cores),
+        ("load generator's cores", &older.loadgen_cores, &newer.loadgen_cores),
+    ];
+    for (what, before, after) in differing.into_iter().filter(|(_, before, after)| before != after) {
+        let _ = writeln!(text, "Not alike: {what}: {before}, then {after}.");
+    }
+    let mut grid = new_grid(presets::UTF8_FULL_CONDENSED);
+    grid.set_header(["load", "figure", "before", "now", "now it is"]);
+    for row in compare(older, newer) {
+        let figure_name = format!("{}, {}", row.figure.label, row.figure.unit);
+        grid.add_row([row.load, figure_name, figure::format(row.before), figure::format(row.after), row.verdict]);
+    }
+    let _ = writeln!(
+        text,
+        "{grid}\nThe two were not measured in turns: what the machine did meanwhile is in the difference."
+    );
     text
 }
 
