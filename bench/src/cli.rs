@@ -1,7 +1,5 @@
 //! The command line.
 
-mod kafka;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,6 +18,16 @@ use crate::scrub::Scrubber;
 use crate::tables::tables;
 use crate::target::Target;
 use kafka::KafkaCommand;
+
+/// Prints a line; a reader that has gone away is no error.
+macro_rules! show {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
+mod kafka;
 
 /// Exit code of a gate that found a regression.
 const REGRESSION: u8 = 3;
@@ -115,7 +123,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(flags) => run_scenario(&flags),
         Command::Report { result } => report_again(&result),
         Command::Compare { older, newer } => {
-            println!("{}", report::comparison(&Results::load(&older)?, &Results::load(&newer)?));
+            show!("{}", report::comparison(&Results::load(&older)?, &Results::load(&newer)?));
             Ok(ExitCode::SUCCESS)
         }
         Command::Gate(flags) => Ok(run_gate(&flags)),
@@ -147,8 +155,8 @@ fn run_scenario(flags: &Run) -> anyhow::Result<ExitCode> {
     }
     let written = report::write(&results, &flags.out, folder.path(), &scrubber)?;
     if !flags.quiet {
-        println!("{}", report::plain(&results, &tables(&results)));
-        println!("Written: {}", written.display());
+        show!("{}", report::plain(&results, &tables(&results)));
+        show!("Written: {}", written.display());
     }
     let failed = results.runs.iter().any(|run| run.target == Target::Ringlog.name() && run.failed.is_none());
     anyhow::ensure!(failed, "not one run on ringlog gave a figure");
@@ -173,7 +181,7 @@ fn typed() -> String {
 fn report_again(folder: &Path) -> anyhow::Result<ExitCode> {
     let results = Results::load(folder)?;
     report::write_again(&results, folder, &Scrubber::of_this_machine())?;
-    println!("{}", report::plain(&results, &tables(&results)));
+    show!("{}", report::plain(&results, &tables(&results)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -184,15 +192,15 @@ fn run_gate(flags: &Gate) -> ExitCode {
     let (measured, findings) = match gate::run(&options) {
         Ok(done) => done,
         Err(error) => {
-            eprintln!("ringlog-bench: could not measure: {error:#}");
+            eshow!("ringlog-bench: could not measure: {error:#}");
             return ExitCode::from(COULD_NOT_MEASURE);
         }
     };
-    println!("{}", gate::markdown(&measured, &findings));
+    show!("{}", gate::markdown(&measured, &findings));
     let on_github = std::env::var_os("GITHUB_ACTIONS").is_some();
     for finding in findings.iter().filter(|_| on_github) {
         let kind = if finding.severity == Severity::Blocks { "error" } else { "warning" };
-        println!("::{kind}::{}", finding.text);
+        show!("::{kind}::{}", finding.text);
     }
     match findings.iter().any(|finding| finding.severity == Severity::Blocks) {
         true => ExitCode::from(REGRESSION),
@@ -205,7 +213,7 @@ fn print_limits() -> anyhow::Result<ExitCode> {
     let (broker, loadgen) = (Wanted::Rest.on(&machine)?, Wanted::Last.on(&machine)?);
     let folder = tempfile::tempdir()?;
     let limits = Limits::measure(&broker, &loadgen, folder.path()).context("measure")?;
-    println!("{}", report::limits_table(&limits, false));
+    show!("{}", report::limits_table(&limits, false));
     Ok(ExitCode::SUCCESS)
 }
 

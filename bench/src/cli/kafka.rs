@@ -55,8 +55,8 @@ pub struct Start {
 /// Does what was asked for.
 pub fn run(command: &KafkaCommand) -> anyhow::Result<ExitCode> {
     match command {
-        KafkaCommand::Install => println!("Kafka {KAFKA_VERSION}: {}", Jars::find()?.0.display()),
-        KafkaCommand::Path => println!("{}", Jars::find()?.0.display()),
+        KafkaCommand::Install => show!("Kafka {KAFKA_VERSION}: {}", Jars::find()?.0.display()),
+        KafkaCommand::Path => show!("{}", Jars::find()?.0.display()),
         KafkaCommand::Start(flags) => start(flags)?,
         KafkaCommand::Stop { folder } => stop(folder)?,
     }
@@ -75,7 +75,7 @@ fn start(flags: &Start) -> anyhow::Result<()> {
     let node = start_kafka_node(&target, &folder, ports, &settings, &flags.heap, &Cores::of_this_machine()?)?;
     let pid = node.pid().context("it has a process")?;
     fs::write(folder.join(PID_FILE), pid.to_string())?;
-    println!("Kafka {KAFKA_VERSION} answers on {}, process {pid}", node.bootstrap);
+    show!("Kafka {KAFKA_VERSION} answers on {}, process {pid}", node.bootstrap);
     node.detach();
     Ok(())
 }
@@ -94,6 +94,6 @@ fn stop(folder: &Path) -> anyhow::Result<()> {
         thread::sleep(STOP_LOOK);
     }
     fs::remove_file(file)?;
-    println!("stopped");
+    show!("stopped");
     Ok(())
 }
