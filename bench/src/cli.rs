@@ -1,5 +1,9 @@
 //! The command line.
 
+mod kafka;
+
+use std::fmt::Display;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,14 +24,9 @@ use crate::target::Target;
 use kafka::KafkaCommand;
 
 /// Prints a line; a reader that has gone away is no error.
-macro_rules! show {
-    ($($text:tt)*) => {{
-        use std::io::Write;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
+fn show(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
-
-mod kafka;
 
 /// Exit code of a gate that found a regression.
 const REGRESSION: u8 = 3;
@@ -123,7 +122,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(flags) => run_scenario(&flags),
         Command::Report { result } => report_again(&result),
         Command::Compare { older, newer } => {
-            show!("{}", report::comparison(&Results::load(&older)?, &Results::load(&newer)?));
+            show(report::comparison(&Results::load(&older)?, &Results::load(&newer)?));
             Ok(ExitCode::SUCCESS)
         }
         Command::Gate(flags) => Ok(run_gate(&flags)),
@@ -155,8 +154,8 @@ fn run_scenario(flags: &Run) -> anyhow::Result<ExitCode> {
     }
     let written = report::write(&results, &flags.out, folder.path(), &scrubber)?;
     if !flags.quiet {
-        show!("{}", report::plain(&results, &tables(&results)));
-        show!("Written: {}", written.display());
+        show(report::plain(&results, &tables(&results)));
+        show(format_args!("Written: {}", written.display()));
     }
     let failed = results.runs.iter().any(|run| run.target == Target::Ringlog.name() && run.failed.is_none());
     anyhow::ensure!(failed, "not one run on ringlog gave a figure");
@@ -181,7 +180,7 @@ fn typed() -> String {
 fn report_again(folder: &Path) -> anyhow::Result<ExitCode> {
     let results = Results::load(folder)?;
     report::write_again(&results, folder, &Scrubber::of_this_machine())?;
-    show!("{}", report::plain(&results, &tables(&results)));
+    show(report::plain(&results, &tables(&results)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -192,15 +191,15 @@ fn run_gate(flags: &Gate) -> ExitCode {
     let (measured, findings) = match gate::run(&options) {
         Ok(done) => done,
         Err(error) => {
-            eshow!("ringlog-bench: could not measure: {error:#}");
+            eprintln!("ringlog-bench: could not measure: {error:#}");
             return ExitCode::from(COULD_NOT_MEASURE);
         }
     };
-    show!("{}", gate::markdown(&measured, &findings));
+    show(gate::markdown(&measured, &findings));
     let on_github = std::env::var_os("GITHUB_ACTIONS").is_some();
     for finding in findings.iter().filter(|_| on_github) {
         let kind = if finding.severity == Severity::Blocks { "error" } else { "warning" };
-        show!("::{kind}::{}", finding.text);
+        show(format_args!("::{kind}::{}", finding.text));
     }
     match findings.iter().any(|finding| finding.severity == Severity::Blocks) {
         true => ExitCode::from(REGRESSION),
@@ -213,7 +212,7 @@ fn print_limits() -> anyhow::Result<ExitCode> {
     let (broker, loadgen) = (Wanted::Rest.on(&machine)?, Wanted::Last.on(&machine)?);
     let folder = tempfile::tempdir()?;
     let limits = Limits::measure(&broker, &loadgen, folder.path()).context("measure")?;
-    show!("{}", report::limits_table(&limits, false));
+    show(report::limits_table(&limits, false));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use super::show;
 use crate::cores::Cores;
 use crate::target::{Jars, KAFKA_VERSION, Target, start_kafka_node};
 
@@ -55,8 +56,8 @@ pub struct Start {
 /// Does what was asked for.
 pub fn run(command: &KafkaCommand) -> anyhow::Result<ExitCode> {
     match command {
-        KafkaCommand::Install => show!("Kafka {KAFKA_VERSION}: {}", Jars::find()?.0.display()),
-        KafkaCommand::Path => show!("{}", Jars::find()?.0.display()),
+        KafkaCommand::Install => show(format_args!("Kafka {KAFKA_VERSION}: {}", Jars::find()?.0.display())),
+        KafkaCommand::Path => show(Jars::find()?.0.display()),
         KafkaCommand::Start(flags) => start(flags)?,
         KafkaCommand::Stop { folder } => stop(folder)?,
     }
@@ -75,7 +76,7 @@ fn start(flags: &Start) -> anyhow::Result<()> {
     let node = start_kafka_node(&target, &folder, ports, &settings, &flags.heap, &Cores::of_this_machine()?)?;
     let pid = node.pid().context("it has a process")?;
     fs::write(folder.join(PID_FILE), pid.to_string())?;
-    show!("Kafka {KAFKA_VERSION} answers on {}, process {pid}", node.bootstrap);
+    show(format_args!("Kafka {KAFKA_VERSION} answers on {}, process {pid}", node.bootstrap));
     node.detach();
     Ok(())
 }
@@ -94,6 +95,6 @@ fn stop(folder: &Path) -> anyhow::Result<()> {
         thread::sleep(STOP_LOOK);
     }
     fs::remove_file(file)?;
-    show!("stopped");
+    show("stopped");
     Ok(())
 }
