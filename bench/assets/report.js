@@ -6,7 +6,8 @@
     const known = { ringlog: 0, kafka: 1, "kafka-fsync": 2 }[target];
     return css(`--s${known ?? 3}`);
   };
-  const title = (target) => results.lives.find((life) => life.target === target)?.title ?? target;
+  const targetNames = [...new Set(results.lives.map((life) => life.target))];
+  const title = (target, klass) => results.lives.find((life) => life.target === target && (!life.class || life.class === klass))?.title ?? target;
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
     Object.entries(attributes).forEach(([name, value]) => node.setAttribute(name, value));
@@ -131,21 +132,20 @@
     const place = document.getElementById("load");
     place.replaceChildren();
     plots.length = 0;
-    const targets = results.lives.map((life) => life.target).filter((target) => counted(cell.name, klass, target).length);
-    const reasons = results.lives
-      .map((life) => life.target)
+    const targets = targetNames.filter((target) => counted(cell.name, klass, target).length);
+    const reasons = targetNames
       .filter((target) => !targets.includes(target))
       .map((target) => results.runs.findLast((run) => run.cell === cell.name && run.class === klass && run.target === target)?.failed)
       .filter(Boolean);
     place.append(make("h3", {}, `${cell.title} (${klass})`));
     reasons.forEach((reason) => place.append(make("p", { class: "soft" }, reason)));
     const key = make("div", { class: "key" });
-    targets.forEach((target) => key.append(make("span", {}, make("i", { style: `background:${color(target)}` }), title(target))));
+    targets.forEach((target) => key.append(make("span", {}, make("i", { style: `background:${color(target)}` }), title(target, klass))));
     place.append(key);
     const charts = make("div", { class: "charts" });
     place.append(charts);
     const runsOf = (target) => counted(cell.name, klass, target);
-    const line = (target, xs, ys) => ({ label: title(target), stroke: color(target), xs, ys });
+    const line = (target, xs, ys) => ({ label: title(target, klass), stroke: color(target), xs, ys });
 
     const curves = results.curves.filter((curve) => curve.cell === cell.name && curve.class === klass && curve.points.length > 1);
     plot(charts, "Latency by share of requests, all rounds merged", {
@@ -178,23 +178,23 @@
         const value = (name) => median(runsOf(target).map((run) => run.values[name])) ?? 0;
         const [user, system, cost] = [value("broker_user_s"), value("broker_system_s"), value(broker)];
         const share = user + system > 0 ? user / (user + system) : 0;
-        return { name: title(target), color: color(target), values: [cost * share, cost * (1 - share), value(kernel)], text: `${short(cost)} + ${short(value(kernel))}` };
+        return { name: title(target, klass), color: color(target), values: [cost * share, cost * (1 - share), value(kernel)], text: `${short(cost)} + ${short(value(kernel))}` };
       }));
     bars(charts, "Resident memory after the run, MiB", ["RSS"],
       targets.map((target) => {
         const rss = median(runsOf(target).map((run) => run.values.rss_mib)) ?? 0;
-        return { name: title(target), color: color(target), values: [rss], text: short(rss) };
+        return { name: title(target, klass), color: color(target), values: [rss], text: short(rss) };
       }));
     for (const target of targets) {
       const run = runsOf(target).at(-1);
       const all = run.threads.reduce((sum, thread) => sum + thread.cpu_s, 0);
-      bars(charts, `${title(target)}: CPU by thread in the last round, s`, ["CPU"],
+      bars(charts, `${title(target, klass)}: CPU by thread in the last round, s`, ["CPU"],
         run.threads.slice(0, 8).map((thread) => ({ name: thread.name, color: color(target), values: [thread.cpu_s], text: `${short(thread.cpu_s)} (${Math.round((100 * thread.cpu_s) / all)} %)` })));
     }
     fit();
     const table = make("table");
     const others = figures.filter((figure) => targets.some((target) => runsOf(target).some((run) => run.values[figure.key] != null)));
-    table.append(make("thead", {}, make("tr", {}, make("th", {}, "figure, median of rounds"), ...targets.map((target) => make("th", { class: "number" }, title(target))))));
+    table.append(make("thead", {}, make("tr", {}, make("th", {}, "figure, median of rounds"), ...targets.map((target) => make("th", { class: "number" }, title(target, klass))))));
     const body = make("tbody");
     others.forEach((figure) =>
       body.append(make("tr", {}, make("td", {}, `${figure.label}, ${figure.unit}`),
@@ -211,7 +211,7 @@
         const pieces = life.warmup.filter((piece) => piece.cell === cell);
         const last = pieces.at(-1).us_per_request;
         if (pieces.length < 3) return null;
-        return { label: `${life.target}, ${cell}`, stroke: color(life.target), xs: pieces.map((piece) => piece.at_s), ys: pieces.map((piece) => piece.us_per_request / last) };
+        return { label: `${life.title}, ${cell}`, stroke: color(life.target), xs: pieces.map((piece) => piece.at_s), ys: pieces.map((piece) => piece.us_per_request / last) };
       }).filter(Boolean));
     plot(place, "Warm-up: CPU per request, in multiples of the last piece of the same load", {
       series, x: { label: "s", text: short }, y: { text: (value) => `${short(value)}x` },

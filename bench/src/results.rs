@@ -56,6 +56,8 @@ pub struct Results {
 pub struct Life {
     /// Its name.
     pub target: String,
+    /// The class of this process; nothing where the target has only one process.
+    pub class: Option<Class>,
     /// As shown.
     pub title: String,
     /// How it was started.
@@ -147,17 +149,17 @@ impl Results {
     pub fn merge_curves(&mut self) {
         let mut curves = Vec::new();
         for cell in &self.scenario.cells {
-            for (class, life) in cell.classes.iter().flat_map(|class| self.lives.iter().map(move |life| (*class, life)))
+            let targets = self.targets();
+            for (class, target) in cell.classes.iter().flat_map(|class| targets.iter().map(move |name| (*class, *name)))
             {
-                let mut histograms =
-                    self.counted(&cell.name, class, &life.target).filter_map(|run| run.latency.as_ref());
+                let mut histograms = self.counted(&cell.name, class, target).filter_map(|run| run.latency.as_ref());
                 let Some(mut all) = histograms.next().cloned() else { continue };
                 // All come from one load generator, so their bounds are the same.
                 histograms.for_each(|histogram| all.add(histogram).unwrap_or_default());
                 curves.push(Curve {
                     cell: cell.name.clone(),
                     class,
-                    target: life.target.clone(),
+                    target: target.to_owned(),
                     samples: all.len(),
                     points: points(&all),
                 });
@@ -204,13 +206,24 @@ impl Results {
         failed.and_then(|run| run.failed.as_deref()).or_else(|| self.missing.get(target).map(String::as_str))
     }
 
+    /// Names of the targets that lived, each once, in the order of their start.
+    pub fn targets(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for life in &self.lives {
+            if !names.contains(&life.target.as_str()) {
+                names.push(&life.target);
+            }
+        }
+        names
+    }
+
     /// Counted runs that something disturbed, and all counted ones.
     pub fn disturbed_count(&self) -> (usize, usize) {
         let mut counts = (0, 0);
         for cell in &self.scenario.cells {
             for class in &cell.classes {
-                for life in &self.lives {
-                    for run in self.counted(&cell.name, *class, &life.target) {
+                for target in self.targets() {
+                    for run in self.counted(&cell.name, *class, target) {
                         counts.0 += usize::from(run.disturbed.is_some());
                         counts.1 += 1;
                     }

@@ -79,13 +79,13 @@ pub fn tables(results: &Results) -> Vec<Table> {
             Class::PageCache,
             "kafka",
             "Class page-cache: acknowledged means handed to the operating system",
-            "Kafka with its default flush settings; Ringlog topics with ringlog.durability=page-cache.",
+            "Kafka with its default flush settings; Ringlog with ringlog.durability=page-cache.",
         ),
         (
             Class::Sync,
             "kafka-fsync",
             "Class sync: acknowledged means it survives a power cut",
-            "Kafka with log.flush.interval.messages=1; Ringlog topics with ringlog.durability=sync, its default.",
+            "Kafka with log.flush.interval.messages=1; Ringlog with ringlog.durability=sync, its default.",
         ),
     ] {
         let others = std::iter::once(base).chain(addresses(results)).filter(|target| was_asked(results, target));
@@ -108,8 +108,7 @@ pub fn tables(results: &Results) -> Vec<Table> {
         results.scenario.cells.iter().filter(both),
     );
     if let Some(mixed) = &mut mixed {
-        mixed.columns[0].push_str(" (sync)");
-        mixed.columns[1].push_str(" (page-cache)");
+        mixed.columns[1].push_str(", page-cache");
     }
     tables.extend(mixed);
     tables
@@ -121,11 +120,12 @@ fn was_asked(results: &Results, target: &str) -> bool {
 }
 
 fn addresses(results: &Results) -> impl Iterator<Item = &str> {
-    results.lives.iter().map(|life| life.target.as_str()).filter(|target| target.contains(':'))
+    results.targets().into_iter().filter(|target| target.contains(':'))
 }
 
 fn column(results: &Results, target: &str, class: Class) -> Column {
-    let life = results.lives.iter().find(|life| life.target == target);
+    let mut lives = results.lives.iter();
+    let life = lives.find(|life| life.target == target && life.class.is_none_or(|own| own == class));
     let known = target.parse::<crate::target::Target>().map(|target| target.title());
     let title = life.map(|life| life.title.clone()).or(known.ok()).unwrap_or_else(|| target.to_owned());
     Column { target: target.to_owned(), class, title }
@@ -201,16 +201,16 @@ pub fn compare(older: &Results, newer: &Results) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
     for cell in &newer.scenario.cells {
         for class in &cell.classes {
-            for life in &newer.lives {
+            for target in newer.targets() {
                 for figure in cell.figures.iter().filter_map(|key| figure::find(key)) {
                     let rounds = |results: &Results| -> Vec<f64> {
-                        results.values(&cell.name, *class, &life.target, figure.key).into_values().collect()
+                        results.values(&cell.name, *class, target, figure.key).into_values().collect()
                     };
                     let (before, after) = (rounds(older), rounds(newer));
                     let Some(ratio) = ratio_of_sets(&after, &before) else { continue };
                     let (Some(before), Some(after)) = (median(&before), median(&after)) else { continue };
                     comparisons.push(Comparison {
-                        load: format!("{} ({class}) on {}", cell.name, life.target),
+                        load: format!("{} ({class}) on {target}", cell.name),
                         figure: *figure,
                         before,
                         after,

@@ -184,7 +184,7 @@ impl Bench<'_> {
             cores: self.broker_cores,
             wrapper: &wrapper,
         };
-        let broker = Running::start(&Target::Ringlog, &ground)?;
+        let broker = Running::start(&Target::Ringlog, None, &ground)?;
         let within = Within { loadgen: &self.programs.loadgen, cores: self.loadgen_cores, folder: folder.path() };
         let mut requests = Vec::new();
         for (index, (cell, class)) in kinds.iter().enumerate() {

@@ -123,13 +123,23 @@ impl<'a> Runner<'a> {
             cores: &self.broker_cores,
             wrapper: &[],
         };
-        for target in self.setup.targets {
+        let classes: Vec<Class> = Class::ALL
+            .into_iter()
+            .filter(|class| self.scenario.cells.iter().any(|cell| cell.classes.contains(class)))
+            .collect();
+        let lives = self
+            .setup
+            .targets
+            .iter()
+            .flat_map(|target| target.lives(&classes).into_iter().map(move |class| (target, class)));
+        for (target, class) in lives {
             self.progress.say(&format!("start {target}"));
-            match Running::start(target, &ground) {
+            match Running::start(target, class, &ground) {
                 Ok(running) => {
                     self.results.lives.push(Life {
                         target: target.name().to_owned(),
-                        title: target.title(),
+                        class,
+                        title: running.title(),
                         command: running.command.clone(),
                         config: running.config.clone(),
                         ready_ms: running.ready_after.map(|after| after.as_secs_f64() * 1e3),
@@ -171,7 +181,7 @@ impl<'a> Runner<'a> {
             cores: &self.broker_cores,
             wrapper: &[],
         };
-        let Ok(sink) = Running::start(&Target::Sink, &ground) else {
+        let Ok(sink) = Running::start(&Target::Sink, None, &ground) else {
             self.progress.warn("the load generator's sink cannot be started: no limits per request");
             return Ok(());
         };
@@ -200,7 +210,7 @@ impl<'a> Runner<'a> {
             let seconds =
                 if target.is_jvm() { self.scenario.jvm_warmup_seconds } else { self.scenario.native_warmup_seconds };
             let mut cells = self.turns();
-            cells.retain(|(_, class)| target.has_class(*class));
+            cells.retain(|(_, class)| self.brokers[index].serves(*class));
             let began = Instant::now();
             let mut dead = BTreeSet::new();
             for piece in 0.. {
@@ -246,7 +256,7 @@ impl<'a> Runner<'a> {
                 order.reverse();
             }
             for index in order {
-                if self.brokers[index].target.has_class(*class) {
+                if self.brokers[index].serves(*class) {
                     self.measure(cell, *class, index, round)?;
                 }
             }
@@ -310,7 +320,7 @@ impl<'a> Runner<'a> {
 
     /// Cells in the classes that some target has.
     fn turns(&self) -> Vec<(&'a Cell, Class)> {
-        let has = |class: Class| self.brokers.iter().any(|broker| broker.target.has_class(class));
+        let has = |class: Class| self.brokers.iter().any(|broker| broker.serves(class));
         let cells = self.scenario.cells.iter();
         let all = cells.flat_map(|cell| cell.classes.iter().map(move |class| (cell, *class)));
         all.filter(|(_, class)| has(*class)).collect()

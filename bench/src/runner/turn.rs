@@ -56,7 +56,7 @@ impl Turn<'_> {
         self.run(LoadKind::Produce, fill.flags.clone(), 0.0, fill.seconds)
     }
 
-    /// Creates the topic, in Ringlog's case with the class, which is a topic's there.
+    /// Creates the topic. Ringlog is told the class, which may be a topic's there.
     pub fn create_topic(&self) -> std::io::Result<()> {
         let flags = self.cell.fill.as_ref().map_or(&self.cell.flags, |fill| &fill.flags);
         let partitions = flags.get("partitions").and_then(toml::Value::as_integer).unwrap_or(1);

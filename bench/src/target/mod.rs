@@ -32,7 +32,7 @@ const POKE: Duration = Duration::from_millis(200);
 /// Which broker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
-    /// The broker of this checkout, in both classes: the class is a topic's.
+    /// The broker of this checkout, one process per class.
     Ringlog,
     /// Another build of it.
     Base,
@@ -59,7 +59,7 @@ impl Target {
         }
     }
 
-    /// The column's title in a table of `class`.
+    /// As shown.
     pub fn title(&self) -> String {
         match self {
             Self::Ringlog => "Ringlog".to_owned(),
@@ -77,6 +77,14 @@ impl Target {
             Self::Ringlog | Self::Base | Self::Sink | Self::Address(_) => true,
             Self::Kafka => class == Class::PageCache,
             Self::KafkaFsync => class == Class::Sync,
+        }
+    }
+
+    /// The processes that a run in these classes needs: the class may be a setting of the process.
+    pub fn lives(&self, classes: &[Class]) -> Vec<Option<Class>> {
+        match self {
+            Self::Ringlog | Self::Base => classes.iter().copied().map(Some).collect(),
+            _ => vec![None],
         }
     }
 
@@ -128,6 +136,8 @@ pub struct Ground<'a> {
 pub struct Running {
     /// Which one.
     pub target: Target,
+    /// The class that it was started for; nothing if it is not a setting of its process.
+    pub class: Option<Class>,
     /// Where.
     pub bootstrap: String,
     /// From the start of the process to the first answer; nothing for an address.
@@ -140,15 +150,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a broker in a fresh directory on a free port and waits until it answers.
-    pub fn start(target: &Target, ground: &Ground<'_>) -> anyhow::Result<Self> {
-        let folder = ground.folder.join(target.name());
+    /// Starts a broker in a fresh directory on a free port and waits until it answers. With a class, Ringlog has it for
+    /// everything, also for what consumer groups commit.
+    pub fn start(target: &Target, class: Option<Class>, ground: &Ground<'_>) -> anyhow::Result<Self> {
+        let name = target.name();
+        let folder = ground.folder.join(class.map_or_else(|| name.to_owned(), |class| format!("{name}-{class}")));
         std::fs::create_dir_all(&folder)?;
         match target {
-            Target::Ringlog => ringlog::start(target, &ground.programs.ringlog, ground, &folder),
+            Target::Ringlog => ringlog::start(target, class, &ground.programs.ringlog, ground, &folder),
             Target::Base => {
                 let program = ground.programs.base.as_deref().context("there is no base")?;
-                ringlog::start(target, program, ground, &folder)
+                ringlog::start(target, class, program, ground, &folder)
             }
             Target::Kafka => kafka::start(target, ground, &folder, &[]),
             Target::KafkaFsync => kafka::start(target, ground, &folder, &[("log.flush.interval.messages", "1")]),
@@ -157,6 +169,7 @@ impl Running {
                 anyhow::ensure!(wire::is_ready(address), "{address} does not answer ApiVersions");
                 Ok(Self {
                     target: target.clone(),
+                    class: None,
                     bootstrap: address.clone(),
                     ready_after: None,
                     command: String::new(),
@@ -188,7 +201,26 @@ impl Running {
             thread::sleep(READY_LOOK);
         }
         let ready_after = Some(started.elapsed());
-        Ok(Self { target: target.clone(), bootstrap, ready_after, command, config, process: Some(process) })
+        Ok(Self {
+            target: target.clone(),
+            class: None,
+            bootstrap,
+            ready_after,
+            command,
+            config,
+            process: Some(process),
+        })
+    }
+
+    /// Whether its figures in this class mean what the class says.
+    pub fn serves(&self, class: Class) -> bool {
+        self.target.has_class(class) && self.class.is_none_or(|own| own == class)
+    }
+
+    /// As shown.
+    pub fn title(&self) -> String {
+        let title = self.target.title();
+        self.class.map_or_else(|| title.clone(), |class| format!("{title}, {class}"))
     }
 
     /// Its process, when it was started here.

@@ -6,26 +6,35 @@ use std::time::Instant;
 
 use super::{Ground, Running, Target, free_ports, typed};
 use crate::process::Process;
+use crate::scenario::Class;
 
 /// The broker with its defaults, one shard per core that it may use, formatted at its start.
-pub(super) fn start(target: &Target, program: &Path, ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Running> {
+pub(super) fn start(
+    target: &Target,
+    class: Option<Class>,
+    program: &Path,
+    ground: &Ground<'_>,
+    folder: &Path,
+) -> anyhow::Result<Running> {
     let [port] = free_ports()?;
     let mut settings = vec![
         ("listeners".to_owned(), format!("PLAINTEXT://127.0.0.1:{port}")),
         ("log.dirs".to_owned(), folder.join("data").display().to_string()),
     ];
     settings.extend(ground.scenario.ringlog.iter().map(|(key, value)| (key.clone(), value.clone())));
+    settings.extend(class.map(|class| ("ringlog.durability".to_owned(), class.name().to_owned())));
     let mut arguments = vec!["--format".to_owned()];
     for (key, value) in &settings {
         arguments.extend(["--override".to_owned(), format!("{key}={value}")]);
     }
-    match ground.wrapper.split_first() {
+    let running = match ground.wrapper.split_first() {
         None => run(target, ground, folder, program, arguments, port, lines(&settings)),
         Some((wrapper, first)) => {
             let wrapped = first.iter().cloned().chain([program.display().to_string()]).chain(arguments).collect();
             run(target, ground, folder, Path::new(wrapper), wrapped, port, lines(&settings))
         }
-    }
+    }?;
+    Ok(Running { class, ..running })
 }
 
 /// A target that keeps nothing.
