@@ -441,7 +441,7 @@ fn cold_batches_come_through_the_reactor() {
         store.end_turn();
     }
     for entry in world.disk.list_dir(Path::new("/data/t-0")).expect("folder") {
-        world.disk.evict(&Path::new("/data/t-0").join(entry.name)).expect("evicted");
+        world.disk.evict(Path::new("/data/t-0").join(entry.name)).expect("evicted");
     }
     let ReadResult::Cold(read) = store.read(key, 5, 30, 1 << 20, true).expect("readable") else {
         panic!("it was evicted");
@@ -809,7 +809,7 @@ fn large_reads_are_ranges_of_the_page_cache_that_end_with_a_batch_below_the_boun
     }
     let small = ready(store.read(key, 7, 100, 64 << 10, true));
     assert_eq!(small.len(), 6 * batch_bytes);
-    world.disk.evict(&Path::new("/data/t-0/00000000000000000000.log")).expect("evicted");
+    world.disk.evict(Path::new("/data/t-0/00000000000000000000.log")).expect("evicted");
     let ReadResult::Cold(read) = store.read(key, 7, 100, 2 << 20, true).expect("readable") else {
         panic!("it was evicted");
     };
