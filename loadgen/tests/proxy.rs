@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Run, ms, run_produce};
+use common::{Between, Run, ms, run_with};
 use ringlog_core::reactor::{Listener, Parts, Reactor, Socket};
 use ringlog_loadgen::client::Frames;
 use ringlog_loadgen::sink::{Fault, SinkConfig};
@@ -101,6 +101,10 @@ fn through(way: Way, mangle: Mangle) -> Run {
         reactor.spawn(async move { proxy(proxying, listener, to, (way, mangle)).await });
     };
     run_produce(SinkConfig { keep: true, ..SinkConfig::default() }, Some(Rc::new(start)))
+}
+
+fn run_produce(config: SinkConfig, between: Option<Between>) -> Run {
+    run_with(config, between, None, |_| ())
 }
 
 fn problem(run: &Run, kinds: &[&str]) {

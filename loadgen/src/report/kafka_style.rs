@@ -1,6 +1,6 @@
 //! The result as Kafka's own performance tools print it, for scripts that read those lines.
 //!
-//! MB are 2^20 bytes, as there. Latencies are those of requests from their planned instant; fractions of a millisecond
+//! MB are 2^20 bytes, as there, but of whole record batches and not of values alone. Latencies are those of requests from their planned instant; fractions of a millisecond
 //! stay, because a broker may need less than one.
 
 use std::fmt;

@@ -30,6 +30,7 @@ pub type Between = Rc<dyn Fn(&Reactor, Listener, SocketAddr)>;
 pub struct Run {
     pub findings: Findings,
     pub requests: u64,
+    pub failed: u64,
     pub records_read: u64,
     pub latency_max: Duration,
 }
@@ -38,8 +39,15 @@ pub fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// One connection sends 400 requests of one record to one partition, which is then read back, not through `between`.
-pub fn run_produce(config: SinkConfig, between: Option<Between>) -> Run {
+/// One connection, an idempotent producer if it has an id, sends 400 requests of one record to one partition, one each
+/// millisecond; `during` may change the world when the load has started. Then everything is read back, not through
+/// `between`.
+pub fn run_with(
+    config: SinkConfig,
+    between: Option<Between>,
+    idempotent: Option<(i64, i16)>,
+    during: impl FnOnce(&SimWorld),
+) -> Run {
     let net =
         SimNetConfig { delay_ns: (10_000, 10_000), short_per_mille: 0, rearm_per_mille: 0, ..SimNetConfig::default() };
     let world = SimWorld::new(7, SimConfig { net, ..SimConfig::default() });
@@ -61,7 +69,7 @@ pub fn run_produce(config: SinkConfig, between: Option<Between>) -> Run {
         let target = prepare(&connecting, &address.to_string(), &topic).await.expect("the sink answers");
         let production = Production::new(&target, &spec(), 1).expect("the sink has Produce");
         let requests = Requests::build(&production, &[0]).expect("one partition fits");
-        let identity = ProducerIdentity { connection: 0, idempotent: None };
+        let identity = ProducerIdentity { connection: 0, idempotent };
         let produce = Produce::new(&production, &requests, identity, 1);
         let plan = schedule(1_000.0).plan(0, 1).peekable();
         let pace = Pace {
@@ -78,6 +86,7 @@ pub fn run_produce(config: SinkConfig, between: Option<Between>) -> Run {
         drive(&connecting, route, socket, &pipe, connecting.now());
         (topic, target, production, pipe)
     });
+    during(&world);
     assert!(world.run_until(DEADLINE, || pipe.borrow().is_done()), "the run ends");
     let mut findings = pipe.borrow().findings.clone();
     let reading = client.clone();
@@ -88,7 +97,7 @@ pub fn run_produce(config: SinkConfig, between: Option<Between>) -> Run {
     let pipe = pipe.borrow();
     let recorder = pipe.recorder.borrow();
     let latency_max = Duration::from_nanos(recorder.latency.max());
-    Run { findings, requests: recorder.requests, records_read, latency_max }
+    Run { findings, requests: recorder.requests, failed: recorder.failed, records_read, latency_max }
 }
 
 fn spec() -> ProduceSpec {
