@@ -5,23 +5,22 @@
 
 use std::rc::Rc;
 
-use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
     ConsumerGroupDescribeAssignment, ConsumerGroupDescribeMember, ConsumerGroupDescribeRequest,
     ConsumerGroupDescribeResponse, ConsumerGroupDescribeTopicPartitions, ConsumerGroupDescribedGroup,
 };
 
 use super::describe_groups::GROUP_OPERATIONS;
-use super::errors::unexpected_group_reply;
+use super::errors::unavailable;
 use super::gather::Gather;
 use super::{Context, Request};
 use crate::coordinator::group::{
-    ConsumerGroupDescription, ConsumerMemberDescription, GroupReply, GroupRequest, TopicPartitionNames,
+    ConsumerGroupDescription, ConsumerMemberDescription, GroupError, GroupReply, GroupRequest, TopicPartitionNames,
 };
 
 const CONSUMER_MEMBER: i8 = 1;
 
-type Found = Result<ConsumerGroupDescription, ErrorCode>;
+type Found = Result<ConsumerGroupDescription, GroupError>;
 
 /// Asks every group's coordinator, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
@@ -36,7 +35,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         let reply = Box::new(move |reply| {
             let found = match reply {
                 GroupReply::ConsumerDescribe(found) => found,
-                other => Err(unexpected_group_reply(&other)),
+                other => Err(unavailable(&other)),
             };
             answer.put(at, found);
         });
@@ -55,13 +54,11 @@ fn finish(request: Request, found: &[Found]) {
         Err(error) => return request.close(&error),
     };
     let authorized_operations = if body.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
-    let missing: Vec<String> =
-        body.group_ids.iter().map(|group_id| format!("Group {group_id} is not a consumer group.")).collect();
-    let groups = body.group_ids.iter().zip(found).zip(&missing).map(|((group_id, found), message)| match found {
+    let groups = body.group_ids.iter().zip(found).map(|(group_id, found)| match found {
         Ok(group) => ConsumerGroupDescribedGroup { authorized_operations, ..described(group_id, group) },
-        Err(error_code) => ConsumerGroupDescribedGroup {
+        Err(GroupError { error_code, message }) => ConsumerGroupDescribedGroup {
             error_code: *error_code,
-            error_message: (*error_code == ErrorCode::GROUP_ID_NOT_FOUND).then_some(message.as_str()),
+            error_message: Some(message.as_str()).filter(|message| !message.is_empty()),
             group_id,
             ..Default::default()
         },

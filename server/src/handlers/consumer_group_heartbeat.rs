@@ -15,9 +15,9 @@ use ringlog_core::protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::errors::unexpected_group_reply;
+use super::errors::unavailable;
 use super::{Context, GROUP_VERSION, Request};
-use crate::coordinator::group::{Assignment, ConsumerHeartbeat, GroupReply, GroupRequest, HeartbeatError};
+use crate::coordinator::group::{Assignment, ConsumerHeartbeat, GroupError, GroupReply, GroupRequest};
 
 const MEMBER_ID_VERSION: i16 = 1;
 
@@ -61,10 +61,10 @@ pub fn handle(context: &Rc<Context>, request: Request) {
 fn finish(request: Request, reply: GroupReply) {
     let reply = match reply {
         GroupReply::ConsumerHeartbeat(reply) => reply,
-        other => Err(HeartbeatError { error_code: unexpected_group_reply(&other), message: String::new() }),
+        other => Err(unavailable(&other)),
     };
     let response = match &reply {
-        Err(HeartbeatError { error_code, message }) => ConsumerGroupHeartbeatResponse {
+        Err(GroupError { error_code, message }) => ConsumerGroupHeartbeatResponse {
             error_code: *error_code,
             error_message: Some(message.as_str()).filter(|message| !message.is_empty()),
             ..Default::default()

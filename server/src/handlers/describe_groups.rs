@@ -10,16 +10,16 @@ use ringlog_core::protocol::messages::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 
-use super::errors::unexpected_group_reply;
+use super::errors::unavailable;
 use super::gather::Gather;
 use super::{Context, Request};
-use crate::coordinator::group::{GroupDescription, GroupReply, GroupRequest};
+use crate::coordinator::group::{GroupDescription, GroupError, GroupReply, GroupRequest};
 
 const GROUP_ID_NOT_FOUND_VERSION: i16 = 6;
 /// Without access control, all that there is for a group: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
 pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
-type Found = Result<GroupDescription, ErrorCode>;
+type Found = Result<GroupDescription, GroupError>;
 
 /// Asks every group's coordinator, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
@@ -34,7 +34,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         let reply = Box::new(move |reply| {
             let found = match reply {
                 GroupReply::Describe(found) => found,
-                other => Err(unexpected_group_reply(&other)),
+                other => Err(unavailable(&other)),
             };
             answer.put(at, found);
         });
@@ -53,18 +53,17 @@ fn finish(request: Request, found: &[Found]) {
         Err(error) => return request.close(&error),
     };
     let authorized_operations = if body.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
-    let missing: Vec<String> = body.groups.iter().map(|group_id| format!("Group {group_id} not found.")).collect();
     let knows_not_found = request.api_version >= GROUP_ID_NOT_FOUND_VERSION;
-    let groups = body.groups.iter().zip(found).zip(&missing).map(|((group_id, found), message)| match found {
+    let groups = body.groups.iter().zip(found).map(|(group_id, found)| match found {
         Ok(group) => DescribedGroup { authorized_operations, ..described(group_id, group) },
-        Err(ErrorCode::GROUP_ID_NOT_FOUND) => DescribedGroup {
+        Err(GroupError { error_code: ErrorCode::GROUP_ID_NOT_FOUND, message }) => DescribedGroup {
             error_code: if knows_not_found { ErrorCode::GROUP_ID_NOT_FOUND } else { ErrorCode::NONE },
             error_message: knows_not_found.then_some(message.as_str()),
             group_id,
             group_state: "Dead",
             ..Default::default()
         },
-        Err(error_code) => DescribedGroup { error_code: *error_code, group_id, ..Default::default() },
+        Err(error) => DescribedGroup { error_code: error.error_code, group_id, ..Default::default() },
     });
     request.answer(&DescribeGroupsResponse { groups: groups.collect(), ..Default::default() }, []);
 }

@@ -5,7 +5,7 @@ use ringlog_core::log::AppendError;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::record::{BatchError, Rejection};
 
-use crate::coordinator::group::GroupReply;
+use crate::coordinator::group::{GroupError, GroupReply};
 use crate::metadata::{CreatePartitionsError, CreateTopicError};
 use crate::partition::PartitionError;
 
@@ -84,4 +84,9 @@ pub fn create_partitions_error(error: &CreatePartitionsError) -> ErrorCode {
         CreatePartitionsError::InvalidAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
         CreatePartitionsError::TooManyPartitions => ErrorCode::POLICY_VIOLATION,
     }
+}
+
+/// The same, where words go with the code: there are none.
+pub fn unavailable(reply: &GroupReply) -> GroupError {
+    GroupError { error_code: unexpected_group_reply(reply), message: String::new() }
 }

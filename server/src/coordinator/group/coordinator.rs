@@ -10,16 +10,14 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
 
 use super::classic::ClassicGroup;
-use super::consumer::{ConsumerGroup, HeartbeatError};
 use super::members::{Group, Members};
 use super::offsets::Offsets;
 use super::{
-    CommitOffsets, ConsumerHeartbeat, ConsumerHeartbeatReply, DeleteOffsets, FetchOffsets, GroupDescription,
-    GroupListing, GroupReply, GroupRequest, JoinGroup, JoinReply, ListGroups, Now, Output, PartitionOffset, Token,
-    TopicOffsets, Topics, Turn,
+    CommitOffsets, ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatReply, DeleteOffsets, FetchOffsets,
+    GroupDescription, GroupError, GroupListing, GroupReply, GroupRequest, JoinGroup, JoinReply, ListGroups, Now,
+    Output, PartitionOffset, Token, TopicOffsets, Topics, Turn,
 };
 use crate::config::GroupSettings;
 
@@ -39,99 +37,19 @@ pub struct Scene<'a> {
 #[derive(Debug)]
 pub struct Coordinator {
     settings: Arc<GroupSettings>,
-    groups: AHashMap<Arc<str>, Group>,
+    pub(super) groups: AHashMap<Arc<str>, Group>,
     /// When to look at which group; an entry that is not the group's `wake_at_ms` is stale.
     wakes: BinaryHeap<Reverse<(i64, Arc<str>)>>,
     /// When offsets are looked through for what has expired.
     expiry_at_ms: Option<i64>,
     /// Records replayed or written.
-    position: u64,
+    pub(super) position: u64,
 }
 
 impl Coordinator {
     /// Without groups.
     pub fn new(settings: Arc<GroupSettings>) -> Self {
         Self { settings, groups: AHashMap::new(), wakes: BinaryHeap::new(), expiry_at_ms: None, position: 0 }
-    }
-
-    /// Replays a record of the log; `producer_id` is that of its batch if it is of a transaction, else -1.
-    pub fn replay(&mut self, record: &CoordinatorRecord<'_>, producer_id: i64) {
-        self.position += 1;
-        match record {
-            CoordinatorRecord::OffsetCommit(key, Some(value)) => {
-                let position = self.position;
-                self.group_or_new(key.group).offsets.replay(key, value, producer_id, position);
-            }
-            CoordinatorRecord::OffsetCommit(key, None) => {
-                if let Some(group) = self.groups.get_mut(key.group) {
-                    group.offsets.replay_tombstone(key);
-                    self.forget_if_vacant(key.group);
-                }
-            }
-            CoordinatorRecord::GroupMetadata(key, Some(value)) => {
-                let group = self.group_or_new(key.group);
-                group.members = Members::Classic(ClassicGroup::from_record(Arc::from(key.group), value));
-            }
-            CoordinatorRecord::GroupMetadata(key, None) => {
-                if let Some(group) = self.groups.get_mut(key.group)
-                    && matches!(group.members, Members::Classic(_))
-                {
-                    group.members = Members::Classic(ClassicGroup::new(Arc::from(key.group)));
-                    self.forget_if_vacant(key.group);
-                }
-            }
-            CoordinatorRecord::ConsumerGroupMetadata(key, None) => {
-                if let Some(group) = self.groups.get_mut(key.group_id)
-                    && matches!(group.members, Members::Consumer(_))
-                {
-                    group.members = Members::Classic(ClassicGroup::new(Arc::from(key.group_id)));
-                    self.forget_if_vacant(key.group_id);
-                }
-            }
-            CoordinatorRecord::ConsumerGroupMetadata(key, Some(_)) => self.replay_consumer(key.group_id, true, record),
-            CoordinatorRecord::ConsumerGroupPartitionMetadata(key, value) => {
-                self.replay_consumer(key.group_id, value.is_some(), record);
-            }
-            CoordinatorRecord::ConsumerGroupMemberMetadata(key, value) => {
-                self.replay_consumer(key.group_id, value.is_some(), record);
-            }
-            CoordinatorRecord::ConsumerGroupTargetAssignmentMetadata(key, value) => {
-                self.replay_consumer(key.group_id, value.is_some(), record);
-            }
-            CoordinatorRecord::ConsumerGroupTargetAssignmentMember(key, value) => {
-                self.replay_consumer(key.group_id, value.is_some(), record);
-            }
-            CoordinatorRecord::ConsumerGroupCurrentMemberAssignment(key, value) => {
-                self.replay_consumer(key.group_id, value.is_some(), record);
-            }
-            CoordinatorRecord::ConsumerGroupRegularExpression(key, value) => {
-                self.replay_consumer(key.group_id, value.is_some(), record);
-            }
-        }
-    }
-
-    /// A tombstone makes no group; a value does, for compaction may have left only part of what made it.
-    fn replay_consumer(&mut self, group_id: &str, has_value: bool, record: &CoordinatorRecord<'_>) {
-        let is_known = matches!(self.groups.get(group_id), Some(Group { members: Members::Consumer(_), .. }));
-        if !is_known && !has_value {
-            return;
-        }
-        let group = self.group_or_new(group_id);
-        if !is_known {
-            group.members = Members::Consumer(ConsumerGroup::new(Arc::from(group_id)));
-        }
-        if let Members::Consumer(group) = &mut group.members {
-            group.replay(record);
-        }
-    }
-
-    /// Replays the marker that ends a transaction.
-    pub fn replay_marker(&mut self, producer_id: i64, is_commit: bool) {
-        self.position += 1;
-        for group in self.groups.values_mut() {
-            group.offsets.replay_marker(producer_id, is_commit);
-        }
-        self.groups.retain(|_, group| !group.is_vacant());
     }
 
     /// The log is replayed: members get a session each, time begins to count.
@@ -177,10 +95,7 @@ impl Coordinator {
                 GroupReply::ConsumerHeartbeat(self.consumer_heartbeat(&request, at, output))
             }
             GroupRequest::ConsumerDescribe(group_id) => {
-                GroupReply::ConsumerDescribe(match self.groups.get(group_id.as_str()) {
-                    Some(Group { members: Members::Consumer(group), .. }) => Ok(group.description(at.topics)),
-                    _ => Err(ErrorCode::GROUP_ID_NOT_FOUND),
-                })
+                GroupReply::ConsumerDescribe(self.describe_consumer(&group_id, at.topics))
             }
             GroupRequest::Delete(group_id) => GroupReply::Delete(self.delete(&group_id, at, output)),
         };
@@ -246,27 +161,26 @@ impl Coordinator {
         request: &ConsumerHeartbeat,
         at: Scene<'_>,
         output: &mut Output,
-    ) -> Result<ConsumerHeartbeatReply, HeartbeatError> {
+    ) -> Result<ConsumerHeartbeatReply, GroupError> {
         request.check()?;
-        let not_found = |message: String| HeartbeatError { error_code: ErrorCode::GROUP_ID_NOT_FOUND, message };
         if !self.groups.contains_key(request.group_id.as_str()) {
             if !request.is_join() {
-                return Err(not_found(format!("Group {} is not there.", request.group_id)));
+                return Err(GroupError::not_found(format!("Group {} is not there.", request.group_id)));
             }
             if self.groups.len() >= GROUPS_MAX {
                 let message = "The coordinator has too many groups.".to_owned();
-                return Err(HeartbeatError { error_code: ErrorCode::GROUP_MAX_SIZE_REACHED, message });
+                return Err(GroupError { error_code: ErrorCode::GROUP_MAX_SIZE_REACHED, message });
             }
             self.group_or_new(&request.group_id);
         }
         let group_id: Arc<str> = request.group_id.as_str().into();
         let heartbeat = |group: &mut Group, turn: &mut Turn<'_>| {
             if !request.is_join() && matches!(group.members, Members::Classic(_)) {
-                return Err(not_found(format!("Group {group_id} is not a consumer group.")));
+                return Err(GroupError::not_found(format!("Group {group_id} is not a consumer group.")));
             }
             match group.as_consumer(&group_id, turn) {
                 Some(consumer) => consumer.heartbeat(request, turn),
-                None => Err(not_found(format!("Group {group_id} is not a consumer group."))),
+                None => Err(GroupError::not_found(format!("Group {group_id} is not a consumer group."))),
             }
         };
         self.with_group(&request.group_id, at, output, heartbeat).expect("it is there, or was made above")
@@ -357,10 +271,23 @@ impl Coordinator {
         self.with_group(&request.group_id, at, output, delete).unwrap_or(Err(ErrorCode::GROUP_ID_NOT_FOUND))
     }
 
-    fn describe(&self, group_id: &str) -> Result<GroupDescription, ErrorCode> {
-        match self.groups.get(group_id) {
-            Some(Group { members: Members::Classic(group), .. }) => Ok(group.description()),
-            _ => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+    fn describe(&self, group_id: &str) -> Result<GroupDescription, GroupError> {
+        match self.groups.get(group_id).map(|group| &group.members) {
+            Some(Members::Classic(group)) => Ok(group.description()),
+            Some(Members::Consumer(_)) => {
+                Err(GroupError::not_found(format!("Group {group_id} is not a classic group.")))
+            }
+            None => Err(GroupError::not_found(format!("Group {group_id} not found."))),
+        }
+    }
+
+    fn describe_consumer(&self, group_id: &str, topics: &dyn Topics) -> Result<ConsumerGroupDescription, GroupError> {
+        match self.groups.get(group_id).map(|group| &group.members) {
+            Some(Members::Consumer(group)) => Ok(group.description(topics)),
+            Some(Members::Classic(_)) => {
+                Err(GroupError::not_found(format!("Group {group_id} is not a consumer group.")))
+            }
+            None => Err(GroupError::not_found(format!("Group {group_id} not found."))),
         }
     }
 
@@ -403,7 +330,7 @@ impl Coordinator {
         }
     }
 
-    fn group_or_new(&mut self, group_id: &str) -> &mut Group {
+    pub(super) fn group_or_new(&mut self, group_id: &str) -> &mut Group {
         if !self.groups.contains_key(group_id) {
             let group_id: Arc<str> = group_id.into();
             self.groups.insert(Arc::clone(&group_id), Group::new(group_id));
@@ -411,7 +338,7 @@ impl Coordinator {
         self.groups.get_mut(group_id).expect("inserted above")
     }
 
-    fn forget_if_vacant(&mut self, group_id: &str) {
+    pub(super) fn forget_if_vacant(&mut self, group_id: &str) {
         if self.groups.get(group_id).is_some_and(Group::is_vacant) {
             self.groups.remove(group_id);
         }

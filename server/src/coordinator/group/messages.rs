@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 use uuid::Uuid;
 
-use super::consumer::{Assignment, HeartbeatError};
+use super::consumer::Assignment;
 
 /// A request to the coordinator of a group.
 #[derive(Debug, Clone)]
@@ -54,17 +54,33 @@ pub enum GroupReply {
     /// To Leave: a code for each member, in the order of the request.
     Leave(Result<Vec<ErrorCode>, ErrorCode>),
     /// To Describe.
-    Describe(Result<GroupDescription, ErrorCode>),
+    Describe(Result<GroupDescription, GroupError>),
     /// To List.
     List(Result<Vec<GroupListing>, ErrorCode>),
     /// To Delete.
     Delete(ErrorCode),
     /// To ConsumerHeartbeat.
-    ConsumerHeartbeat(Result<ConsumerHeartbeatReply, HeartbeatError>),
+    ConsumerHeartbeat(Result<ConsumerHeartbeatReply, GroupError>),
     /// To ConsumerDescribe.
-    ConsumerDescribe(Result<ConsumerGroupDescription, ErrorCode>),
+    ConsumerDescribe(Result<ConsumerGroupDescription, GroupError>),
     /// To any request: the coordinator is not here, or not ready.
     Unavailable(ErrorCode),
+}
+
+/// Why a request is refused: the code, and words for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupError {
+    /// Kafka's code.
+    pub error_code: ErrorCode,
+    /// Words.
+    pub message: String,
+}
+
+impl GroupError {
+    /// There is no such group, or not of the kind that was asked for.
+    pub fn not_found(message: String) -> Self {
+        Self { error_code: ErrorCode::GROUP_ID_NOT_FOUND, message }
+    }
 }
 
 /// Offsets to be committed.

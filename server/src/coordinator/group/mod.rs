@@ -18,6 +18,7 @@ mod loader;
 mod members;
 mod messages;
 mod offsets;
+mod replay;
 mod router;
 mod service;
 #[cfg(test)]
@@ -25,12 +26,12 @@ mod tests;
 mod topic;
 mod turn;
 
-pub use consumer::{Assignment, HeartbeatError};
+pub use consumer::Assignment;
 pub use coordinator::{Coordinator, Scene};
 pub use messages::{
     CommitOffsets, CommitPartition, CommitTopic, ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatReply,
-    ConsumerMemberDescription, DeleteOffsets, FetchOffsets, GroupDescription, GroupListing, GroupMessage, GroupReply,
-    GroupRequest, Heartbeat, JoinGroup, JoinReply, JoinedMember, LeaveGroup, ListGroups, MemberDescription,
+    ConsumerMemberDescription, DeleteOffsets, FetchOffsets, GroupDescription, GroupError, GroupListing, GroupMessage,
+    GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, JoinedMember, LeaveGroup, ListGroups, MemberDescription,
     PartitionOffset, Protocol, SyncGroup, SyncReply, TopicOffsets, TopicPartitionNames,
 };
 pub use router::GroupRouter;

@@ -7,24 +7,15 @@ use ringlog_core::protocol::ErrorCode;
 use super::assignor::{Assignor, MemberSpec};
 use super::member::{Member, MemberState};
 use super::{Assignment, ConsumerGroup, subscription};
-use crate::coordinator::group::{ConsumerHeartbeat, ConsumerHeartbeatReply, Turn};
+use crate::coordinator::group::{ConsumerHeartbeat, ConsumerHeartbeatReply, GroupError, Turn};
 
 const JOIN_EPOCH: i32 = 0;
 const LEAVE_EPOCH: i32 = -1;
 /// A static member goes for a while: its partitions stay its own until its session ends.
 const LEAVE_STATIC_EPOCH: i32 = -2;
 
-/// Why a heartbeat is refused: the code, and words for the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeartbeatError {
-    /// Kafka's code.
-    pub error_code: ErrorCode,
-    /// Words.
-    pub message: String,
-}
-
-fn refused<T>(error_code: ErrorCode, message: impl Into<String>) -> Result<T, HeartbeatError> {
-    Err(HeartbeatError { error_code, message: message.into() })
+fn refused<T>(error_code: ErrorCode, message: impl Into<String>) -> Result<T, GroupError> {
+    Err(GroupError { error_code, message: message.into() })
 }
 
 impl ConsumerHeartbeat {
@@ -34,7 +25,7 @@ impl ConsumerHeartbeat {
     }
 
     /// What can be said without the group.
-    pub fn check(&self) -> Result<(), HeartbeatError> {
+    pub fn check(&self) -> Result<(), GroupError> {
         let invalid = |message: &str| refused(ErrorCode::INVALID_REQUEST, message);
         let is_blank = |text: &Option<String>| text.as_ref().is_some_and(|text| text.trim().is_empty());
         if self.group_id.trim().is_empty() {
@@ -84,7 +75,7 @@ impl ConsumerGroup {
         &mut self,
         request: &ConsumerHeartbeat,
         turn: &mut Turn<'_>,
-    ) -> Result<ConsumerHeartbeatReply, HeartbeatError> {
+    ) -> Result<ConsumerHeartbeatReply, GroupError> {
         if matches!(request.member_epoch, LEAVE_EPOCH | LEAVE_STATIC_EPOCH) {
             return self.leave(request, turn);
         }
@@ -110,7 +101,7 @@ impl ConsumerGroup {
     }
 
     /// The member, after its epoch was checked; a new one is made.
-    fn find_or_join(&mut self, request: &ConsumerHeartbeat, turn: &mut Turn<'_>) -> Result<Arc<str>, HeartbeatError> {
+    fn find_or_join(&mut self, request: &ConsumerHeartbeat, turn: &mut Turn<'_>) -> Result<Arc<str>, GroupError> {
         let instance_id = request.instance_id.as_deref();
         let holder = instance_id.and_then(|instance_id| self.static_members.get(instance_id)).cloned();
         let is_known = self.members.contains_key(request.member_id.as_str());
@@ -280,7 +271,7 @@ impl ConsumerGroup {
         &mut self,
         request: &ConsumerHeartbeat,
         turn: &mut Turn<'_>,
-    ) -> Result<ConsumerHeartbeatReply, HeartbeatError> {
+    ) -> Result<ConsumerHeartbeatReply, GroupError> {
         let member_id = request.member_id.as_str();
         let holder = request.instance_id.as_deref().map(|instance_id| self.static_members.get(instance_id));
         match holder {

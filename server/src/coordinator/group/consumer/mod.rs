@@ -22,7 +22,6 @@ use ahash::AHashMap;
 use ringlog_core::protocol::ErrorCode;
 use uuid::Uuid;
 
-pub use self::heartbeat::HeartbeatError;
 use self::member::{Member, MemberState};
 use super::{CommitOffsets, ConsumerGroupDescription, ConsumerMemberDescription, GroupListing, TopicPartitionNames};
 use super::{Topics, Turn};

@@ -263,7 +263,7 @@ impl Harness {
     pub fn state(&mut self) -> &'static str {
         match self.ask(GroupRequest::Describe(GROUP.to_owned())) {
             GroupReply::Describe(Ok(description)) => description.state,
-            GroupReply::Describe(Err(ErrorCode::GROUP_ID_NOT_FOUND)) => "Dead",
+            GroupReply::Describe(Err(error)) if error.error_code == ErrorCode::GROUP_ID_NOT_FOUND => "Dead",
             other => panic!("{other:?}"),
         }
     }
