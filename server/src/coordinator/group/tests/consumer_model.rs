@@ -10,7 +10,7 @@ use super::harness::{GROUP, Harness, heartbeat_848};
 use crate::config::GroupSettings;
 use crate::coordinator::group::{Assignment, ConsumerGroupDescription, ConsumerHeartbeat, GroupReply, GroupRequest};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 60;
 const STEPS: usize = 300;
 const CLIENTS: usize = 5;
 

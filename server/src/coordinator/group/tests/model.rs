@@ -8,7 +8,7 @@ use ringlog_core::protocol::ErrorCode;
 use super::harness::{GROUP, Harness, commit, join, sync};
 use crate::coordinator::group::{GroupReply, GroupRequest, JoinGroup, SyncGroup, Token};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 60;
 const STEPS: usize = 400;
 const CLIENTS: usize = 6;
 
