@@ -26,11 +26,12 @@ use super::LogKey;
 use super::append::is_disk_full;
 use super::commit_log::SegmentRange;
 use super::descriptors::{FileKind, segment_path};
+use super::header::{CRC_START, stored_crc};
 use super::partition_metadata::PARTITION_METADATA_FILE;
 use crate::buffer::ALIGNMENT;
 use crate::buffer::staging::{Staging, StagingPool};
 use crate::reactor::{File, OpenMode, Reactor};
-use crate::record::crc32c;
+use crate::record::{crc32c, crc32c_join};
 
 /// How often one write is repeated at once because it came back short or interrupted.
 const REPEATS_MAX: u32 = 8;
@@ -79,6 +80,8 @@ pub(crate) struct Group {
     before: usize,
     /// Bytes in use, without padding.
     filled: usize,
+    /// Of the batches.
+    crc: u32,
     state: GroupState,
 }
 
@@ -92,12 +95,11 @@ enum GroupState {
 impl Group {
     /// What the commit log is told.
     pub fn range(&self) -> SegmentRange {
-        let bytes = self.staging.bytes(self.before..self.filled);
         SegmentRange {
             segment_base_offset: self.segment,
             position: self.position,
-            size_bytes: bytes.len() as u64,
-            crc: crc32c(bytes),
+            size_bytes: (self.filled - self.before) as u64,
+            crc: self.crc,
         }
     }
 
@@ -179,6 +181,7 @@ impl DirectQueue {
             staging,
             before,
             filled: before,
+            crc: 0,
             state: GroupState::Open,
         });
         Ok(true)
@@ -190,6 +193,9 @@ impl DirectQueue {
         assert!(group.state == GroupState::Open && group.end_offset < end_offset);
         group.staging.append(head);
         group.staging.append(body);
+        // The batch brings the checksum of most of its bytes, and was compared with it when it came.
+        let before = crc32c_join(group.crc, crc32c(&head[..CRC_START]), CRC_START);
+        group.crc = crc32c_join(before, stored_crc(head), head.len() + body.len() - CRC_START);
         group.filled = group.staging.filled();
         (group.end_offset, group.leader_epoch) = (end_offset, leader_epoch);
     }

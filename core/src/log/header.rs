@@ -7,7 +7,7 @@ pub(crate) const HEADER_BYTES: usize = 61;
 /// Bytes before and with the length field; the field counts what comes after it.
 const LENGTH_END: usize = 12;
 /// Where the bytes that the CRC covers begin.
-const CRC_START: usize = 21;
+pub(crate) const CRC_START: usize = 21;
 
 const ATTRIBUTE_LOG_APPEND_TIME: i16 = 1 << 3;
 const ATTRIBUTE_TRANSACTIONAL: i16 = 1 << 4;
@@ -87,9 +87,14 @@ impl BatchHeader {
     }
 }
 
+/// The CRC that a batch's header says.
+pub(crate) fn stored_crc(head: &[u8]) -> u32 {
+    i32_at(head, 17) as u32
+}
+
 /// Whether the CRC of a whole batch is right.
 pub(crate) fn crc_matches(batch: &[u8]) -> bool {
-    batch.len() >= HEADER_BYTES && i32_at(batch, 17) as u32 == crate::record::crc32c(&batch[CRC_START..])
+    batch.len() >= HEADER_BYTES && stored_crc(batch) == crate::record::crc32c(&batch[CRC_START..])
 }
 
 /// Sets base offset and leader epoch, which the CRC does not cover.

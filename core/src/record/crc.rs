@@ -33,6 +33,11 @@ impl Default for Crc32c {
     }
 }
 
+/// The CRC-32C of two parts, from that of each and the length of the second.
+pub fn crc32c_join(first: u32, second: u32, second_len: usize) -> u32 {
+    crc_fast::checksum_combine(CrcAlgorithm::Crc32Iscsi, u64::from(first), u64::from(second), second_len as u64) as u32
+}
+
 /// Joins the CRC-32C of two parts into that of both, for second parts of one length.
 ///
 /// A CRC is linear, so what the first part adds is the sum of what each of its checksum's bits adds.

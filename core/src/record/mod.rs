@@ -19,7 +19,7 @@ pub use batch::{
     patch_base_offset_and_epoch, set_max_timestamp,
 };
 pub use builder::{BatchBuilder, NewRecord};
-pub use crc::{Crc32c, Crc32cJoin, crc32c};
+pub use crc::{Crc32c, Crc32cJoin, crc32c, crc32c_join};
 pub use records::{Headers, RecordError, RecordView, Records};
 pub use validate::{
     BatchError, KeylessRule, ProduceRules, Producer, Rejection, TimestampRule, ValidBatch, ValidationLevel,

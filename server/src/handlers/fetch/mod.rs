@@ -8,7 +8,9 @@
 
 mod wait;
 
+use std::future::Future;
 use std::rc::Rc;
+use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
 use ringlog_core::protocol::ErrorCode;
@@ -38,11 +40,15 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     // Now and not in the task: the connection's next requests have to see what this one will hold.
     let mut room = Room::take(request.responder(), &targets, bounds.max_bytes);
     let context_of_task = Rc::clone(context);
-    context.reactor.spawn(async move {
+    let mut answering = Box::pin(async move {
         let Context { reactor, router, .. } = &*context_of_task;
         let outcomes = wait::fetch(reactor, router, &targets, bounds, request.responder(), &mut room).await;
         finish(request, &targets, outcomes);
     });
+    // Nobody is woken by this look: a task that has to wait is polled again when it is spawned.
+    if answering.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())).is_pending() {
+        context.reactor.spawn(answering);
+    }
 }
 
 type Planned = Result<(Vec<Target>, Bounds), ErrorCode>;
