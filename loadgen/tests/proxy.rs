@@ -116,7 +116,7 @@ fn problem(run: &Run, kinds: &[&str]) {
 fn nothing_is_found_where_nothing_is_wrong() {
     let run = run_produce(SinkConfig { keep: true, ..SinkConfig::default() }, None);
     assert!(run.findings.is_clean(), "{:?}", run.findings);
-    assert_eq!((run.requests, run.records_read), (400, 400));
+    assert_eq!((run.requests, run.failed, run.records_read), (400, 0, 400));
 }
 
 #[test]
