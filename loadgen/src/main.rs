@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser};
 use ringlog_loadgen::cli::{Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Mixed, Produce, Sink};
 use ringlog_loadgen::measured::Measured;
 use ringlog_loadgen::output::{finish, finish_kafka_style, settings};
+use ringlog_loadgen::plan::Rate;
 use ringlog_loadgen::report::{KafkaTool, Report};
 use ringlog_loadgen::run::{self, Connection, Place};
 use ringlog_loadgen::sink::{SinkConfig, serve};
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         Command::Commit(flags) => commit(&flags).and_then(|measured| report("commit", &flags.common, &measured)),
         Command::E2e(flags) => e2e(&flags).and_then(|measured| report("e2e", &flags.common, &measured)),
         Command::Connect(flags) => connect(&flags).and_then(|measured| report("connect", &flags.common, &measured)),
-        Command::Mixed(flags) => mixed(&flags),
+        Command::Mixed(flags) => mixed(*flags),
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Sink(flags) => sink(&flags),
     };
@@ -105,10 +106,18 @@ fn connect(flags: &Connect) -> anyhow::Result<Measured> {
     run::connect(&load, &run::target(&load.bootstrap, &flags.common.topic_spec(false))?, flags.idle)
 }
 
-fn mixed(flags: &Mixed) -> anyhow::Result<ExitCode> {
-    let (load, topic) = (flags.common.load(flags.payload.request_bytes()), flags.common.topic_spec(true));
-    let target = run::target(&load.bootstrap, &topic)?;
+fn mixed(mut flags: Mixed) -> anyhow::Result<ExitCode> {
+    if let Some(path) = flags.omb_workload.clone() {
+        flags.apply_omb(&path).with_context(|| path.display().to_string())?;
+    }
+    let topic = flags.common.topic_spec(true);
+    let target = run::target(&flags.common.bootstrap, &topic)?;
+    let mut load = flags.common.load(flags.payload.request_bytes());
     let production = workload::Production::new(&target, &flags.payload.spec(flags.common.seed), load.run_id)?;
+    if let Some(records) = flags.records_rate {
+        flags.common.rate = Rate::PerSecond(records / production.records_per_request() as f64);
+        load.rate = flags.common.rate;
+    }
     let beside = run::Beside {
         readers: flags.readers as usize,
         fetch: &flags.fetch_spec(),

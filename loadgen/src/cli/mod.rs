@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod kafka;
+mod omb;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringlog_core::record::Codec;
 
 pub use kafka::{Changed, KafkaProducerFlags, PropertyError};
+pub use omb::OmbError;
 
 use crate::client::TopicSpec;
 use crate::plan::{Arrival, Rate};
@@ -46,7 +48,7 @@ pub enum Command {
     /// New connections, each with ApiVersions and Metadata, `--connections` at a time.
     Connect(Connect),
     /// Produce, readers at the end of the log and commits at the same time.
-    Mixed(Mixed),
+    Mixed(Box<Mixed>),
     /// Prints a completion script for a shell.
     Completion {
         /// Which one
@@ -338,6 +340,12 @@ pub struct Mixed {
     #[command(flatten)]
     /// What is sent.
     pub payload: Payload,
+    /// A workload file of the OpenMessaging Benchmark: what it says counts instead of the flags
+    #[arg(long, value_name = "FILE")]
+    pub omb_workload: Option<PathBuf>,
+    /// Records per second, instead of requests per second by --rate
+    #[arg(long, value_name = "N")]
+    pub records_rate: Option<f64>,
     /// Connections that read what comes, each one partition
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub readers: u32,
