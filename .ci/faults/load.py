@@ -4,7 +4,7 @@ Every record's value follows from its number, so what was acked is remembered as
 """
 import threading, time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 SIZES = [10, 100, 1000, 8000]
@@ -34,7 +34,7 @@ class Load:
             "bootstrap.servers": address, "enable.idempotence": True, "acks": "all", "linger.ms": 2,
             "batch.size": 16000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
             "retry.backoff.ms": 20, "message.timeout.ms": 600000, "log_level": 0})
-        self.thread = threading.Thread(target=self.run)
+        self.thread = threading.Thread(target=self.run, daemon=True)
 
     def delivered(self, number):
         def on_delivery(error, message):
@@ -73,7 +73,11 @@ class Load:
         """Stops producing and waits for what is under way; returns how many records were not sent."""
         self.stopping.set()
         self.thread.join()
-        return self.producer.flush(seconds)
+        try:
+            return self.producer.flush(seconds)
+        except KafkaException as error:
+            self.failed.append(str(error))
+            return len(self.producer)
 
 
 def read_all(address, topics, seconds=180):
@@ -93,23 +97,24 @@ def read_all(address, topics, seconds=180):
     return found, ends
 
 
-def faults(acked, found, ends):
-    """What is wrong: lists of acked records lost, records there twice, offsets that are missing."""
+def faults(acked, found, ends, besides=frozenset()):
+    """What is wrong: lists of acked records lost, records there twice, offsets that are missing. Values in `besides` may
+    be there any number of times."""
     lost = [at for at, (number, _) in acked.items() if found.get(at) != value_of(number)]
     seen, doubled = set(), []
     for value in found.values():
         number = value.split(b":", 1)[0]
-        if number in seen:
+        if number in seen and value not in besides:
             doubled.append(number)
         seen.add(number)
     gaps = [(*place, offset) for place, end in ends.items() for offset in range(end) if (*place, offset) not in found]
     return lost, doubled, gaps
 
 
-def judge(what, load, left, topics):
+def judge(what, load, left, topics, besides=frozenset()):
     """Reads everything back, prints one line of figures, and ends the script with 1 if anything is wrong."""
     found, ends = read_all(load.address, topics)
-    lost, doubled, gaps = faults(load.acked, found, ends)
+    lost, doubled, gaps = faults(load.acked, found, ends, besides)
     print(f"{what}: {load.number} produced, {len(load.acked)} acked, {len(found)} found, {left} unsent, "
           f"{len(load.failed)} failed, {len(lost)} acked lost, {len(doubled)} duplicated, "
           f"{len(load.reused)} offsets reused, {len(gaps)} offsets missing", flush=True)

@@ -1,5 +1,5 @@
 """File systems of their own for the fault scripts: images on loop devices."""
-import atexit, os, subprocess, time
+import atexit, os, shutil, subprocess, time
 
 MAKE = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"]}
 
@@ -61,3 +61,46 @@ def unavailable(kind, directory):
     finally:
         if os.path.exists(image):
             os.remove(image)
+
+
+class NbdDevice:
+    """What an nbdkit command serves, as a loop device (nbdkit, nbdfuse, loop)."""
+
+    def __init__(self, directory, size_bytes, *command):
+        self.socket, self.disk = os.path.join(directory, "nbd.sock"), os.path.join(directory, "nbd.disk")
+        for path in (self.socket, self.disk):
+            if os.path.exists(path):
+                os.remove(path)
+        self.server = subprocess.Popen(["nbdkit", "-f", "-U", self.socket, *command])
+        self.wait_until(lambda: os.path.exists(self.socket), "nbdkit does not serve")
+        open(self.disk, "w").close()
+        self.fuse = subprocess.Popen(["nbdfuse", self.disk, "--unix", self.socket])
+        self.wait_until(lambda: os.path.getsize(self.disk) == size_bytes, "nbdfuse does not mount")
+        self.loop = run("losetup", "--find", "--show", self.disk).strip()
+        atexit.register(self.close)
+
+    @staticmethod
+    def wait_until(condition, otherwise):
+        deadline = time.monotonic() + 20
+        while not condition():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"FAILED: {otherwise}")
+            time.sleep(0.02)
+
+    def close(self):
+        if not self.loop:
+            return
+        subprocess.run(["losetup", "-d", self.loop], capture_output=True)
+        self.loop = None
+        subprocess.run(["umount", self.disk], capture_output=True)
+        self.fuse.wait()
+        self.server.terminate()
+        self.server.wait()
+
+
+def no_nbd():
+    """Why an NbdDevice cannot be made here, or None."""
+    for program in ("nbdkit", "nbdfuse", "losetup"):
+        if not shutil.which(program):
+            return f"no {program}"
+    return None if os.path.exists("/dev/fuse") else "no /dev/fuse"

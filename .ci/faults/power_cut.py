@@ -77,11 +77,15 @@ def main():
     seed = int(rest.pop(0)) if rest and rest[0].isdigit() else random.randrange(1 << 32)
     random.seed(seed)
     print(f"seed {seed}")
+    not_run = []
     for kind in rest or ["ext4", "xfs"]:
         if reason := mounts.unavailable(kind, directory):
             print(f"NOT RUN on {kind}: {reason}")
+            not_run.append(kind)
         else:
             run(kind, binary, directory, int(cycles))
+    if not_run:
+        sys.exit(77)
 
 
 main()

@@ -7,7 +7,7 @@ Unlike power_cut.py it finds an ack that was not flushed: --planted expects fail
 Usage: write_log.py RINGLOG_BINARY DIRECTORY REPLAYS [SEED] [ext4|xfs ...] [--planted]
 Needs: root, loop devices, nbdkit with Python, nbdfuse, xfsprogs, e2fsprogs; confluent-kafka, crc32c (PyPI)
 """
-import atexit, os, random, shutil, struct, subprocess, sys, time
+import os, random, struct, sys, time
 
 import mounts
 from load import Load, create_topics, faults, read_all
@@ -23,53 +23,15 @@ SETTINGS = {"ringlog.internal.segment.bytes": 32768, "log.index.interval.bytes":
             "ringlog.internal.commit.log.file.blocks": 2048}
 
 
-class Device:
-    """The logging device as a loop device."""
-
-    def __init__(self, directory):
-        self.log = os.path.join(directory, "writes.log")
-        self.paths = [os.path.join(directory, name) for name in ("device.img", "writes.log", "nbd.sock", "disk")]
-        self.remove_files()
-        image, log, socket, disk = self.paths
-        plugin = os.path.join(os.path.dirname(os.path.abspath(__file__)), "write_log_device.py")
-        self.server = subprocess.Popen(["nbdkit", "-f", "-U", socket, "python", plugin, f"image={image}", f"log={log}",
-                                        f"size={SIZE_BYTES}"])
-        self.wait_for(socket)
-        open(disk, "w").close()
-        self.fuse = subprocess.Popen(["nbdfuse", disk, "--unix", socket])
-        deadline = time.monotonic() + 10
-        while os.path.getsize(disk) != SIZE_BYTES and time.monotonic() < deadline:
-            time.sleep(0.02)
-        self.loop = mounts.run("losetup", "--find", "--show", disk).strip()
-        atexit.register(self.close)
-
-    @staticmethod
-    def wait_for(path):
-        deadline = time.monotonic() + 10
-        while not os.path.exists(path):
-            if time.monotonic() > deadline:
-                sys.exit(f"FAILED: {path} does not appear")
-            time.sleep(0.02)
-
-    def remove_files(self):
-        for path in self.paths:
-            if os.path.exists(path):
-                os.remove(path)
-
-    def close(self):
-        if self.loop:
-            subprocess.run(["losetup", "-d", self.loop])
-            subprocess.run(["fusermount3", "-u", self.paths[3]], capture_output=True) if shutil.which("fusermount3") \
-                else subprocess.run(["umount", self.paths[3]])
-            self.fuse.wait()
-            self.server.terminate()
-            self.server.wait()
-            self.loop = None
-
-
 def record_run(binary, directory, kind):
     """Runs the broker under load on the logging device; returns the log's path and the load with its acks."""
-    device = Device(directory)
+    image, log = (os.path.join(directory, name) for name in ("device.img", "writes.log"))
+    for path in (image, log):
+        if os.path.exists(path):
+            os.remove(path)
+    plugin = os.path.join(os.path.dirname(os.path.abspath(__file__)), "write_log_device.py")
+    device = mounts.NbdDevice(directory, SIZE_BYTES, "python", plugin, f"image={image}", f"log={log}",
+                              f"size={SIZE_BYTES}")
     mounts.make(kind, device.loop)
     mount = mounts.Mount(device.loop, os.path.join(directory, "recorded"))
     mount.mount()
@@ -77,7 +39,7 @@ def record_run(binary, directory, kind):
     broker.start()
     create_topics(broker.address, {TOPIC: {"ringlog.durability": "sync"}})
     # The size of the log when an ack arrives: what the ack rests on is before it.
-    load = Load(broker.address, [TOPIC], mark=lambda: os.path.getsize(device.log), pause=0.02)
+    load = Load(broker.address, [TOPIC], mark=lambda: os.path.getsize(log), pause=0.02)
     load.start()
     time.sleep(LOAD_SECONDS)
     load.stopping.set()
@@ -85,7 +47,8 @@ def record_run(binary, directory, kind):
     load.thread.join()
     mount.unmount()
     device.close()
-    return device, load, broker
+    os.remove(image)
+    return log, load, broker
 
 
 def records(path):
@@ -146,9 +109,9 @@ def check(broker, mount, acked):
 
 
 def replay(kind, binary, directory, replays):
-    device, load, recorded = record_run(binary, directory, kind)
+    log, load, recorded = record_run(binary, directory, kind)
     first = min(mark for _, mark in load.acked.values())
-    size = os.path.getsize(device.log)
+    size = os.path.getsize(log)
     cuts = sorted(random.randrange(first, size) for _ in range(replays))
     print(f"{kind}: {len(load.acked)} acked, {size} bytes of log", flush=True)
     flushed, cut_image = os.path.join(directory, "flushed.img"), os.path.join(directory, "cut.img")
@@ -158,7 +121,7 @@ def replay(kind, binary, directory, replays):
         file.truncate(SIZE_BYTES)
     base = os.open(flushed, os.O_RDWR)
     unflushed, failures, ways, flushes, unflushed_sum = [], [], {}, 0, 0
-    for end, what, position, data in records(device.log):
+    for end, what, position, data in records(log):
         while cuts and end > cuts[0]:
             cut = cuts.pop(0)
             mounts.run("cp", "--sparse=always", flushed, cut_image)
@@ -180,17 +143,9 @@ def replay(kind, binary, directory, replays):
     print(f"{kind}: {replays} replays ({', '.join(f'{count} {way}' for way, count in sorted(ways.items()))}), "
           f"{flushes} flushes, {unflushed_sum / replays:.1f} writes unflushed at a cut, {len(failures)} failed",
           flush=True)
-    device.remove_files()
-    os.remove(flushed)
-    os.remove(cut_image)
+    for path in (log, flushed, cut_image):
+        os.remove(path)
     return failures
-
-
-def unavailable():
-    for program in ("nbdkit", "nbdfuse", "losetup"):
-        if not shutil.which(program):
-            return f"no {program}"
-    return None if os.path.exists("/dev/fuse") else "no /dev/fuse"
 
 
 def main():
@@ -199,15 +154,19 @@ def main():
     seed = int(rest.pop(0)) if rest and rest[0].isdigit() else random.randrange(1 << 32)
     random.seed(seed)
     print(f"seed {seed}")
+    not_run = []
     for kind in rest or ["ext4", "xfs"]:
-        if reason := unavailable() or mounts.unavailable(kind, directory):
+        if reason := mounts.no_nbd() or mounts.unavailable(kind, directory):
             print(f"NOT RUN on {kind}: {reason}")
+            not_run.append(kind)
             continue
         failures = replay(kind, binary, directory, int(replays))
         if planted and not failures:
             sys.exit(f"FAILED: {kind}: the planted bug was not found")
         if failures and not planted:
             sys.exit(f"FAILED: {kind}: {failures[0]}")
+    if not_run:
+        sys.exit(77)
 
 
 main()

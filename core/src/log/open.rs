@@ -142,6 +142,7 @@ impl Log {
             if self.log_end_offset != end_offset {
                 return Err(self.corrupt(format!("ends here at byte {position}, and the next segment at {end_offset}")));
             }
+            self.unsynced.push(base_offset);
             let (key, dir) = (self.key, self.dir.clone());
             let sealed =
                 self.segments[index].seal(key, &dir, files).and_then(|()| self.cut_padding(base_offset, files));
@@ -258,6 +259,7 @@ impl Log {
                 file => file.map_err(io_error)?,
             };
             let size = file.len().map_err(io_error)?;
+            self.unsynced.push(base_offset);
             let mut scan = BatchScan::new(file, position, size);
             while let Some((header, at)) = scan.next_checked().map_err(io_error)? {
                 // Compaction leaves holes below the synced point only.

@@ -26,11 +26,13 @@ use uuid::Uuid;
 use super::checkpoint::{CLEAN_SHUTDOWN_FILE, encode_clean_shutdown};
 use super::checkpoints::{self, ClosedLog};
 use super::commit_log::{self, EntryHeader, EntryKind, RecoverError, RecoverMode, SegmentRange};
-use super::descriptors::{Descriptors, FileKind, segment_path};
+use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::error::StoreError;
 use super::header::BatchHeader;
+use super::leader_epoch_cache::LEADER_EPOCH_FILE;
 use super::log::{Log, remove_stale_folder};
 use super::open::Behind;
+use super::partition_metadata::PARTITION_METADATA_FILE;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec};
 use crate::reactor::{Disk, File, OpenMode, replace_file};
@@ -42,6 +44,9 @@ pub const COMMIT_LOG_FOLDER: &str = ".ringlog";
 const OPEN_FILES_MAX: usize = 128;
 /// Bytes of replayed batches that wait in memory.
 const REPLAY_BYTES_MAX: usize = 16 << 20;
+
+/// Up to so many logs are synced one by one; more with the whole file system, on which others may have much to write.
+const SYNCED_ALONE_MAX: usize = 64;
 
 /// What recovery did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -322,12 +327,16 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Syncs everything; the points say where each log ends now.
+    /// Syncs what was touched; the points say where each log ends now.
     fn finish(mut self) -> Result<(SyncedPoints, Recovered), StoreError> {
         let mut points = SyncedPoints::default();
+        let touched = self.partitions.iter().filter(|partition| partition.log.is_some()).count();
         for Recovering { spec, point, log, .. } in &mut self.partitions {
             if let Some(log) = log {
                 log.settle(&mut self.files).map_err(|error| log.io_error(error))?;
+                if touched <= SYNCED_ALONE_MAX {
+                    log.sync(&mut self.files).map_err(|error| log.io_error(error))?;
+                }
                 *point = log.synced_point(log.log_end_offset, spec.durability);
             } else if point.end_offset == 0 {
                 continue;
@@ -335,7 +344,11 @@ impl<'a> Recovery<'a> {
             points.set(spec.topic_id, spec.partition_index, *point);
         }
         let io_error = |source| StoreError::Io { path: self.log_dir.clone(), source };
-        self.disk.sync_all(&self.log_dir).map_err(io_error)?;
+        if touched > SYNCED_ALONE_MAX {
+            self.disk.sync_all(&self.log_dir).map_err(io_error)?;
+        } else if touched > 0 {
+            self.disk.sync_dir(&self.log_dir).map_err(io_error)?;
+        }
         Ok((points, self.result))
     }
 }
@@ -375,5 +388,21 @@ impl Log {
         let (key, dir) = (self.key, self.dir.clone());
         self.active().write_indexes(key, &dir, files)?;
         self.write_leader_epochs(files)
+    }
+
+    /// Syncs the segments that were written or kept, the small files and the folder.
+    fn sync(&mut self, files: &mut Descriptors) -> io::Result<()> {
+        for base_offset in std::mem::take(&mut self.unsynced) {
+            for kind in FileKind::ALL {
+                match files.file(&self.dir, FileId { log: self.key, base_offset, kind }, false) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    file => file?.sync()?,
+                }
+            }
+        }
+        for name in [PARTITION_METADATA_FILE, LEADER_EPOCH_FILE] {
+            File::open(files.disk(), &self.dir.join(name), OpenMode::READ)?.sync()?;
+        }
+        files.disk().sync_dir(&self.dir)
     }
 }

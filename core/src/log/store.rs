@@ -25,7 +25,7 @@ use super::commit_log::{CommitLogError, Counters};
 use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::direct::DirectWrite;
 use super::error::{AppendError, ReadError, StoreError};
-use super::log::{Log, remove_stale_folder};
+use super::log::{Log, remove_stale_folder, snapshot_path};
 use super::read::Window;
 use super::recovery::COMMIT_LOG_FOLDER;
 use super::synced_points::{SyncedPoint, SyncedPoints};
@@ -487,6 +487,10 @@ impl LogStore {
                 let kinds: &[FileKind] = if base < active { &FileKind::ALL } else { &[FileKind::Log] };
                 let path = |kind: &FileKind| segment_path(&log.dir, base, *kind);
                 jobs.extend(kinds.iter().map(|kind| SyncJob { key: log.key, path: path(kind) }));
+                // Taken when the segment ended: without it, producers would be looked for in all segments before.
+                if let Some(next) = log.segments.iter().find(|segment| segment.base_offset > base) {
+                    jobs.push(SyncJob { key: log.key, path: snapshot_path(&log.dir, next.base_offset) });
+                }
             }
             if is_sync {
                 log.write_active_indexes(&mut self.files);

@@ -114,6 +114,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let disk = SimDisk::new(seed);
         disk.create_dir_all(Path::new("/data")).expect("a folder");
+        disk.sync_all(Path::new("/data")).expect("a folder that stays");
         let reactor = Self::reactor(&disk);
         Self { disk, reactor }
     }
