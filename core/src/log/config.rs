@@ -32,6 +32,14 @@ pub struct LogConfig {
     pub index_interval_bytes: u32,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
+    /// `cleanup.policy` has `delete` in it.
+    pub is_deleted: bool,
+    /// `retention.ms`; -1 is no bound.
+    pub retention_ms: i64,
+    /// `retention.bytes`; -1 is no bound.
+    pub retention_bytes: i64,
+    /// `file.delete.delay.ms`.
+    pub file_delete_delay_ms: i64,
 }
 
 impl Default for LogConfig {
@@ -42,6 +50,10 @@ impl Default for LogConfig {
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             timestamp_type: TimestampType::CreateTime,
+            is_deleted: true,
+            retention_ms: 7 * 24 * 3_600_000,
+            retention_bytes: -1,
+            file_delete_delay_ms: 60_000,
         }
     }
 }

@@ -73,6 +73,8 @@ pub(crate) struct Log {
     pub new_names: bool,
     /// Base offsets of segments with bytes that were not synced.
     pub unsynced: Vec<i64>,
+    /// Records were deleted: the log start is to become durable with the next checkpoint.
+    pub log_start_moved: bool,
     /// Where recent reads ended: the next one goes on there without a look at the index.
     pub read_hints: [Option<ReadHint>; 4],
     pub next_hint: usize,
@@ -113,6 +115,7 @@ impl Log {
             blocked: false,
             new_names: false,
             unsynced: Vec::new(),
+            log_start_moved: false,
             read_hints: [None; 4],
             next_hint: 0,
         }

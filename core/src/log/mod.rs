@@ -21,6 +21,7 @@ mod log;
 mod open;
 mod read;
 mod recovery;
+mod retention;
 mod scan;
 mod segment;
 mod store;
@@ -34,7 +35,7 @@ pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
 pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};
-pub use store::{ColdRead, Committed, FailedAppend, LogStore, ReadResult};
+pub use store::{ColdRead, Committed, FailedAppend, LogStore, ReadResult, Retired};
 
 #[cfg(test)]
 mod store_tests;

@@ -158,6 +158,7 @@ impl Log {
     /// Takes in the names in the partition's folder, the segments among them; an empty log begins with one.
     fn open_segments(&mut self, now_ms: i64, files: &Descriptors) -> Result<Vec<String>, StoreError> {
         let names = self.list_files(files)?;
+        self.remove_deleted(&names, &**files.disk()).map_err(|error| self.io_error(error))?;
         self.folder_ready = names.iter().any(|name| name == PARTITION_METADATA_FILE);
         let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
         bases.sort_unstable();

@@ -28,6 +28,7 @@ use super::error::{AppendError, ReadError, StoreError};
 use super::log::{Log, remove_stale_folder, snapshot_path};
 use super::read::Window;
 use super::recovery::COMMIT_LOG_FOLDER;
+use super::retention::Expired;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{AbortedTransaction, Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 use crate::reactor::{Pieces, Reactor};
@@ -70,6 +71,17 @@ pub struct Committed {
     pub last_stable_offset: i64,
     /// Aborted transactions with records below it, by their first offset.
     pub aborted: Vec<AbortedTransaction>,
+}
+
+/// What a look for old segments did to a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Files that are to be removed after the delay.
+    pub files: Vec<PathBuf>,
+    /// `file.delete.delay.ms`.
+    pub delay_ms: i64,
+    /// Whether the log holds anything that may become too old or too much.
+    pub is_bounded: bool,
 }
 
 /// A log that was not used yet, or one that is open.
@@ -120,6 +132,11 @@ pub struct LogStore {
     rolled: bool,
     /// Start and end of logs as the last clean stop, or recovery, left them.
     known: SyncedPoints,
+    /// Log starts that the run of the checkpointer makes durable.
+    moving_starts: Vec<(LogKey, i64)>,
+    /// Log starts that are durable, or failed to become so.
+    moved_starts: Vec<(LogKey, Result<i64, AppendError>)>,
+    is_start_moved: bool,
 }
 
 impl fmt::Debug for LogStore {
@@ -155,6 +172,9 @@ impl LogStore {
             syncing: Vec::new(),
             rolled: false,
             known,
+            moving_starts: Vec::new(),
+            moved_starts: Vec::new(),
+            is_start_moved: false,
         })
     }
 
@@ -209,6 +229,76 @@ impl LogStore {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Io { path: dir, source: error }),
             _ => Ok(()),
         }
+    }
+
+    /// Looks for segments that are too old or too much, and takes them out of the log. A log that was not used yet is not
+    /// kept open for it.
+    pub fn retire(&mut self, key: LogKey) -> Result<Retired, StoreError> {
+        let now_ms = self.reactor.wall_clock_ms();
+        let unused = match self.stored(key).map(|stored| &stored.state) {
+            Some(LogState::Unopened(point)) if point.log_start_offset == point.end_offset => {
+                return Ok(Retired::default());
+            }
+            Some(LogState::Unopened(point)) => Some(*point),
+            _ => None,
+        };
+        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let Some((beside, log)) = opened else { return Ok(Retired::default()) };
+        if log.stopped.is_some() {
+            return Ok(Retired::default());
+        }
+        let config = &log.config;
+        let mut retired = Retired {
+            is_bounded: config.is_deleted
+                && (config.retention_ms >= 0 || config.retention_bytes >= 0)
+                && log.log_end_offset > log.log_start_offset,
+            delay_ms: config.file_delete_delay_ms,
+            files: Vec::new(),
+        };
+        let syncing = self.syncing.iter().find(|(of, _)| *of == key).map_or(&[][..], |(_, bases)| bases);
+        let unsynced: Vec<i64> = log.unsynced.iter().chain(syncing).copied().collect();
+        let expired = log.expired(now_ms, |base| !unsynced.contains(&base), &mut self.files);
+        match expired.map_err(|error| log.io_error(error))? {
+            Expired::Segments(0) => {
+                // What is too old may have been kept because it is not synced yet.
+                self.rolled |= retired.is_bounded && log.segments.len() > 1 && !unsynced.is_empty();
+            }
+            Expired::Segments(count) => {
+                let files = log.retire_segments(count, &mut self.files);
+                retired.files = files.map_err(|error| log.io_error(error))?;
+            }
+            Expired::Everything => {
+                log.roll(now_ms, &mut self.files).map_err(|error| log.io_error(error))?;
+                self.rolled = true;
+            }
+        }
+        if let Some(point) = unused
+            && !self.rolled
+        {
+            let point = SyncedPoint { log_start_offset: log.log_start_offset, ..point };
+            let bases: Vec<i64> = log.segments.iter().map(|segment| segment.base_offset).collect();
+            bases.into_iter().for_each(|base| self.files.forget(key, base));
+            debug_assert_eq!(*beside.acked_end_offset, point.end_offset);
+            self.logs[key.0 as usize].as_mut().expect("looked up above").state = LogState::Unopened(point);
+        }
+        Ok(retired)
+    }
+
+    /// Moves the log start up to `offset`, which is not above the acked end; -1 is that end. The new start is told by
+    /// [`LogStore::take_moved_starts`] when it is durable.
+    pub fn delete_records(&mut self, key: LogKey, offset: i64) -> Result<(), StoreError> {
+        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let Some((beside, log)) = opened else { return Ok(()) };
+        assert!(offset <= *beside.acked_end_offset, "checked by the partition");
+        log.advance_log_start(if offset < 0 { *beside.acked_end_offset } else { offset });
+        log.log_start_moved = true;
+        self.is_start_moved = true;
+        Ok(())
+    }
+
+    /// Log starts that were moved and are durable now, or why they are not.
+    pub fn take_moved_starts(&mut self) -> Vec<(LogKey, Result<i64, AppendError>)> {
+        std::mem::take(&mut self.moved_starts)
     }
 
     /// Appends one batch that was validated: checks its producer's sequence and gives it offsets. Acked later, see
@@ -447,7 +537,8 @@ impl LogStore {
             self.finish_checkpoint(done);
         }
         let pressure = self.sync.commit_log.pressure();
-        let is_due = self.sync.is_full || pressure.files_free * 2 <= pressure.files_count || self.rolled;
+        let is_due =
+            self.sync.is_full || pressure.files_free * 2 <= pressure.files_count || self.rolled || self.is_start_moved;
         if is_due && !self.checkpointer.is_running() && self.sync.commit_log.failure().is_none() {
             self.start_checkpoint();
         }
@@ -458,7 +549,7 @@ impl LogStore {
         for _ in 0..self.sync.tails.len() {
             self.write_oldest_tail();
         }
-        (self.sync.is_full, self.rolled) = (false, false);
+        (self.sync.is_full, self.rolled, self.is_start_moved) = (false, false, false);
         let mut release = Some(self.sync.commit_log.next_lsn());
         let (mut small_files, mut jobs, mut folders, mut obsolete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut points = self.synced_points.clone();
@@ -468,19 +559,28 @@ impl LogStore {
             if is_sync && (log.stopped.is_some() || !log.tail.is_empty()) {
                 // What it lacks is in the commit log only.
                 release = None;
+                if std::mem::take(&mut log.log_start_moved) {
+                    let error = AppendError::Stopped("the log cannot be written".to_owned());
+                    self.moved_starts.push((log.key, Err(error)));
+                }
                 continue;
             }
-            if log.unsynced.is_empty() {
+            let is_start_moved = std::mem::take(&mut log.log_start_moved);
+            if is_start_moved {
+                self.moving_starts.push((log.key, log.log_start_offset));
+            } else if log.unsynced.is_empty() {
                 continue;
             }
+            // A log start above what is synced would be one without a log.
+            let is_whole = is_sync || is_start_moved;
             let active = log.active().base_offset;
             let (now, later): (Vec<i64>, Vec<i64>) =
-                std::mem::take(&mut log.unsynced).into_iter().partition(|base| is_sync || *base < active);
+                std::mem::take(&mut log.unsynced).into_iter().partition(|base| is_whole || *base < active);
             log.unsynced = later;
-            if now.is_empty() {
+            if now.is_empty() && !is_start_moved {
                 continue;
             }
-            let synced = if is_sync { log.written_end_offset() } else { active };
+            let synced = if is_whole { log.written_end_offset() } else { active };
             self.syncing.push((log.key, now.clone()));
             for base in now {
                 // The indexes of the active segment are made again by recovery.
@@ -509,7 +609,7 @@ impl LogStore {
             folders.push(self.log_dir.clone());
         }
         let is_news = release.is_some_and(|release| release > self.sync.commit_log.oldest_unreleased());
-        if jobs.is_empty() && !is_news {
+        if jobs.is_empty() && !is_news && self.moving_starts.is_empty() {
             return;
         }
         let points_path = self.log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::file_name(self.shard_id));
@@ -523,6 +623,7 @@ impl LogStore {
         match done.error {
             None => {
                 self.syncing.clear();
+                self.moved_starts.extend(self.moving_starts.drain(..).map(|(key, start)| (key, Ok(start))));
                 self.synced_points = std::mem::take(&mut self.points_of_run);
                 if let Some(release) = done.release {
                     let durable = self.sync.commit_log.durable_lsn();
@@ -531,6 +632,8 @@ impl LogStore {
             }
             Some((key, error)) => {
                 tracing::error!(%error, "segments cannot be synced");
+                let failed = self.moving_starts.drain(..);
+                self.moved_starts.extend(failed.map(|(key, _)| (key, Err(AppendError::Stopped(error.to_string())))));
                 // Which of the others were synced is not known: the next run syncs them again.
                 for (of, bases) in std::mem::take(&mut self.syncing) {
                     let Some(stored) = self.logs.get_mut(of.0 as usize).and_then(Option::as_mut) else { continue };

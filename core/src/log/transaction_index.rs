@@ -14,7 +14,7 @@ use crate::reactor::{Disk, read_file};
 /// Bytes of an entry.
 pub(crate) const TRANSACTION_ENTRY_BYTES: usize = 34;
 /// Extension of the files, with the dot.
-const EXTENSION: &str = ".txnindex";
+pub(crate) const EXTENSION: &str = ".txnindex";
 
 /// One aborted transaction: its records are not for readers of committed data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,11 @@ impl TransactionIndex {
             self.0.push(aborted);
         }
         Ok(())
+    }
+
+    /// Forgets transactions that ended below the log start.
+    pub fn forget_below(&mut self, log_start_offset: i64) {
+        self.0.retain(|transaction| transaction.last_offset >= log_start_offset);
     }
 
     /// Those with records between `from` (inclusive) and `to` (exclusive), by their first offset.

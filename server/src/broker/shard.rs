@@ -118,7 +118,7 @@ impl Shard {
         let Shared { settings, store, .. } = &*self.shared;
         let reactor = self.reactor.clone();
         let store = LogStore::open(reactor.clone(), settings.log_dir.clone(), self.shard_id, store.clone())?;
-        let partitions = Partitions::new(reactor.clone(), store);
+        let partitions = Partitions::new(reactor.clone(), store, settings.retention_check_interval);
         let outbox = self.outbox.clone();
         let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
         let router = Router::new(self.shard_id, partitions.clone(), Box::new(send));

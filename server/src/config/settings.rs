@@ -108,6 +108,8 @@ pub struct Settings {
     pub memory: Option<u64>,
     /// `ringlog.internal.commit.log.file.blocks`: size of each of a shard's commit log files, in 4,096 bytes.
     pub commit_log_file_blocks: u32,
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_interval: Duration,
     /// All keys as they were given; topics fall back on them.
     pub properties: Properties,
 }
@@ -215,6 +217,11 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         shards: values.number_if_given("ringlog.shards", 1..=256),
         memory: memory(values),
         commit_log_file_blocks: values.number("ringlog.internal.commit.log.file.blocks", 1280..=1 << 18, 16_384),
+        retention_check_interval: Duration::from_millis(values.number(
+            "log.retention.check.interval.ms",
+            1..=i64::MAX as u64,
+            300_000,
+        )),
         properties: with_node_id(values.properties, node_id),
     }
 }

@@ -12,6 +12,7 @@ mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
@@ -117,6 +118,7 @@ static TABLE: &[Api] = &[
     api(ApiKey::ApiVersions, 0..=4, api_versions::handle),
     api(ApiKey::CreateTopics, 2..=7, create_topics::handle),
     api(ApiKey::DeleteTopics, 1..=6, delete_topics::handle),
+    api(ApiKey::DeleteRecords, 0..=2, delete_records::handle),
     api(ApiKey::InitProducerId, 0..=5, init_producer_id::handle),
     api(ApiKey::DescribeConfigs, 1..=4, describe_configs::handle),
     api(ApiKey::AlterConfigs, 0..=2, alter_configs::handle),

@@ -20,8 +20,6 @@ pub struct TopicConfig {
     pub log: LogConfig,
     /// Checks on what is produced to it.
     pub produce: ProduceRules,
-    /// `min.insync.replicas`.
-    pub min_insync_replicas: i32,
 }
 
 /// What is set for a broker, whatever the topic.
@@ -38,13 +36,18 @@ impl TopicConfig {
             true => TimestampType::LogAppendTime,
             false => TimestampType::CreateTime,
         };
-        let is_compacted = values.text("cleanup.policy").contains("compact");
+        let policy = values.text("cleanup.policy");
+        let (is_compacted, is_deleted) = (policy.contains("compact"), policy.contains("delete"));
         let log = LogConfig {
             segment_bytes: values.segment_bytes(),
             segment_ms: values.number("segment.ms"),
             segment_index_bytes: values.number("segment.index.bytes"),
             index_interval_bytes: values.number("index.interval.bytes"),
             timestamp_type,
+            is_deleted,
+            retention_ms: values.number("retention.ms"),
+            retention_bytes: values.number("retention.bytes"),
+            file_delete_delay_ms: values.number("file.delete.delay.ms"),
         };
         let produce = ProduceRules {
             batch_bytes_max: values.number("max.message.bytes"),
@@ -65,7 +68,6 @@ impl TopicConfig {
             durability: if is(DURABILITY, "page-cache") { Durability::PageCache } else { Durability::Sync },
             log,
             produce,
-            min_insync_replicas: values.number("min.insync.replicas"),
         }
     }
 }
@@ -116,7 +118,7 @@ mod tests {
     fn defaults_are_those_of_kafka() {
         let config = resolve(&[], &[]);
         assert_eq!(config.log, LogConfig::default());
-        assert_eq!((config.durability, config.min_insync_replicas), (Durability::Sync, 1));
+        assert_eq!(config.durability, Durability::Sync);
         assert_eq!(config.produce.batch_bytes_max, 1_048_588);
         assert_eq!(config.produce.keyless, KeylessRule::Accept);
     }
@@ -138,6 +140,8 @@ mod tests {
         assert_eq!((config.log.segment_bytes, config.produce.batch_bytes_max), (3_000_000, 88));
         assert_eq!((config.durability, config.produce.keyless), (Durability::PageCache, KeylessRule::Reject));
         assert_eq!(config.produce.timestamps, TimestampRule::LogAppendTime);
+        assert!(!resolve(&[], &[("cleanup.policy", "compact")]).log.is_deleted);
+        assert_eq!(resolve(&[("log.retention.minutes", "2")], &[]).log.retention_ms, 120_000);
         let small = resolve(&[("ringlog.internal.segment.bytes", "4096")], &[]);
         assert_eq!(small.log.segment_bytes, 4096);
     }

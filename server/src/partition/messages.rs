@@ -155,6 +155,8 @@ pub enum PartitionRequest {
     Unwatch(u64),
     /// Look an offset up.
     Offset(OffsetRequest),
+    /// Move the log start up to this offset; -1 is the high watermark.
+    DeleteRecords(i64),
 }
 
 /// The reply, of the same kind.
@@ -168,6 +170,8 @@ pub enum PartitionReply {
     Watch,
     /// To Offset.
     Offset(Result<OffsetOutcome, PartitionError>),
+    /// To DeleteRecords: the log start, durable.
+    DeleteRecords(Result<i64, PartitionError>),
 }
 
 /// A request or a reply on the mesh.

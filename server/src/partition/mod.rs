@@ -5,6 +5,7 @@
 mod calls;
 mod messages;
 mod partitions;
+mod retention;
 mod router;
 
 pub use calls::Calls;

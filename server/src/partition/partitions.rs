@@ -8,13 +8,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ringlog_core::log::{
-    ClosedLog, Committed, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadError, ReadResult, StoreError,
+    AppendError, ClosedLog, Committed, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadError, ReadResult,
+    Retired, StoreError,
 };
 use ringlog_core::reactor::Reactor;
 
+use super::retention::Retention;
 use super::{
     AppendOutcome, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionReply,
     PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
@@ -28,15 +31,16 @@ pub type Reply = Box<dyn FnOnce(PartitionReply)>;
 
 /// The partitions of one shard; clones are the same ones.
 #[derive(Clone)]
-pub struct Partitions(Rc<Inner>);
+pub struct Partitions(pub(super) Rc<Inner>);
 
-struct Inner {
-    reactor: Reactor,
+pub(super) struct Inner {
+    pub(super) reactor: Reactor,
     store: RefCell<LogStore>,
     table: RefCell<Table>,
     /// The end of this turn will flush.
     flush_due: Cell<bool>,
     acked: RefCell<Vec<(LogKey, i64)>>,
+    pub(super) retention: Retention,
 }
 
 #[derive(Default)]
@@ -52,6 +56,16 @@ struct Partition {
     /// Appends in offset order, each until the high watermark reaches its end.
     appends: VecDeque<AppendWait>,
     watches: Vec<Watch>,
+    /// Those who wait for a log start, at or above an offset, to become durable.
+    deletions: Vec<(i64, Reply)>,
+}
+
+/// How a deletion of records goes on.
+enum Deletion {
+    /// Nothing is left to do: the log starts there.
+    Done(i64),
+    /// Until the log starts at or above this offset, durably.
+    Waits(i64),
 }
 
 struct AppendWait {
@@ -68,13 +82,14 @@ struct Watch {
 
 impl Partitions {
     /// No partitions yet.
-    pub fn new(reactor: Reactor, store: LogStore) -> Self {
+    pub fn new(reactor: Reactor, store: LogStore, retention_check_interval: Duration) -> Self {
         let partitions = Self(Rc::new(Inner {
             reactor,
             store: RefCell::new(store),
             table: RefCell::default(),
             flush_due: Cell::new(false),
             acked: RefCell::default(),
+            retention: Retention::new(retention_check_interval),
         }));
         let acknowledging = Rc::downgrade(&partitions.0);
         partitions.0.store.borrow_mut().set_on_acked(Rc::new(move || {
@@ -95,9 +110,18 @@ impl Partitions {
         if table.partitions.len() <= at {
             table.partitions.resize_with(at + 1, || None);
         }
-        table.partitions[at] =
-            Some(Partition { leader_epoch, high_watermark, appends: VecDeque::new(), watches: Vec::new() });
+        table.partitions[at] = Some(Partition {
+            leader_epoch,
+            high_watermark,
+            appends: VecDeque::new(),
+            watches: Vec::new(),
+            deletions: Vec::new(),
+        });
         table.keys.insert(name, key);
+        if store.log_start_offset(key) < high_watermark {
+            drop((table, store));
+            self.arm_retention();
+        }
         Ok(())
     }
 
@@ -105,6 +129,7 @@ impl Partitions {
     pub fn reconfigure(&self, name: TopicPartition, config: &LogConfig) {
         if let Some(key) = self.0.table.borrow().keys.get(&name) {
             self.0.store.borrow_mut().reconfigure(*key, config);
+            self.arm_retention();
         }
     }
 
@@ -118,6 +143,9 @@ impl Partitions {
         for watch in partition.watches {
             (watch.reply)(PartitionReply::Watch);
         }
+        for (_, reply) in partition.deletions {
+            reply(PartitionReply::DeleteRecords(Err(PartitionError::Unknown)));
+        }
         removed
     }
 
@@ -129,7 +157,67 @@ impl Partitions {
             PartitionRequest::Watch(watch) => self.watch(name, watch, reply),
             PartitionRequest::Unwatch(watch) => self.unwatch(name, watch),
             PartitionRequest::Offset(offset) => reply(PartitionReply::Offset(self.offset(name, offset))),
+            PartitionRequest::DeleteRecords(offset) => self.delete_records(name, offset, reply),
         }
+    }
+
+    /// Moves the log start; answered when it is durable.
+    fn delete_records(&self, name: TopicPartition, offset: i64, reply: Reply) {
+        let moved = {
+            let table = self.0.table.borrow();
+            table.find(name).and_then(|(key, partition)| {
+                let mut store = self.0.store.borrow_mut();
+                let offset = if offset < 0 { partition.high_watermark } else { offset };
+                if offset > partition.high_watermark {
+                    return Err(PartitionError::OffsetOutOfRange);
+                }
+                let log_start_offset = store.log_start_offset(key);
+                if offset <= log_start_offset && partition.deletions.is_empty() {
+                    return Ok(Deletion::Done(log_start_offset));
+                }
+                if partition.deletions.len() >= WAITS_MAX {
+                    return Err(PartitionError::Busy);
+                }
+                store.delete_records(key, offset).map_err(|error| {
+                    tracing::error!(%error, "records cannot be deleted");
+                    PartitionError::Storage
+                })?;
+                Ok(Deletion::Waits(offset))
+            })
+        };
+        match moved {
+            Err(error) => reply(PartitionReply::DeleteRecords(Err(error))),
+            Ok(Deletion::Done(log_start_offset)) => reply(PartitionReply::DeleteRecords(Ok(log_start_offset))),
+            Ok(Deletion::Waits(offset)) => {
+                let mut table = self.0.table.borrow_mut();
+                let partition = table.find_mut(name).expect("looked up in this call");
+                partition.deletions.push((offset, reply));
+                drop(table);
+                self.schedule_flush();
+                self.arm_retention();
+            }
+        }
+    }
+
+    /// Answers those who wait for a log start.
+    fn finish_deletions(&self, key: LogKey, moved: &Result<i64, AppendError>) {
+        let waiting = {
+            let mut table = self.0.table.borrow_mut();
+            let Some(Some(partition)) = table.partitions.get_mut(key.0 as usize) else { return };
+            let is_done = |offset: i64| moved.as_ref().map_or(true, |start| offset <= *start);
+            partition.deletions.extract_if(.., |(offset, _)| is_done(*offset)).collect::<Vec<_>>()
+        };
+        for (_, reply) in waiting {
+            reply(PartitionReply::DeleteRecords(moved.clone().map_err(PartitionError::Append)));
+        }
+    }
+
+    pub(super) fn retire(&self, key: LogKey) -> Result<Retired, StoreError> {
+        self.0.store.borrow_mut().retire(key)
+    }
+
+    pub(super) fn logs_count(&self) -> usize {
+        self.0.table.borrow().partitions.len()
     }
 
     /// Clean stop: everything acked and synced. No request may follow. Returns where each log ended, for the checkpoints.
@@ -174,6 +262,7 @@ impl Partitions {
             (key, partition.leader_epoch)
         };
         let appended = self.0.store.borrow_mut().append(key, batch, leader_epoch).map_err(PartitionError::Append)?;
+        self.arm_retention();
         let outcome = AppendOutcome {
             base_offset: appended.base_offset,
             log_append_time_ms: appended.log_append_time_ms,
@@ -284,7 +373,7 @@ impl Partitions {
         }
     }
 
-    fn schedule_flush(&self) {
+    pub(super) fn schedule_flush(&self) {
         if !self.0.flush_due.replace(true) {
             let partitions = self.clone();
             self.0.reactor.at_turn_end(move || partitions.flush());
@@ -296,11 +385,13 @@ impl Partitions {
         self.0.flush_due.set(false);
         let mut acked = self.0.acked.take();
         let mut failed = Vec::new();
+        let moved_starts;
         {
             let mut store = self.0.store.borrow_mut();
             store.end_turn();
             store.take_acked(&mut acked);
             store.take_failed(&mut failed);
+            moved_starts = store.take_moved_starts();
         }
         for (key, acked_end_offset) in acked.drain(..) {
             self.advance_high_watermark(key, acked_end_offset);
@@ -308,6 +399,9 @@ impl Partitions {
         self.0.acked.replace(acked);
         for failure in failed {
             self.fail_appends(failure);
+        }
+        for (key, moved) in moved_starts {
+            self.finish_deletions(key, &moved);
         }
     }
 

@@ -25,7 +25,7 @@ const fn topic(def: ConfigDef, broker_keys: &'static [(&'static str, i64)]) -> T
 
 /// All keys, sorted.
 pub static TOPIC_CONFIGS: &[TopicConfigDef] = &[
-    topic(acts("cleanup.policy", ListOf(&["compact", "delete"]), Some("delete"), ClusterWide, "What happens to old segments: delete, compact, or both."), &[("log.cleanup.policy", 1)]),
+    topic(acts("cleanup.policy", ListOf(&["compact", "delete"]), Some("delete"), ClusterWide, "delete: old segments are deleted. compact: batches without keys are refused; nothing is compacted yet."), &[("log.cleanup.policy", 1)]),
     topic(inert("compression.gzip.level", Int(-1, 9), Some("-1"), ClusterWide), &[("compression.gzip.level", 1)]),
     topic(inert("compression.lz4.level", Int(1, 17), Some("9"), ClusterWide), &[("compression.lz4.level", 1)]),
     topic(acts("compression.type", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Some("producer"), ClusterWide, "Codec of stored batches: producer keeps them as they were sent."), &[("compression.type", 1)]),
@@ -47,7 +47,7 @@ pub static TOPIC_CONFIGS: &[TopicConfigDef] = &[
     topic(acts("message.timestamp.type", OneOf(&["CreateTime", "LogAppendTime"]), Some("CreateTime"), ClusterWide, "Whether records carry the producer's time or the broker's."), &[("log.message.timestamp.type", 1)]),
     topic(inert("min.cleanable.dirty.ratio", Double(0.0, 1.0), Some("0.5"), ClusterWide), &[("log.cleaner.min.cleanable.ratio", 1)]),
     topic(inert("min.compaction.lag.ms", Long(0, LONG_MAX), Some("0"), ClusterWide), &[("log.cleaner.min.compaction.lag.ms", 1)]),
-    topic(acts("min.insync.replicas", Int(1, INT_MAX), Some("1"), ClusterWide, "In-sync replicas without which acks=all is refused."), &[("min.insync.replicas", 1)]),
+    topic(acts("min.insync.replicas", Int(1, INT_MAX), Some("1"), ClusterWide, "In-sync replicas without which acks=all is refused, but never more than a partition has replicas."), &[("min.insync.replicas", 1)]),
     topic(inert("preallocate", Boolean, Some("false"), ClusterWide), &[("log.preallocate", 1)]),
     topic(inert("remote.log.copy.disable", Boolean, Some("false"), ClusterWide), &[]),
     topic(inert("remote.log.delete.on.disable", Boolean, Some("false"), ClusterWide), &[]),
@@ -57,7 +57,7 @@ pub static TOPIC_CONFIGS: &[TopicConfigDef] = &[
     topic(acts("ringlog.durability", OneOf(&["sync", "page-cache"]), Some("sync"), ClusterWide, "What an ack promises: that the batch survives a power cut (sync), or that the operating system has it (page-cache)."), &[("ringlog.durability", 1)]),
     topic(acts("segment.bytes", Int(1_048_576, INT_MAX), Some("1073741824"), ClusterWide, "A segment never grows beyond this."), &[("log.segment.bytes", 1)]),
     topic(acts("segment.index.bytes", Int(4, INT_MAX), Some("10485760"), ClusterWide, "How large an index may grow before its segment is ended."), &[("log.index.size.max.bytes", 1)]),
-    topic(acts("segment.jitter.ms", Long(0, LONG_MAX), Some("0"), ClusterWide, "Random time taken off the age at which a segment is ended."), &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR_MS)]),
+    topic(inert("segment.jitter.ms", Long(0, LONG_MAX), Some("0"), ClusterWide), &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR_MS)]),
     topic(acts("segment.ms", Long(1, LONG_MAX), Some("604800000"), ClusterWide, "Age at which a segment is ended."), &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)]),
     topic(inert("unclean.leader.election.enable", Boolean, Some("false"), ClusterWide), &[("unclean.leader.election.enable", 1)]),
 ];

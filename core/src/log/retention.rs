@@ -1,0 +1,128 @@
+//! Which segments of a log are old enough, or too much, and how they go: renamed to `.deleted`, removed later by whoever
+//! asked. Kafka's rules and Kafka's names.
+//!
+//! Invariants:
+//! - Whole segments only, from the front, never the active one, and only those that are synced: what recovery may still
+//!   need stays.
+//! - The log start moves before a file is renamed; after a crash the first segment that is left says where it is.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::descriptors::{Descriptors, FileKind, segment_path};
+use super::log::{Log, snapshot_path};
+use super::transaction_index;
+use crate::reactor::Disk;
+
+/// What a deleted file is called until it is removed.
+pub(crate) const DELETED_SUFFIX: &str = ".deleted";
+
+/// What a look at a log found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expired {
+    /// This many segments at the front may go; perhaps none.
+    Segments(usize),
+    /// All that is there is too old, and the active segment must be ended first.
+    Everything,
+}
+
+impl Log {
+    /// Looks for segments that are below the log start, beyond `retention.bytes` or older than `retention.ms`.
+    /// `is_synced` knows base offsets of segments that recovery does not need.
+    pub fn expired(
+        &mut self,
+        now_ms: i64,
+        is_synced: impl Fn(i64) -> bool,
+        files: &mut Descriptors,
+    ) -> io::Result<Expired> {
+        let last = self.segments.len() - 1;
+        let (retention_ms, mut excess_bytes) = match self.config.is_deleted {
+            true => (self.config.retention_ms, self.excess_bytes(files)?),
+            false => (-1, 0),
+        };
+        let is_old =
+            |timestamp: i64| retention_ms >= 0 && timestamp >= 0 && now_ms.saturating_sub(timestamp) > retention_ms;
+        let mut count = 0;
+        while count < last {
+            let end_offset = self.segments[count + 1].base_offset;
+            if end_offset > self.written_end_offset() || !is_synced(self.segments[count].base_offset) {
+                return Ok(Expired::Segments(count));
+            }
+            self.load_times(count, files)?;
+            let segment = &self.segments[count];
+            let size_bytes = segment.size_bytes().expect("loaded") as i64;
+            let is_too_much = excess_bytes >= size_bytes;
+            if end_offset > self.log_start_offset && !is_too_much && !is_old(segment.max_timestamp) {
+                return Ok(Expired::Segments(count));
+            }
+            excess_bytes -= size_bytes;
+            count += 1;
+        }
+        let active = &self.segments[last];
+        let is_empty = self.log_end_offset == active.base_offset;
+        let is_all_old = !is_empty && is_old(active.max_timestamp) && self.tail.is_empty() && self.direct.is_empty();
+        Ok(if is_all_old { Expired::Everything } else { Expired::Segments(count) })
+    }
+
+    /// Bytes beyond `retention.bytes`.
+    fn excess_bytes(&mut self, files: &mut Descriptors) -> io::Result<i64> {
+        if self.config.retention_bytes < 0 {
+            return Ok(0);
+        }
+        let mut total = 0;
+        for segment in &mut self.segments {
+            segment.load(self.key, &self.dir, files)?;
+            total += segment.size_bytes().expect("loaded") as i64;
+        }
+        Ok((total - self.config.retention_bytes).max(0))
+    }
+
+    /// Takes the first `count` segments out and renames their files. Told the new names.
+    pub fn retire_segments(&mut self, count: usize, files: &mut Descriptors) -> io::Result<Vec<PathBuf>> {
+        assert!(count < self.segments.len(), "the active segment stays");
+        let first_left = self.segments[count].base_offset;
+        self.log_start_offset = self.log_start_offset.max(first_left);
+        let before = self.leader_epochs.entries().len();
+        self.leader_epochs.truncate_from_start(self.log_start_offset);
+        if count > 0 && self.leader_epochs.entries().len() != before {
+            self.write_leader_epochs(files)?;
+        }
+        self.aborted.forget_below(self.log_start_offset);
+        self.read_hints = [None; 4];
+        let mut renamed = Vec::new();
+        for segment in self.segments.drain(..count) {
+            files.forget(self.key, segment.base_offset);
+            let paths = FileKind::ALL.map(|kind| segment_path(&self.dir, segment.base_offset, kind));
+            let aborted = self.dir.join(format!("{:020}{}", segment.base_offset, transaction_index::EXTENSION));
+            for path in paths.into_iter().chain([snapshot_path(&self.dir, segment.base_offset), aborted]) {
+                let deleted = deleted_path(&path);
+                match files.disk().rename(&path, &deleted) {
+                    Ok(()) => renamed.push(deleted),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(renamed)
+    }
+
+    /// Moves the log start up; what is below cannot be read any more.
+    pub fn advance_log_start(&mut self, log_start_offset: i64) {
+        assert!(log_start_offset <= self.log_end_offset, "the log start never passes the log end");
+        self.log_start_offset = self.log_start_offset.max(log_start_offset);
+    }
+
+    /// Removes what a stop left of deleted segments.
+    pub fn remove_deleted(&self, names: &[String], disk: &dyn Disk) -> io::Result<()> {
+        names
+            .iter()
+            .filter(|name| name.ends_with(DELETED_SUFFIX))
+            .try_for_each(|name| disk.remove_file(&self.dir.join(name)))
+    }
+}
+
+fn deleted_path(path: &std::path::Path) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(DELETED_SUFFIX);
+    PathBuf::from(name)
+}

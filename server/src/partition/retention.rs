@@ -1,0 +1,86 @@
+//! Looks for segments that are too old or too much, from time to time, and removes what was found after its delay.
+//!
+//! Invariants:
+//! - There is a timer only while some log of the shard holds data that is bounded: an idle broker without such data
+//!   sleeps.
+//! - One log per turn: the shard serves between two.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringlog_core::log::{LogKey, Retired};
+use ringlog_core::reactor::Reactor;
+
+use super::Partitions;
+
+/// The timer of one shard.
+#[derive(Debug)]
+pub(super) struct Retention {
+    interval: Duration,
+    is_armed: Cell<bool>,
+}
+
+impl Retention {
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, is_armed: Cell::new(false) }
+    }
+}
+
+impl Partitions {
+    /// There may be something to do after the next interval.
+    pub(super) fn arm_retention(&self) {
+        if self.0.retention.is_armed.replace(true) {
+            return;
+        }
+        let (reactor, interval, inner) = (self.0.reactor.clone(), self.0.retention.interval, Rc::downgrade(&self.0));
+        self.0.reactor.spawn(async move {
+            loop {
+                reactor.sleep(interval).await;
+                let Some(inner) = inner.upgrade() else { return };
+                let partitions = Self(inner);
+                if !partitions.retire_all(&reactor).await {
+                    partitions.0.retention.is_armed.set(false);
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Looks at every log. Whether there is any that may have more to retire later.
+    async fn retire_all(&self, reactor: &Reactor) -> bool {
+        let (mut index, mut is_any_bounded) = (0, false);
+        while index < self.logs_count() {
+            match self.retire(LogKey(index as u32)) {
+                Ok(Retired { files, delay_ms, is_bounded }) => {
+                    is_any_bounded |= is_bounded;
+                    if !files.is_empty() {
+                        reactor.spawn(remove_later(reactor.clone(), files, delay_ms));
+                    }
+                }
+                Err(error) => tracing::error!(%error, "old segments cannot be deleted"),
+            }
+            index += 1;
+            reactor.yield_now().await;
+        }
+        // The background sync may have been asked for.
+        self.schedule_flush();
+        is_any_bounded
+    }
+}
+
+/// A stop before the end leaves the files: the next use of the log removes them.
+async fn remove_later(reactor: Reactor, files: Vec<PathBuf>, delay_ms: i64) {
+    reactor.sleep(Duration::from_millis(u64::try_from(delay_ms).unwrap_or_default())).await;
+    let disk: Rc<_> = reactor.disk();
+    for path in files {
+        match disk.remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(file = %path.display(), %error, "a deleted segment cannot be removed");
+            }
+            _ => {}
+        }
+        reactor.yield_now().await;
+    }
+}
