@@ -76,15 +76,18 @@ fn decode_value<'a, M: Message<'a>>(bytes: &'a [u8]) -> Result<M, DecodeError> {
     M::decode(&mut reader, version)
 }
 
+/// Room for most keys and values, so that they do not grow piece by piece.
+const CAPACITY: usize = 128;
+
 fn encode_key<'a>(key: &impl Message<'a>, record_type: i16) -> Result<Vec<u8>, EncodeError> {
-    let mut writer = Writer::new();
+    let mut writer = Writer::with_buffer(Vec::with_capacity(CAPACITY));
     writer.put_i16(record_type);
     key.encode(&mut writer, 0);
     Ok(writer.finish()?.bytes)
 }
 
 fn encode_prefixed<'a>(value: &impl Message<'a>, version: i16) -> Result<Vec<u8>, EncodeError> {
-    let mut writer = Writer::new();
+    let mut writer = Writer::with_buffer(Vec::with_capacity(CAPACITY));
     writer.put_i16(version);
     value.encode(&mut writer, version);
     Ok(writer.finish()?.bytes)

@@ -6,3 +6,4 @@ mod consumer_model;
 mod harness;
 mod model;
 mod offsets;
+mod random;
