@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
@@ -16,8 +16,6 @@ use ringlog_loadgen::run::{self, Connection, Place};
 use ringlog_loadgen::sink::{SinkConfig, serve};
 use ringlog_loadgen::workload;
 
-/// The end of a run that is ended by a number of records.
-const COUNTED_RUN_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Bytes in the control echo of requests that carry no records.
 const SMALL: usize = 100;
 
@@ -40,7 +38,10 @@ fn main() -> ExitCode {
 
 /// Prints a script that completes this command line.
 fn completion(shell: clap_complete::Shell) -> ExitCode {
-    clap_complete::generate(shell, &mut Cli::command(), "ringlog-loadgen", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ringlog-loadgen", &mut script);
+    // A reader that has gone away is no error.
+    let _ = std::io::stdout().write_all(&script);
     ExitCode::SUCCESS
 }
 
@@ -60,9 +61,7 @@ fn produce(mut flags: Produce) -> anyhow::Result<ExitCode> {
     load.rate = flags.common.rate;
     load.in_flight = changed.in_flight.unwrap_or(load.in_flight);
     if let Some(all) = flags.kafka.num_records {
-        load.requests_max = Some(all.div_ceil(records as u64));
-        // As there, only the number of records ends the run.
-        (load.warmup, load.duration) = (Duration::ZERO, COUNTED_RUN_MAX);
+        load.end_after(all.div_ceil(records as u64));
     }
     let is_idempotent = flags.idempotent || changed.is_idempotent;
     let mut measured = run::produce(&load, &topic, &target, &production, is_idempotent)?;
@@ -77,7 +76,9 @@ fn produce(mut flags: Produce) -> anyhow::Result<ExitCode> {
 
 fn fetch(flags: &Fetch) -> anyhow::Result<ExitCode> {
     let (mut load, spec, topic) = (flags.common.load(SMALL), flags.spec(), flags.common.topic_spec(true));
-    load.requests_max = flags.requests;
+    if let Some(requests) = flags.requests {
+        load.end_after(requests);
+    }
     let target = run::target(&load.bootstrap, &topic)?;
     let measured = run::run(&load, &topic, &Place::leaders(&target), |connection: &Connection<'_>| {
         Ok(workload::Fetch::new(&target, &connection.place.partitions, &spec, connection.index, load.in_flight)?)

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "As in kafka-producer-perf-test")]
 pub struct KafkaProducerFlags {
-    /// End after so many records
+    /// End after so many records, all of them measured, instead of after a time
     #[arg(long, value_name = "N")]
     pub num_records: Option<u64>,
     /// Records per second, or -1 for a closed loop; instead of --rate

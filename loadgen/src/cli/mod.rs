@@ -266,7 +266,7 @@ pub struct Fetch {
     /// Single batches at random offsets
     #[arg(long, conflicts_with = "max_bytes")]
     pub random: bool,
-    /// End after so many requests were sent, before the time is over
+    /// End after so many requests, all of them measured, instead of after a time
     #[arg(long)]
     pub requests: Option<u64>,
     /// Print the result line of kafka-consumer-perf-test

@@ -65,10 +65,18 @@ pub fn mixed(
     beside: &Beside<'_>,
 ) -> anyhow::Result<Parts> {
     let places = Place::leaders(target);
-    let reading =
-        Load { connections: beside.readers, in_flight: 1, threads: 1, rate: Rate::Max, control: None, ..load.clone() };
+    let reading = Load {
+        connections: beside.readers,
+        in_flight: 1,
+        threads: 1,
+        rate: Rate::Max,
+        control: None,
+        shown_as: None,
+        ..load.clone()
+    };
     let connections = load.connections.min(beside.groups);
-    let committing = Load { connections, threads: 1, rate: beside.commit_rate, control: None, ..load.clone() };
+    let committing =
+        Load { connections, threads: 1, rate: beside.commit_rate, control: None, shown_as: None, ..load.clone() };
     std::thread::scope(|scope| {
         let fetch = scope.spawn(|| {
             run(&reading, topic, &places, |connection: &Connection<'_>| {

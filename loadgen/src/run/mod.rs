@@ -37,6 +37,8 @@ use crate::series::Cut;
 
 /// Answers are waited for this long after the last request.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// The end of a run that a number of requests should have ended.
+const COUNTED_RUN_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// How often a worker looks whether all its connections are done.
 const LOOK: Duration = Duration::from_millis(20);
 /// Turns that the end of a reactor may take.
@@ -82,6 +84,12 @@ pub struct Load {
 }
 
 impl Load {
+    /// Only the number of requests ends the run, and all of them are measured.
+    pub fn end_after(&mut self, requests: u64) {
+        self.requests_max = Some(requests);
+        (self.warmup, self.duration) = (Duration::ZERO, COUNTED_RUN_MAX);
+    }
+
     /// How the measured window is cut into intervals.
     pub fn cut(&self) -> Cut {
         Cut { start: self.warmup, length: self.interval }
@@ -213,16 +221,16 @@ fn merge(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> M
         all.control = all.control.or_else(|| outcome.control.clone());
     }
     let last = all.recorder.last_answered.saturating_sub(load.warmup);
-    // A run that ends after so many requests may be over before its time.
-    let elapsed = if load.requests_max.is_some() && !last.is_zero() { last } else { load.duration.max(last) };
+    // A run that ends after so many requests has no window but itself.
+    let window = if load.requests_max.is_some() { last.max(LOOK) } else { load.duration };
     Measured {
         recorder: all.recorder,
         control: all.control,
         read_back: None,
         findings: all.findings,
         window_start_ms: start_ms + load.warmup.as_millis() as i64,
-        elapsed,
-        window: load.duration,
+        elapsed: window.max(last),
+        window,
         usage,
         threads,
     }
