@@ -7,7 +7,7 @@ jars=$2
 work=$(mktemp -d); trap 'kill $(jobs -p) 2> /dev/null || true; rm -rf "$work"' EXIT
 t=org.apache.kafka.tools
 tool() { local class=$1; shift; timeout 120 java -Xmx256m -cp "$jars/*" "$class" --bootstrap-server "$bootstrap" "$@" 2>&1 | grep -v 'SLF4J\|WARN\|StatusLogger\|Processed a total\|KIP-848' || true; }
-groups() { echo "# $*"; tool $t.consumer.group.ConsumerGroupCommand "$@" | sed -E "s/$bootstrap/BROKER/g" | sed -E 's/-[0-9a-f]{8}-[0-9a-f-]{27}/-ID/g; s/[[:space:]]+/ /g; s/ $//' | sort; }
+groups() { echo "# $*"; tool $t.consumer.group.ConsumerGroupCommand "$@" | sed -E "s/$bootstrap/BROKER/g" | sed -E 's/ [A-Za-z0-9_-]{22} / MEMBER /g; s/-[0-9a-f]{8}-[0-9a-f-]{27}/-ID/g; s/[[:space:]]+/ /g; s/ $//' | sort; }
 topic=groups-java; group=java-group
 
 tool $t.TopicCommand --create --topic $topic --partitions 3 --replication-factor 1
