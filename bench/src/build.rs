@@ -22,6 +22,11 @@ pub fn checkout() -> Option<&'static Path> {
     root.join("Cargo.lock").is_file().then_some(root)
 }
 
+/// Where brokers keep their data while they are measured: on the disk of the checkout, because `/tmp` may be memory.
+pub fn data_parent() -> PathBuf {
+    checkout().map_or_else(std::env::temp_dir, |root| root.join("target/bench"))
+}
+
 impl Programs {
     /// Builds what was not named, in release mode, with cargo's own output on stderr.
     pub fn find(ringlog: Option<&Path>, loadgen: Option<&Path>) -> anyhow::Result<Self> {

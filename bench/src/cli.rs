@@ -10,10 +10,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::build::Programs;
+use crate::build::{Programs, data_parent};
 use crate::cores::{Cores, Wanted};
 use crate::gate::{self, Severity};
 use crate::limits::Limits;
+use crate::process::passing_folder;
 use crate::report;
 use crate::results::Results;
 use crate::runner::{self, Progress, Setup};
@@ -86,6 +87,9 @@ struct Run {
     /// This load generator instead of one built from the checkout
     #[arg(long, value_name = "PATH")]
     loadgen_bin: Option<PathBuf>,
+    /// Where the brokers keep their data meanwhile; by default on the disk of the checkout
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Where the result's folder is made
     #[arg(long, value_name = "FOLDER", default_value = "results")]
     out: PathBuf,
@@ -97,9 +101,15 @@ struct Run {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: ringlog-bench gate --base origin/main\nNeeds valgrind and strace.")]
 struct Gate {
-    /// A git reference, which is built, or the folder of an earlier gate
-    #[arg(long, value_name = "REF|FOLDER")]
+    /// A git reference, which is built, the folder of an earlier gate, or a broker's program
+    #[arg(long, value_name = "REF|FOLDER|PROGRAM")]
     base: String,
+    /// This broker instead of one built from the checkout
+    #[arg(long, value_name = "PATH")]
+    ringlog_bin: Option<PathBuf>,
+    /// This load generator instead of one built from the checkout
+    #[arg(long, value_name = "PATH")]
+    loadgen_bin: Option<PathBuf>,
     /// Rounds in which both builds take turns; 0 leaves CPU time out
     #[arg(long, default_value_t = 7)]
     pairs: u32,
@@ -139,7 +149,7 @@ fn run_scenario(flags: &Run) -> anyhow::Result<ExitCode> {
     let targets: Vec<Target> =
         scenario.targets.iter().map(|name| name.parse().map_err(anyhow::Error::msg)).collect::<Result<_, _>>()?;
     let programs = Programs::find(flags.ringlog_bin.as_deref(), flags.loadgen_bin.as_deref())?;
-    let folder = tempfile::Builder::new().prefix("ringlog-bench-").tempdir()?;
+    let folder = passing_folder(&flags.data.clone().unwrap_or_else(data_parent))?;
     let setup = Setup { programs: &programs, targets: &targets, command: typed(), folder: folder.path() };
     let progress = Progress::new(runs_count(&scenario, &targets), flags.quiet);
     let results = runner::run(&scenario, &setup, &progress);
@@ -186,8 +196,14 @@ fn report_again(folder: &Path) -> anyhow::Result<ExitCode> {
 
 /// A gate that cannot measure must not look like one that found nothing, or something.
 fn run_gate(flags: &Gate) -> ExitCode {
-    let options =
-        gate::Options { base: flags.base.clone(), pairs: flags.pairs, out: flags.out.clone(), quiet: flags.quiet };
+    let options = gate::Options {
+        base: flags.base.clone(),
+        ringlog_bin: flags.ringlog_bin.clone(),
+        loadgen_bin: flags.loadgen_bin.clone(),
+        pairs: flags.pairs,
+        out: flags.out.clone(),
+        quiet: flags.quiet,
+    };
     let (measured, findings) = match gate::run(&options) {
         Ok(done) => done,
         Err(error) => {
@@ -210,7 +226,7 @@ fn run_gate(flags: &Gate) -> ExitCode {
 fn print_limits() -> anyhow::Result<ExitCode> {
     let machine = Cores::of_this_machine()?;
     let (broker, loadgen) = (Wanted::Rest.on(&machine)?, Wanted::Last.on(&machine)?);
-    let folder = tempfile::tempdir()?;
+    let folder = passing_folder(&data_parent())?;
     let limits = Limits::measure(&broker, &loadgen, folder.path()).context("measure")?;
     show(report::limits_table(&limits, false));
     Ok(ExitCode::SUCCESS)

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tempfile::TempDir;
 
 use crate::cores::Cores;
 
@@ -28,6 +29,13 @@ static LIVE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 fn live() -> MutexGuard<'static, Vec<Pid>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Folders to be removed when this program is interrupted.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn folders() -> MutexGuard<'static, Vec<PathBuf>> {
+    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// From here on a panic, Ctrl-C, SIGTERM and a lost terminal end what was started.
@@ -52,6 +60,17 @@ fn kill_all() {
         // Gone already is as good.
         let _ = kill_process_group(group, Signal::KILL);
     }
+    for folder in folders().drain(..) {
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
+/// A new folder below `parent` that is gone when it is dropped, and when this program is interrupted.
+pub fn passing_folder(parent: &Path) -> io::Result<TempDir> {
+    fs::create_dir_all(parent)?;
+    let folder = tempfile::Builder::new().prefix("ringlog-bench-").tempdir_in(parent)?;
+    folders().push(folder.path().to_owned());
+    Ok(folder)
 }
 
 /// One process and what it starts in turn.

@@ -1,6 +1,7 @@
 //! What the checkout is compared with: a commit, built in a work tree of its own, or the counts of an earlier gate.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,9 +21,12 @@ pub enum Base {
 }
 
 impl Base {
-    /// From a folder or file of an earlier gate, else from a git reference.
+    /// From a folder or file of an earlier gate, or a broker that is built already, else from a git reference.
     pub fn find(name: &str, root: &Path, progress: &Progress) -> anyhow::Result<Self> {
         let path = Path::new(name);
+        if is_program(path) {
+            return Ok(Self::Built(path.to_owned()));
+        }
         if path.exists() {
             return Self::read(&if path.is_dir() { path.join("gate.json") } else { path.to_owned() });
         }
@@ -45,6 +49,10 @@ impl Base {
         anyhow::ensure!(gate.schema_version == SCHEMA_VERSION, "{}: schema {}", file.display(), gate.schema_version);
         Ok(Self::Counted(gate.counts))
     }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o111 != 0)
 }
 
 fn build_commit(root: &Path, folder: &Path, commit: &str, program: &Path) -> anyhow::Result<()> {

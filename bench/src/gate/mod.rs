@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::build::{Programs, checkout};
+use crate::build::{Programs, checkout, data_parent};
+use crate::process::passing_folder;
 use crate::results::Results;
 use crate::runner::{self, Progress, Setup};
 use crate::scenario::Scenario;
@@ -33,8 +34,12 @@ const CPU: &str = "broker_us_per_request";
 /// What is asked for.
 #[derive(Debug)]
 pub struct Options {
-    /// A git reference, or what an earlier gate wrote.
+    /// A git reference, what an earlier gate wrote, or a broker's program.
     pub base: String,
+    /// This broker instead of one built from the checkout.
+    pub ringlog_bin: Option<PathBuf>,
+    /// This load generator instead of one built from the checkout.
+    pub loadgen_bin: Option<PathBuf>,
     /// Paired rounds; 0 leaves CPU time out.
     pub pairs: u32,
     /// Where results go.
@@ -68,9 +73,9 @@ pub fn run(options: &Options) -> anyhow::Result<(Gate, Vec<Finding>)> {
     fs::create_dir_all(&options.out)?;
     let root = checkout().context("the checkout is gone")?;
     progress.say("build this checkout");
-    let mut programs = Programs::find(None, None)?;
+    let mut programs = Programs::find(options.ringlog_bin.as_deref(), options.loadgen_bin.as_deref())?;
     let base = Base::find(&options.base, root, &progress)?;
-    let folder = tempfile::Builder::new().prefix("ringlog-gate-").tempdir()?;
+    let folder = passing_folder(&data_parent())?;
     let counts = counts::measure(&programs, &scenario, &folder.path().join("new"), &progress)?;
     let mut gate = Gate { schema_version: SCHEMA_VERSION, base: options.base.clone(), counts, ..Gate::default() };
     match base {

@@ -4,7 +4,7 @@ mod kafka;
 mod ringlog;
 
 use std::fmt;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
@@ -26,8 +26,6 @@ const READY_MAX: Duration = Duration::from_secs(120);
 const READY_LOOK: Duration = Duration::from_millis(5);
 /// What a clean stop may take.
 const STOP_MAX: Duration = Duration::from_secs(60);
-/// Between two connections to a broker that is stopping under an instrument.
-const POKE: Duration = Duration::from_millis(200);
 
 /// Which broker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -240,21 +238,6 @@ impl Running {
     /// A clean stop within a bound. True if that was enough.
     pub fn stop(self) -> std::io::Result<bool> {
         self.process.map_or(Ok(true), |process| process.stop(STOP_MAX))
-    }
-
-    /// A clean stop of a broker under an instrument that lets its threads run only when something wakes them.
-    pub fn stop_poking(self) -> std::io::Result<bool> {
-        let Some(mut process) = self.process else { return Ok(true) };
-        process.terminate();
-        let until = Instant::now() + STOP_MAX;
-        while Instant::now() < until {
-            if process.wait(POKE)?.is_some() {
-                return Ok(true);
-            }
-            // A connection is enough.
-            let _ = TcpStream::connect(&self.bootstrap);
-        }
-        Ok(false)
     }
 
     /// Leaves it running when this program ends.
