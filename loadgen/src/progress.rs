@@ -52,7 +52,7 @@ impl Progress {
                 break;
             }
             let now = self.sum();
-            self.show(what, span - left, span, now, now.map_since(before, step));
+            self.show(what, span - left, span, now, now.rates_since(before, step));
             before = now;
         }
         if self.is_shown {
@@ -95,7 +95,7 @@ struct Rates {
 }
 
 impl Sum {
-    fn map_since(self, before: Self, step: Duration) -> Rates {
+    fn rates_since(self, before: Self, step: Duration) -> Rates {
         let per_second = |now: u64, then: u64| now.saturating_sub(then) as f64 / step.as_secs_f64();
         Rates {
             requests: per_second(self.requests, before.requests),

@@ -12,6 +12,7 @@ use super::control::Control;
 use super::pipes::Place;
 use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, Shared, Target, TopicSpec, drive};
+use crate::findings::Failure;
 use crate::measured::Measured;
 use crate::plan::Rate;
 use crate::progress::Progress;
@@ -75,7 +76,11 @@ impl Run<'_> {
         let missing = |partition: i32, tail: &Shared<Tail>| {
             mark.borrow().workload.sent_count(partition).saturating_sub(tail.borrow().workload.received)
         };
-        let failures = || mark.borrow().findings.errors.values().sum::<u64>();
+        let failures = || {
+            let mark = mark.borrow();
+            let failed = mark.findings.errors.iter().filter(|(failure, _)| **failure != Failure::NotConnected);
+            failed.map(|(_, count)| count).sum::<u64>()
+        };
         let is_over =
             || mark.borrow().is_done() && tails.iter().all(|(partition, tail)| missing(*partition, tail) <= failures());
         reactor.block_on(async {
