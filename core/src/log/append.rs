@@ -130,6 +130,15 @@ impl Log {
         }
     }
 
+    /// A batch found no room and will be sent again: its producer's later ones must not take its place.
+    pub fn note_refused(&mut self, batch: &Bytes, error: &AppendError) {
+        if matches!(error, AppendError::Busy | AppendError::DiskFull)
+            && let Some(batch) = BatchHeader::parse(batch).and_then(|header| header.producer_batch())
+        {
+            self.producers.refuse(&batch);
+        }
+    }
+
     /// Begins a new segment if this batch needs one. What waits for the old one is written first.
     fn stage_roll(&mut self, header: &BatchHeader, now_ms: i64, files: &mut Descriptors) -> Result<(), AppendError> {
         let config = self.config.clone();
@@ -248,9 +257,12 @@ impl Log {
             self.leader_epochs.restore(undo.leader_epoch);
             self.active().restore(&undo.segment);
         }
+        let refused: Vec<Bytes> = self.tail.range_from(end).map(|batch| batch.head.clone()).collect();
         self.tail.clear();
         self.log_end_offset = end;
-        self.append_error(error)
+        let error = self.append_error(error);
+        refused.iter().for_each(|head| self.note_refused(head, &error));
+        error
     }
 }
 

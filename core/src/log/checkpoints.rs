@@ -6,7 +6,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ahash::AHashMap;
+use uuid::Uuid;
 
+use super::Durability;
 use super::checkpoint::{LOG_START_OFFSET_FILE, OffsetCheckpoint, RECOVERY_POINT_FILE, REPLICATION_OFFSET_FILE};
 use super::error::StoreError;
 use crate::reactor::{Disk, read_file, replace_file};
@@ -14,6 +16,8 @@ use crate::reactor::{Disk, read_file, replace_file};
 /// A log as its store left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedLog {
+    /// Id of the topic.
+    pub topic_id: Uuid,
     /// Name of the topic.
     pub topic_name: String,
     /// Number of the partition.
@@ -22,6 +26,8 @@ pub struct ClosedLog {
     pub log_start_offset: i64,
     /// Offset of the next batch; everything below is synced.
     pub log_end_offset: i64,
+    /// The class that it was written in.
+    pub durability: Durability,
 }
 
 /// Start and end of logs by topic and partition.

@@ -23,6 +23,7 @@ use super::direct::DirectQueue;
 use super::error::StoreError;
 use super::leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache};
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata, encode_partition_metadata};
+use super::planted::{PlantedBug, is_planted};
 use super::producer_state::ProducerState;
 use super::segment::Segment;
 use super::synced_points::SyncedPoint;
@@ -165,11 +166,10 @@ impl Log {
         }
         files.disk().create_dir_all(&self.dir)?;
         self.new_names = true;
-        write_whole(
-            files,
-            &self.dir.join(PARTITION_METADATA_FILE),
-            encode_partition_metadata(self.topic_id).as_bytes(),
-        )?;
+        if !is_planted(PlantedBug::PartitionMetadataLate) {
+            let path = self.dir.join(PARTITION_METADATA_FILE);
+            write_whole(files, &path, encode_partition_metadata(self.topic_id).as_bytes())?;
+        }
         self.folder_ready = true;
         Ok(())
     }
@@ -290,22 +290,44 @@ impl Log {
     }
 }
 
-/// Removes a folder that an earlier topic of the same name left behind. Returns whether there was one.
-pub(crate) fn remove_stale_folder(disk: &Rc<dyn Disk>, log_dir: &Path, spec: &LogSpec) -> Result<bool, StoreError> {
+/// Makes way for a partition that has no folder of its own yet, where an earlier topic of the same name left one behind.
+/// Returns whether there was one.
+///
+/// That of another topic is removed: the metadata says that it was deleted. One without a readable `partition.metadata` may
+/// be that of a deleted topic too, since a power cut can take the file and leave the segments. It is set aside as Kafka
+/// does it, as `-stray`, unless the caller knows that it is the partition's (`is_known`).
+pub(crate) fn make_way(
+    disk: &Rc<dyn Disk>,
+    log_dir: &Path,
+    spec: &LogSpec,
+    is_known: bool,
+) -> Result<bool, StoreError> {
     let dir = log_dir.join(spec.folder());
     let io_error = |source| StoreError::Io { path: dir.clone(), source };
-    let bytes = match crate::reactor::read_file(disk, &dir.join(PARTITION_METADATA_FILE)) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+    let topic_id = match crate::reactor::read_file(disk, &dir.join(PARTITION_METADATA_FILE)) {
+        Ok(bytes) => decode_partition_metadata(&bytes).ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(io_error(error)),
     };
-    match decode_partition_metadata(&bytes) {
-        Ok(topic_id) if topic_id != spec.topic_id => {
+    match topic_id {
+        Some(topic_id) if topic_id == spec.topic_id => Ok(false),
+        Some(topic_id) => {
             tracing::warn!(folder = %dir.display(), %topic_id, "removed: of a topic that was deleted");
             disk.remove_dir_all(&dir).map_err(io_error)?;
             Ok(true)
         }
-        _ => Ok(false),
+        None if is_known || !disk.exists(&dir) => Ok(false),
+        None => {
+            let aside = log_dir.join(format!("{}.{}-stray", spec.folder(), spec.topic_id.simple()));
+            if disk.exists(&aside) {
+                // This one was made after that, and the power went again.
+                disk.remove_dir_all(&dir).map_err(io_error)?;
+            } else {
+                tracing::warn!(from = %dir.display(), to = %aside.display(), "set aside: it does not say whose it is");
+                disk.rename(&dir, &aside).map_err(io_error)?;
+            }
+            Ok(true)
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod header;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]
 mod log;
 mod open;
+mod planted;
 mod read;
 mod recovery;
 mod retention;
@@ -34,6 +35,8 @@ pub use checkpoints::{ClosedLog, write_checkpoints};
 pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
+#[cfg(any(test, feature = "planted-bugs"))]
+pub use planted::{PlantedBug, Planting};
 pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};
 pub use store::{ColdRead, Committed, FailedAppend, LogStore, ReadResult, Retired};
 

@@ -32,9 +32,6 @@ use super::{LogKey, LogSpec};
 use crate::reactor::read_file;
 use crate::record::BatchView;
 
-/// How far before a producer snapshot the batches of its producers are looked up.
-const RECALL_BYTES: u64 = 1 << 20;
-
 /// What to do with the bytes behind the synced point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behind {
@@ -434,9 +431,7 @@ impl Log {
         Ok(())
     }
 
-    /// Producer state: the newest snapshot that is readable, and the batches behind it. A snapshot names only the last
-    /// batch of a producer; those shortly before it may have been written and not acked when the broker ended, and are
-    /// looked up in the log, so that their repetition is known as one.
+    /// Producer state: the newest snapshot that is readable, and the batches behind it.
     pub fn load_producers(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
         let names = self.list_files(files)?;
         let mut snapshots: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".snapshot")).collect();
@@ -459,21 +454,16 @@ impl Log {
         self.replay_producers(from, files).map_err(|error| self.io_error(error))
     }
 
-    /// Walks the batches from `from` on, and those of the last [`RECALL_BYTES`] before it.
+    /// Walks the batches from `from` on.
     fn replay_producers(&mut self, from: i64, files: &mut Descriptors) -> io::Result<()> {
-        if from >= self.log_end_offset && self.producers.is_empty() {
+        if from >= self.log_end_offset {
             return Ok(());
         }
-        let mut index = self.segment_index(from);
-        self.segments[index].load(self.key, &self.dir, files)?;
-        let floor = self.segments[index].floor(from, self.key, &self.dir, files)?;
+        let first = self.segment_index(from);
+        self.segments[first].load(self.key, &self.dir, files)?;
+        let floor = self.segments[first].floor(from, self.key, &self.dir, files)?;
         let mut start = floor.map_or(0, |entry| u64::from(entry.position));
-        if !self.producers.is_empty() {
-            (index, start) = self.position_before(index, start, RECALL_BYTES, files)?;
-        }
-        let mut recent = Some(ProducerState::default());
-        for index in index..self.segments.len() {
-            let segment = &mut self.segments[index];
+        for segment in &mut self.segments[first..] {
             segment.load(self.key, &self.dir, files)?;
             let (id, size) = (segment.file_id(self.key, FileKind::Log), segment.size_bytes().expect("loaded"));
             if size == 0 {
@@ -481,42 +471,19 @@ impl Log {
             }
             let mut scan = BatchScan::new(files.file(&self.dir, id, false)?, std::mem::take(&mut start), size);
             while let Some((header, position)) = scan.next_header()? {
-                if let Some(recent) = recent.take_if(|_| header.base_offset >= from) {
-                    self.producers.recall(&recent);
+                if header.base_offset < from {
+                    continue;
                 }
-                let producers = recent.as_mut().unwrap_or(&mut self.producers);
                 if let Some(batch) = header.producer_batch() {
-                    let _ = producers.update(&batch);
+                    let _ = self.producers.update(&batch);
                 } else if header.is_control()
                     && let Ok(batch) = BatchView::parse(scan.bytes(position, header.size_bytes as usize, 0)?)
                     && let Some(end) = TransactionEnd::of(&batch)
                 {
-                    let _ = producers.end_transaction(end);
+                    let _ = self.producers.end_transaction(end);
                 }
             }
         }
-        if let Some(recent) = recent {
-            self.producers.recall(&recent);
-        }
         Ok(())
-    }
-
-    /// Segment and position of a batch that lies about `bytes` before a position.
-    fn position_before(
-        &mut self,
-        mut index: usize,
-        mut position: u64,
-        mut bytes: u64,
-        files: &mut Descriptors,
-    ) -> io::Result<(usize, u64)> {
-        while position < bytes && index > 0 {
-            bytes -= position;
-            index -= 1;
-            self.segments[index].load(self.key, &self.dir, files)?;
-            position = self.segments[index].size_bytes().expect("loaded");
-        }
-        let floor =
-            self.segments[index].floor_of_position(position.saturating_sub(bytes), self.key, &self.dir, files)?;
-        Ok((index, floor.map_or(0, |entry| u64::from(entry.position))))
     }
 }

@@ -8,7 +8,9 @@
 //!
 //! Snapshot, big-endian: version i16 = 1, CRC-32C u32 of all that follows it, entry count i32, entries of 46 bytes:
 //! producer id i64, epoch i16, last sequence i32, last offset i64, offset delta i32, timestamp i64,
-//! coordinator epoch i32, first offset of the open transaction i64 (-1: none). Only the last batch of a producer is kept.
+//! coordinator epoch i32, first offset of the open transaction i64 (-1: none). Kafka writes one entry per producer, of its
+//! last batch, and so answers a repeat of an earlier one OUT_OF_ORDER_SEQUENCE_NUMBER after a restart. Here a producer has an
+//! entry for each batch that is remembered, oldest first; Kafka, which reads them in order, keeps the last.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +20,9 @@ use crate::record::{BatchHeader, BatchView, crc32c};
 
 /// Batches remembered per producer. The Java client keeps as many in flight.
 pub const BATCHES_KEPT: usize = 5;
+
+/// Producers whose first batch was refused, remembered per partition.
+const REFUSED_MAX: usize = 1_000;
 
 /// What the state needs of a batch of an idempotent producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +234,8 @@ pub struct ProducerState {
     producers: AHashMap<i64, Producer>,
     /// (first offset, producer id) of each open transaction.
     open_transactions: BTreeSet<(i64, i64)>,
+    /// Of producers that are not known: epoch and sequence of a batch that was right and found no room. Not in snapshots.
+    refused: AHashMap<i64, (i16, i32)>,
 }
 
 impl PartialEq for ProducerState {
@@ -240,7 +247,14 @@ impl PartialEq for ProducerState {
 impl ProducerState {
     /// Whether a client's batch may be appended.
     pub fn check(&self, batch: &ProducerBatch) -> SequenceCheck {
-        let Some(producer) = self.producers.get(&batch.producer_id) else { return SequenceCheck::Fresh };
+        let Some(producer) = self.producers.get(&batch.producer_id) else {
+            return match self.refused.get(&batch.producer_id) {
+                Some((epoch, sequence)) if *epoch == batch.producer_epoch && *sequence < batch.base_sequence => {
+                    SequenceCheck::OutOfOrder
+                }
+                _ => SequenceCheck::Fresh,
+            };
+        };
         if let Some(duplicate) = Self::check_duplicate(producer, batch) {
             return duplicate;
         }
@@ -277,8 +291,17 @@ impl ProducerState {
         })
     }
 
+    /// Notes a batch that may be appended but found no room. Its producer has more of them in flight: where an unknown
+    /// producer starts anywhere, the next one would take its place.
+    pub fn refuse(&mut self, batch: &ProducerBatch) {
+        if !self.producers.contains_key(&batch.producer_id) && self.refused.len() < REFUSED_MAX {
+            self.refused.entry(batch.producer_id).or_insert((batch.producer_epoch, batch.base_sequence));
+        }
+    }
+
     /// Notes a batch that was appended. Nothing is refused here: what is in the log counts.
     pub fn update(&mut self, batch: &ProducerBatch) -> ProducerUndo {
+        self.refused.remove(&batch.producer_id);
         let before = self.producers.get(&batch.producer_id).copied();
         let producer = self.producers.entry(batch.producer_id).or_insert(Producer::UNKNOWN);
         producer.enter_epoch(batch.producer_epoch);
@@ -289,17 +312,6 @@ impl ProducerState {
             self.open_transactions.insert((batch.base_offset, batch.producer_id));
         }
         ProducerUndo { producer_id: batch.producer_id, before }
-    }
-
-    /// Takes over what `recent`, made of the log's batches up to where this snapshot was taken, knows of older batches.
-    pub fn recall(&mut self, recent: &Self) {
-        for (producer_id, producer) in &mut self.producers {
-            let Some(known) = recent.producers.get(producer_id) else { continue };
-            let place = |producer: &Producer| producer.kept().last().map(|last| (last.last_offset, last.last_sequence));
-            if known.producer_epoch == producer.producer_epoch && place(known) == place(producer) {
-                (producer.kept, producer.kept_count) = (known.kept, known.kept_count);
-            }
-        }
     }
 
     /// Takes an update back. Updates are undone in reverse order.
@@ -371,30 +383,45 @@ impl ProducerState {
     }
 }
 
+impl Producer {
+    /// Appends one snapshot entry.
+    fn encode(&self, producer_id: i64, batch: Option<&KeptBatch>, bytes: &mut Vec<u8>) {
+        bytes.extend(producer_id.to_be_bytes());
+        bytes.extend(self.producer_epoch.to_be_bytes());
+        bytes.extend(batch.map_or(-1, |batch| batch.last_sequence).to_be_bytes());
+        bytes.extend(batch.map_or(-1, |batch| batch.last_offset).to_be_bytes());
+        bytes.extend(batch.map_or(0, |batch| batch.offset_delta).to_be_bytes());
+        bytes.extend(self.last_timestamp.to_be_bytes());
+        bytes.extend(self.coordinator_epoch.to_be_bytes());
+        bytes.extend(self.transaction_first_offset.unwrap_or(-1).to_be_bytes());
+    }
+}
+
 const SNAPSHOT_VERSION: i16 = 1;
 const SNAPSHOT_HEAD: usize = 10;
 const SNAPSHOT_CRC_FROM: usize = 6;
 const SNAPSHOT_ENTRY: usize = 46;
 
 impl ProducerState {
-    /// The bytes of a `.snapshot` file, entries sorted by producer id.
+    /// The bytes of a `.snapshot` file, entries sorted by producer id and age.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(SNAPSHOT_HEAD + self.len() * SNAPSHOT_ENTRY);
-        bytes.extend(SNAPSHOT_VERSION.to_be_bytes());
-        bytes.extend([0; 4]);
-        bytes.extend((self.len() as i32).to_be_bytes());
         let mut sorted: Vec<_> = self.producers.iter().collect();
         sorted.sort_unstable_by_key(|(producer_id, _)| **producer_id);
+        let count: usize = sorted.iter().map(|(_, producer)| producer.kept().len().max(1)).sum();
+        let mut bytes = Vec::with_capacity(SNAPSHOT_HEAD + count * SNAPSHOT_ENTRY);
+        bytes.extend(SNAPSHOT_VERSION.to_be_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend((count as i32).to_be_bytes());
         for (producer_id, producer) in sorted {
-            let last = producer.kept().last().copied();
-            bytes.extend(producer_id.to_be_bytes());
-            bytes.extend(producer.producer_epoch.to_be_bytes());
-            bytes.extend(last.map_or(-1, |last| last.last_sequence).to_be_bytes());
-            bytes.extend(last.map_or(-1, |last| last.last_offset).to_be_bytes());
-            bytes.extend(last.map_or(0, |last| last.offset_delta).to_be_bytes());
-            bytes.extend(producer.last_timestamp.to_be_bytes());
-            bytes.extend(producer.coordinator_epoch.to_be_bytes());
-            bytes.extend(producer.transaction_first_offset.unwrap_or(-1).to_be_bytes());
+            let (last, earlier) = match producer.kept().split_last() {
+                Some((last, earlier)) => (Some(last), earlier),
+                None => (None, &[][..]),
+            };
+            for kept in earlier {
+                let past = Producer { last_timestamp: kept.timestamp, transaction_first_offset: None, ..*producer };
+                past.encode(*producer_id, Some(kept), &mut bytes);
+            }
+            producer.encode(*producer_id, last, &mut bytes);
         }
         let crc = crc32c(&bytes[SNAPSHOT_CRC_FROM..]);
         bytes[2..SNAPSHOT_CRC_FROM].copy_from_slice(&crc.to_be_bytes());
@@ -439,12 +466,21 @@ impl ProducerState {
         let timestamp = i64::from_be_bytes(take(rest));
         let coordinator_epoch = i32::from_be_bytes(take(rest));
         let transaction_first_offset = Some(i64::from_be_bytes(take(rest))).filter(|offset| *offset >= 0);
+        let known = self.producers.get(&producer_id).copied();
+        let is_next = |known: &Producer| {
+            known.producer_epoch == producer_epoch
+                && known.transaction_first_offset.is_none()
+                && known.kept().last().is_some_and(|earlier| earlier.last_offset < last_offset)
+        };
+        if known.as_ref().is_some_and(|known| !is_next(known)) {
+            return Err(SnapshotError::Entry(producer_id));
+        }
         let mut producer = Producer {
             producer_epoch,
             coordinator_epoch,
             last_timestamp: timestamp,
             transaction_first_offset,
-            ..Producer::UNKNOWN
+            ..known.unwrap_or(Producer::UNKNOWN)
         };
         if last_offset >= 0 {
             let kept = KeptBatch { last_sequence, offset_delta, last_offset, timestamp };
@@ -454,9 +490,7 @@ impl ProducerState {
             }
             producer.push(kept);
         }
-        if self.producers.insert(producer_id, producer).is_some() {
-            return Err(SnapshotError::Entry(producer_id));
-        }
+        self.producers.insert(producer_id, producer);
         self.open_transactions.extend(transaction_first_offset.map(|offset| (offset, producer_id)));
         Ok(())
     }
@@ -485,22 +519,6 @@ mod tests {
         assert_eq!(end(&marker(2)), None, "a leader change");
     }
 
-    #[test]
-    fn a_snapshot_recalls_the_batches_before_its_last_one() {
-        let mut state = ProducerState::default();
-        let batches: Vec<_> = (0..3).map(|n| batch(0, n * 5, 5, i64::from(n) * 5)).collect();
-        batches.iter().for_each(|batch| append(&mut state, *batch));
-        let mut loaded = ProducerState::decode(&state.encode()).unwrap();
-        assert_eq!(loaded.check(&batches[1]), SequenceCheck::OutOfOrder);
-        loaded.recall(&state);
-        assert!(matches!(loaded.check(&batches[1]), SequenceCheck::Duplicate { base_offset: 5, .. }));
-        // What goes on behind the snapshot is not taken for what was before it.
-        let _ = state.update(&batch(0, 15, 5, 15));
-        let mut loaded = ProducerState::decode(&loaded.encode()).unwrap();
-        loaded.recall(&state);
-        assert_eq!(loaded.check(&batches[1]), SequenceCheck::OutOfOrder);
-    }
-
     fn batch(producer_epoch: i16, base_sequence: i32, count: i32, base_offset: i64) -> ProducerBatch {
         ProducerBatch {
             producer_id: 1,
@@ -527,6 +545,28 @@ mod tests {
         append(&mut state, batch(1, 0, 1, 103));
         assert_eq!(state.check(&batch(0, 45, 1, 0)), SequenceCheck::StaleEpoch);
         assert_eq!(state.check(&batch(0, 42, 3, 0)), SequenceCheck::StaleEpoch);
+    }
+
+    #[test]
+    fn behind_a_refused_first_batch_nothing_of_its_producer_is_taken() {
+        let mut state = ProducerState::default();
+        let batches = [batch(0, 0, 5, 0), batch(0, 5, 1, 0)];
+        state.refuse(&batches[0]);
+        assert_eq!(state.check(&batches[1]), SequenceCheck::OutOfOrder);
+        batches.iter().for_each(|batch| append(&mut state, *batch));
+        state.refuse(&batch(0, 6, 1, 0));
+        assert!(state.refused.is_empty(), "a known producer is checked by its last sequence");
+    }
+
+    #[test]
+    fn a_snapshot_keeps_every_remembered_batch() {
+        let mut state = ProducerState::default();
+        let batches: Vec<_> = (0..7).map(|n| batch(0, n * 2, 2, i64::from(n) * 2)).collect();
+        batches.iter().for_each(|batch| append(&mut state, *batch));
+        let restored = ProducerState::decode(&state.encode()).unwrap();
+        assert_eq!(restored, state);
+        assert_eq!(restored.check(&batches[1]), SequenceCheck::OutOfOrder);
+        assert!(matches!(restored.check(&batches[2]), SequenceCheck::Duplicate { base_offset: 4, .. }));
     }
 
     #[test]

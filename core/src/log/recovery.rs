@@ -30,9 +30,10 @@ use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::error::StoreError;
 use super::header::BatchHeader;
 use super::leader_epoch_cache::LEADER_EPOCH_FILE;
-use super::log::{Log, remove_stale_folder};
+use super::log::{Log, make_way};
 use super::open::Behind;
 use super::partition_metadata::PARTITION_METADATA_FILE;
+use super::planted::{PlantedBug, is_planted};
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec};
 use crate::reactor::{Disk, File, OpenMode, replace_file};
@@ -125,7 +126,15 @@ pub fn recover_log_dir(
             log.seal(&mut files).map_err(|error| log.io_error(error))?;
             (log_start_offset, log_end_offset) = (log.log_start_offset, log.log_end_offset);
         }
-        closed.push(ClosedLog { topic_name, partition_index, log_start_offset, log_end_offset });
+        let LogSpec { topic_id, durability, .. } = *spec;
+        closed.push(ClosedLog {
+            topic_id,
+            topic_name,
+            partition_index,
+            log_start_offset,
+            log_end_offset,
+            durability,
+        });
     }
     disk.sync_all(log_dir).map_err(|source| StoreError::Io { path: log_dir.to_owned(), source })?;
     finish_clean_stop(disk, log_dir, &closed, broker_epoch)?;
@@ -143,6 +152,13 @@ pub fn finish_clean_stop(
     let io_error = |source| StoreError::Io { path: log_dir.to_owned(), source };
     checkpoints::write_checkpoints(disk, log_dir, logs)?;
     let dir = log_dir.join(COMMIT_LOG_FOLDER);
+    // A crash behind this line is one without commit logs: the points must not be behind what these held.
+    let mut points = SyncedPoints::default();
+    for log in logs {
+        let point = SyncedPoint::new(log.log_start_offset, log.log_end_offset, log.durability);
+        points.set(log.topic_id, log.partition_index, point);
+    }
+    replace_file(disk, &dir.join(SyncedPoints::START_FILE), points.encode().as_bytes()).map_err(io_error)?;
     commit_log::remove_all(disk, &dir).map_err(io_error)?;
     replace_file(disk, &log_dir.join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(broker_epoch).as_bytes())
         .map_err(io_error)?;
@@ -189,6 +205,8 @@ struct Recovery<'a> {
     partitions: Vec<Recovering<'a>>,
     by_id: AHashMap<(Uuid, i32), usize>,
     waiting_bytes: usize,
+    /// Ringlog was here last: a partition without a point was made since the start, or is empty.
+    has_points: bool,
     result: Recovered,
 }
 
@@ -219,6 +237,7 @@ impl<'a> Recovery<'a> {
             partitions: partitions.collect(),
             by_id: ids.collect(),
             waiting_bytes: 0,
+            has_points: by_id,
             result: Recovered::default(),
         })
     }
@@ -261,7 +280,7 @@ impl<'a> Recovery<'a> {
     fn open_all(&mut self) -> Result<(), StoreError> {
         for (index, partition) in self.partitions.iter_mut().enumerate() {
             let Recovering { spec, point, checkpointed, is_noted, last_range, in_commit_log, log } = partition;
-            if !*is_noted && remove_stale_folder(&self.disk, &self.log_dir, spec)? {
+            if !*is_noted && make_way(&self.disk, &self.log_dir, spec, !self.has_points)? {
                 (*point, *checkpointed) = (SyncedPoint::new(0, 0, spec.durability), 0);
             }
             if let Some(range) = last_range {
@@ -275,7 +294,11 @@ impl<'a> Recovery<'a> {
                 (false, _) => Behind::Keep,
             };
             let mut opened = Log::empty(LogKey(index as u32), spec, &self.log_dir, point.log_start_offset);
-            self.result.cut_bytes += opened.recover(point, *checkpointed, behind, self.now_ms, &mut self.files)?;
+            let trusted = match is_planted(PlantedBug::CutBelowSyncedPoint) {
+                true => SyncedPoint::new(point.log_start_offset, 0, spec.durability),
+                false => *point,
+            };
+            self.result.cut_bytes += opened.recover(&trusted, *checkpointed, behind, self.now_ms, &mut self.files)?;
             *log = Some(opened);
         }
         Ok(())
@@ -334,7 +357,7 @@ impl<'a> Recovery<'a> {
         for Recovering { spec, point, log, .. } in &mut self.partitions {
             if let Some(log) = log {
                 log.settle(&mut self.files).map_err(|error| log.io_error(error))?;
-                if touched <= SYNCED_ALONE_MAX {
+                if touched <= SYNCED_ALONE_MAX && !is_planted(PlantedBug::PromisedWithoutSync) {
                     log.sync(&mut self.files).map_err(|error| log.io_error(error))?;
                 }
                 *point = log.synced_point(log.log_end_offset, spec.durability);

@@ -25,7 +25,7 @@ use super::commit_log::{CommitLogError, Counters};
 use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::direct::DirectWrite;
 use super::error::{AppendError, ReadError, StoreError};
-use super::log::{Log, remove_stale_folder, snapshot_path};
+use super::log::{Log, make_way, snapshot_path};
 use super::read::Window;
 use super::recovery::COMMIT_LOG_FOLDER;
 use super::retention::Expired;
@@ -183,7 +183,7 @@ impl LogStore {
         let key = LogKey(u32::try_from(self.logs.len()).expect("fewer than 2^32 logs"));
         let known = self.known.take(spec.topic_id, spec.partition_index);
         if known.is_none() {
-            remove_stale_folder(self.files.disk(), &self.log_dir, &spec)?;
+            make_way(self.files.disk(), &self.log_dir, &spec, false)?;
         }
         let state = match known {
             Some(point) => LogState::Unopened(point),
@@ -321,9 +321,13 @@ impl LogStore {
             // The tail may have been written: the disk has room again, or the segment was ended.
             self.sync.tail_bytes -= tail_before - log.tail.memory_bytes();
         }
-        let staged = match staged? {
-            Stage::Duplicate(appended) => return Ok(appended),
-            Stage::Fresh(staged) => staged,
+        let staged = match staged {
+            Ok(Stage::Duplicate(appended)) => return Ok(appended),
+            Ok(Stage::Fresh(staged)) => staged,
+            Err(error) => {
+                log.note_refused(&batch, &error);
+                return Err(error);
+            }
         };
         let appended = Appended {
             base_offset: staged.header.base_offset,
@@ -363,7 +367,11 @@ impl LogStore {
             Durability::Sync => {
                 let bytes = match self.sync.push(key, stored.spec, &staged) {
                     Ok(bytes) => bytes,
-                    Err(error) => return Err(self.sync.push_error(error)),
+                    Err(error) => {
+                        let error = self.sync.push_error(error);
+                        log.note_refused(&batch, &error);
+                        return Err(error);
+                    }
                 };
                 let tail_before = log.tail.memory_bytes();
                 log.append(&staged.header, bytes, Bytes::new(), false);
@@ -854,6 +862,8 @@ impl StoredLog {
             LogState::Open(log) => log.log_start_offset,
         };
         ClosedLog {
+            topic_id: self.spec.topic_id,
+            durability: self.spec.durability,
             topic_name: self.spec.topic_name.clone(),
             partition_index: self.spec.partition_index,
             log_start_offset,

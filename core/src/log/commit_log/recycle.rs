@@ -71,7 +71,6 @@ impl Slots {
         assert!(self.position <= self.file_bytes, "the kept blocks are enough for a checkpoint per other slot");
     }
 
-    #[cfg(test)]
     pub(super) fn rewind(&mut self, position: u64) {
         self.position = position;
     }

@@ -11,9 +11,9 @@ use std::rc::Rc;
 use uuid::Uuid;
 
 use super::format::BLOCK;
-use super::reader::{Identity, recover_believing};
-use super::writer::{Outcome, Planted, WriteOrder, Writer};
+use super::writer::{Outcome, WriteOrder, Writer};
 use super::*;
+use crate::log::planted::{PlantedBug, Planting};
 use crate::reactor::{DirEntry, Disk, Handle, OpenMode};
 
 const SECTOR: usize = 512;
@@ -167,12 +167,11 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, planted: Option<Planted>) -> Self {
+    fn new(seed: u64) -> Self {
         let config = config();
         let platter = vec![vec![0; config.file_bytes as usize]; config.file_count as usize];
         let mut random = Random(seed);
-        let mut writer = Writer::new(config, 3, random.next());
-        writer.planted = planted;
+        let writer = Writer::new(config, 3, random.next());
         Self {
             random,
             writer,
@@ -321,13 +320,13 @@ impl World {
     }
 
     /// What is wrong with what recovery hands out.
-    fn verify(&self, identity: Identity) -> Result<(), String> {
+    fn verify(&self) -> Result<(), String> {
         let mut handed = Vec::new();
         let mut apply = |header: EntryHeader, payload: &[u8]| -> Result<(), Infallible> {
             handed.push((header, payload.to_vec()));
             Ok(())
         };
-        let report = recover_believing(&self.disk(), Path::new(DIR), RecoverMode::Refuse, identity, &mut apply);
+        let report = recover(&self.disk(), Path::new(DIR), RecoverMode::Refuse, &mut apply);
         let report = report.map_err(|error| error.to_string())?;
         let Some(log) = report.logs.first() else {
             return if self.acked == 0 { Ok(()) } else { Err("no log".into()) };
@@ -368,8 +367,8 @@ fn write(platter: &mut [Vec<u8>], order: &WriteOrder, mut keep: impl FnMut(usize
     }
 }
 
-fn run(seed: u64, planted: Option<Planted>, identity: Identity) -> Result<(), String> {
-    let mut world = World::new(seed, planted);
+fn run(seed: u64) -> Result<(), String> {
+    let mut world = World::new(seed);
     let steps = world.random.below(600);
     let faults = world.random.one_in(10);
     for _ in 0..steps {
@@ -379,51 +378,52 @@ fn run(seed: u64, planted: Option<Planted>, identity: Identity) -> Result<(), St
     for (number, stored) in &world.kept {
         assert_eq!(stored, &world.entries[*number as usize].1, "shared bytes changed");
     }
-    world.verify(identity)
+    world.verify()
 }
 
 /// The first seed that shows the bug.
-fn find(planted: Option<Planted>, identity: Identity) -> Option<u64> {
-    (0..400).find(|&seed| run(seed, planted, identity).is_err())
+fn find(bug: PlantedBug) -> Option<u64> {
+    let _planted = Planting::new(Some(bug));
+    (0..400).find(|&seed| run(seed).is_err())
 }
 
 #[test]
 fn acked_entries_survive_any_crash() {
     for seed in 0..200 {
-        run(seed, None, Identity::Checked).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        run(seed).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
 }
 
 #[test]
 fn ack_before_the_prefix_is_complete_is_found() {
-    assert!(find(Some(Planted::AckBeforePrefix), Identity::Checked).is_some());
+    assert!(find(PlantedBug::AckBeforePrefix).is_some());
 }
 
 #[test]
 fn missing_dsync_is_found() {
-    assert!(find(Some(Planted::NoDsync), Identity::Checked).is_some());
+    assert!(find(PlantedBug::NoDsync).is_some());
 }
 
 #[test]
 fn rewritten_block_is_found() {
-    assert!(find(Some(Planted::BlockRewritten), Identity::Checked).is_some());
+    assert!(find(PlantedBug::BlockRewritten).is_some());
 }
 
 #[test]
 fn reuse_before_the_release_is_durable_is_found() {
-    assert!(find(Some(Planted::ReusedBeforeReleaseIsDurable), Identity::Checked).is_some());
+    assert!(find(PlantedBug::ReusedBeforeReleaseIsDurable).is_some());
 }
 
 #[test]
 fn unchecked_generation_is_found() {
-    assert!(find(None, Identity::Any).is_some());
+    assert!(find(PlantedBug::GenerationNotChecked).is_some());
 }
 
 #[test]
 fn damage_below_acked_entries_is_reported() {
     let mut reported = 0;
     for seed in 0..100 {
-        let mut world = World::new(seed, None);
+        let mut world = World::new(seed);
         for _ in 0..world.random.below(400) {
             world.step(false);
         }
@@ -444,7 +444,7 @@ fn damage_below_acked_entries_is_reported() {
         let at = world.random.below(world.platter[slot].len() as u64) as usize;
         world.platter[slot][at] ^= 1 << world.random.below(8);
         let last = world.entries.len() as u64 - 2;
-        match world.verify(Identity::Checked) {
+        match world.verify() {
             Ok(()) => {}
             Err(error) if error.contains("is damaged") => {
                 reported += 1;
@@ -453,7 +453,7 @@ fn damage_below_acked_entries_is_reported() {
             // Nothing can tell the damaged newest writes from torn ones.
             Err(error) => {
                 world.acked = last.min(claimed as u64);
-                world.verify(Identity::Checked).unwrap_or_else(|_| panic!("seed {seed}: {error}"));
+                world.verify().unwrap_or_else(|_| panic!("seed {seed}: {error}"));
             }
         }
     }
@@ -463,7 +463,7 @@ fn damage_below_acked_entries_is_reported() {
 #[test]
 fn a_full_log_refuses_and_goes_on_after_a_release_without_traffic() {
     for seed in 0..20 {
-        let mut world = World::new(seed, None);
+        let mut world = World::new(seed);
         let header = EntryHeader {
             kind: EntryKind::Batch,
             topic_id: Uuid::nil(),
@@ -488,14 +488,14 @@ fn a_full_log_refuses_and_goes_on_after_a_release_without_traffic() {
                 world.settle();
             }
             world.acked = world.writer.durable_lsn().0;
-            world.verify(Identity::Checked).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            world.verify().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
     }
 }
 
 #[test]
 fn removed_logs_stay_removed_whatever_a_crash_leaves() {
-    let mut world = World::new(1, None);
+    let mut world = World::new(1);
     for _ in 0..300 {
         world.step(false);
     }

@@ -19,6 +19,7 @@ use super::format::{BLOCK, ENTRY_HEADER, EntryHeader, WRITE_HEADER, WriteHeader,
 use super::recycle::Slots;
 use super::{CommitLogConfig, CommitLogError, Counters, Lsn, Pressure};
 use crate::buffer::staging::{Staging, StagingPool};
+use crate::log::planted::{PlantedBug, is_planted};
 use crate::reactor::Parts;
 
 /// How often one write is repeated at once because it came back short or interrupted.
@@ -82,16 +83,6 @@ struct Flight {
     done: bool,
 }
 
-/// Bugs that the tests of this module must find.
-#[cfg(test)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Planted {
-    AckBeforePrefix,
-    NoDsync,
-    BlockRewritten,
-    ReusedBeforeReleaseIsDurable,
-}
-
 #[derive(Debug)]
 pub(super) struct Writer {
     config: CommitLogConfig,
@@ -116,9 +107,7 @@ pub(super) struct Writer {
     checkpoint_wanted: bool,
     failure: Option<io::ErrorKind>,
     pub(super) counters: Counters,
-    #[cfg(test)]
-    pub(super) planted: Option<Planted>,
-    #[cfg(test)]
+    /// For a planted bug only: the group sealed last, with its entries.
     last_group: Option<(Group, Vec<u8>)>,
 }
 
@@ -146,9 +135,6 @@ impl Writer {
             failure: None,
             counters: Counters::default(),
             config,
-            #[cfg(test)]
-            planted: None,
-            #[cfg(test)]
             last_group: None,
         }
     }
@@ -219,8 +205,9 @@ impl Writer {
             self.slots.roll(self.next_lsn);
         }
         self.begin_group();
-        #[cfg(test)]
-        self.begin_group_in_the_last_block();
+        if is_planted(PlantedBug::BlockRewritten) {
+            self.begin_group_in_the_last_block();
+        }
         Ok(())
     }
 
@@ -276,8 +263,9 @@ impl Writer {
             end_sequence: self.next_sequence,
             released: self.released,
         });
-        #[cfg(test)]
-        self.remember_last_group(group, length);
+        if is_planted(PlantedBug::BlockRewritten) {
+            self.remember_last_group(group, length);
+        }
     }
 
     /// The next operation, if the driver may have one more: everything that waits, as far as it is one stretch of one
@@ -328,8 +316,7 @@ impl Writer {
         self.flights.push_back(flight);
         self.counters.writes += 1;
         self.counters.written_bytes += length as u64;
-        #[cfg(test)]
-        if self.planted == Some(Planted::NoDsync) {
+        if is_planted(PlantedBug::NoDsync) {
             order.durable = false;
         }
         Some(order)
@@ -386,8 +373,7 @@ impl Writer {
     }
 
     fn advance(&mut self) {
-        #[cfg(test)]
-        if self.planted == Some(Planted::AckBeforePrefix) {
+        if is_planted(PlantedBug::AckBeforePrefix) {
             let done = self.flights.iter().filter(|flight| flight.done).map(|flight| flight.end_lsn);
             self.durable_lsn = done.max().unwrap_or(0).max(self.durable_lsn);
         }
@@ -409,8 +395,7 @@ impl Writer {
         }
         self.released = lsn.0;
         self.checkpoint_wanted |= self.slots.release_frees(self.announced, lsn.0);
-        #[cfg(test)]
-        if self.planted == Some(Planted::ReusedBeforeReleaseIsDurable) {
+        if is_planted(PlantedBug::ReusedBeforeReleaseIsDurable) {
             self.slots.release(lsn.0);
         }
     }
@@ -459,11 +444,7 @@ impl Writer {
     }
 
     /// Planted bug: saves padding by writing the last block again, with more entries.
-    #[cfg(test)]
     fn begin_group_in_the_last_block(&mut self) {
-        if self.planted != Some(Planted::BlockRewritten) {
-            return;
-        }
         let Some((last, entries)) = self.last_group.take() else { return };
         let (slot, generation, position) = self.slots.active();
         let in_reach = (last.slot, last.generation, last.position + BLOCK as u64) == (slot, generation, position);
@@ -477,10 +458,9 @@ impl Writer {
         self.slots.rewind(group.position);
     }
 
-    #[cfg(test)]
     fn remember_last_group(&mut self, group: Group, length: usize) {
         let Some(staging) = &self.staging else { return };
-        let fits = self.planted == Some(Planted::BlockRewritten) && length < BLOCK / 2;
+        let fits = length < BLOCK / 2;
         let entries = group.start + WRITE_HEADER..group.start + length;
         self.last_group = fits.then(|| (group, staging.bytes(entries).to_vec()));
     }
