@@ -8,6 +8,8 @@
 //! - What is on disk behind the last whole batch is cut off at loading, unless batches of a later epoch follow: those
 //!   were written after a sync, so the damage in front of them is corruption and is refused.
 //! - After a failed write nothing is appended any more; a full disk is not counted as one.
+//! - What an earlier process appended last is written again before anything follows it: if its sync had failed, the page
+//!   cache shows it, calls it clean, and the device does not have it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,6 +92,8 @@ pub struct FoundLog {
     last: String,
     /// Bytes of whole batches in it.
     position: u64,
+    /// The last of them, which may be in the page cache only: those of the last epoch.
+    unsure: Vec<u8>,
     /// Bytes behind them.
     torn_bytes: u64,
     leader_epoch: i32,
@@ -128,6 +132,7 @@ impl MetadataLog {
             image: MetadataImage::default(),
             epochs: Vec::new(),
             voters: Vec::new(),
+            epoch_position: 0,
         };
         loading.run()
     }
@@ -232,7 +237,7 @@ impl FoundLog {
 
     /// Opens it at its end, or starts an empty one. Blocking.
     pub fn open(self) -> Result<LoadedLog, MetadataLogError> {
-        let Self { disk, folder, last, position, torn_bytes, leader_epoch, epochs, image, .. } = self;
+        let Self { disk, folder, last, position, unsure, torn_bytes, leader_epoch, epochs, image, .. } = self;
         let io_error = |source| MetadataLogError::Io { path: folder.clone(), source };
         disk.create_dir_all(&folder).map_err(io_error)?;
         let file = File::open(&disk, &folder.join(&last), OpenMode::READ_WRITE).map_err(io_error)?;
@@ -240,6 +245,7 @@ impl FoundLog {
             file.set_len(position).map_err(io_error)?;
         }
         // What was replayed must not be lost by a later power cut.
+        file.write_all_at(position - unsure.len() as u64, &unsure).map_err(io_error)?;
         file.sync().map_err(io_error)?;
         disk.sync_dir(&folder).map_err(io_error)?;
         if let Some(parent) = folder.parent() {
@@ -258,6 +264,8 @@ struct Loading {
     image: MetadataImage,
     epochs: Vec<(i32, i64)>,
     voters: Vec<i32>,
+    /// Where the last epoch begins in the segment that was replayed last.
+    epoch_position: usize,
 }
 
 impl Loading {
@@ -297,6 +305,7 @@ impl Loading {
         Ok(FoundLog {
             last: (*last).clone(),
             position: whole as u64,
+            unsure: bytes[self.epoch_position..whole].to_vec(),
             torn_bytes: (bytes.len() - whole) as u64,
             leader_epoch: self.last_epoch().max(stored.leader_epoch),
             disk: self.disk,
@@ -360,6 +369,7 @@ impl Loading {
     /// Replays whole batches from the start of a segment; returns their size.
     fn replay_segment(&mut self, bytes: &[u8]) -> Result<usize, MetadataLogError> {
         let mut rest = bytes;
+        self.epoch_position = 0;
         while let Some(batch) = whole_batch(rest) {
             let expected = self.image.end_offset();
             if batch.last_offset() >= expected {
@@ -368,6 +378,7 @@ impl Loading {
                 }
                 if batch.leader_epoch() > self.last_epoch() {
                     self.epochs.push((batch.leader_epoch(), batch.base_offset()));
+                    self.epoch_position = bytes.len() - rest.len();
                 }
                 if batch.is_control() {
                     self.take_voters(&batch);
