@@ -1,0 +1,239 @@
+//! Simulated consumers: read from 0 and tail with a long poll, ask for offsets, and tell the model what they saw.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+
+use ringlog_core::protocol::messages::{
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ListOffsetsPartition, ListOffsetsRequest,
+    ListOffsetsResponse, ListOffsetsTopic, PartitionData,
+};
+use ringlog_core::protocol::{ApiKey, ErrorCode};
+use ringlog_core::wire::Records;
+use uuid::Uuid;
+
+use super::bench::Client;
+use super::model::{Class, Stage, Target};
+use super::records::{RecordId, read_batches};
+use super::wire::Link;
+
+/// Timestamps that ask for the ends.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+/// What a fetch asks for, besides positions.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    version: i16,
+    max_wait_ms: i32,
+    partition_max_bytes: i32,
+}
+
+/// Starts a consumer that reads for as long as the run goes.
+pub fn start(client: Client) {
+    client.reactor.clone().spawn(async move {
+        loop {
+            let ended = Reader::new(&client).converse().await;
+            client.note(|| format!("consumer: {:?}", ended.err()));
+            client.pause(20_000).await;
+        }
+    });
+}
+
+/// Reads every live partition from its start to its end and compares all of it with the model.
+pub async fn verify_all(client: &Client) {
+    let targets = client.bench.model.borrow().live_targets();
+    for target in targets {
+        loop {
+            match Reader::new(client).read_whole(target).await {
+                Ok(read) => break client.bench.model.borrow_mut().verify(target, &read),
+                Err(error) => client.note(|| format!("verifier: {error}")),
+            }
+            client.pause(5_000).await;
+        }
+    }
+}
+
+/// One connection's view.
+struct Reader<'a> {
+    client: &'a Client,
+    losses: u64,
+    /// The broker's life in which the connection was opened.
+    life: u64,
+    positions: BTreeMap<Target, i64>,
+    high_watermarks: BTreeMap<Target, i64>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(client: &'a Client) -> Self {
+        let losses = client.bench.model.borrow().losses();
+        let life = client.bench.life.get();
+        Self { client, losses, life, positions: BTreeMap::new(), high_watermarks: BTreeMap::new() }
+    }
+
+    async fn converse(&mut self) -> io::Result<()> {
+        let mut link = Link::connect(&self.client.reactor, self.client.bench.broker).await?;
+        loop {
+            let targets = self.client.bench.model.borrow().live_targets();
+            self.positions.retain(|target, _| targets.contains(target));
+            if targets.is_empty() {
+                self.client.pause(5_000).await;
+                continue;
+            }
+            for _ in 0..self.client.below(4) {
+                self.positions.entry(self.client.pick(&targets)).or_insert(0);
+            }
+            if self.client.one_in(10) {
+                self.list_offsets(&mut link, self.client.pick(&targets)).await?;
+            }
+            let limits = Limits {
+                version: self.client.pick(&[13, 15, 17]),
+                max_wait_ms: self.client.pick(&[0, 5, 40]),
+                partition_max_bytes: self.client.pick(&[1, 700, 5_000, 1 << 20]),
+            };
+            self.fetch(&mut link, limits, |_, _| ()).await?;
+            self.client.pause(2_000).await;
+        }
+    }
+
+    /// All records of a partition up to the end that the broker tells first.
+    async fn read_whole(&mut self, target: Target) -> io::Result<Vec<(i64, RecordId)>> {
+        let mut link = Link::connect(&self.client.reactor, self.client.bench.broker).await?;
+        let end = self.list_offsets(&mut link, target).await?;
+        let limits = Limits { version: 17, max_wait_ms: 0, partition_max_bytes: 1 << 16 };
+        self.positions = BTreeMap::from([(target, 0)]);
+        let mut read = Vec::new();
+        while self.positions[&target] < end {
+            let before = self.positions[&target];
+            self.fetch(&mut link, limits, |offset, id| read.push((offset, id))).await?;
+            if self.positions.get(&target).is_none_or(|position| *position == before) {
+                return Err(io::Error::other("nothing to read below the end"));
+            }
+        }
+        Ok(read)
+    }
+
+    async fn fetch(&mut self, link: &mut Link, limits: Limits, mut each: impl FnMut(i64, RecordId)) -> io::Result<()> {
+        let mut by_topic: BTreeMap<Uuid, Vec<FetchPartition>> = BTreeMap::new();
+        for (target, position) in &self.positions {
+            by_topic.entry(target.topic_id).or_default().push(FetchPartition {
+                partition: target.partition,
+                current_leader_epoch: -1,
+                fetch_offset: *position,
+                last_fetched_epoch: -1,
+                log_start_offset: -1,
+                partition_max_bytes: limits.partition_max_bytes,
+                replica_directory_id: Uuid::nil(),
+                high_watermark: i64::MAX,
+            });
+        }
+        let topics = by_topic
+            .iter()
+            .map(|(&topic_id, partitions)| FetchTopic { topic: "", topic_id, partitions: partitions[..].into() })
+            .collect();
+        let request = FetchRequest {
+            max_wait_ms: limits.max_wait_ms,
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            topics,
+            session_epoch: -1,
+            ..FetchRequest::default()
+        };
+        let answer = link.call(ApiKey::Fetch, limits.version, &request).await?;
+        let answer: FetchResponse<'_> = answer.decode();
+        assert!(answer.error_code.is_none(), "Fetch: {}", answer.error_code);
+        for topic in &answer.responses {
+            for data in &topic.partitions {
+                self.take(Target { topic_id: topic.topic_id, partition: data.partition_index }, &data, &mut each)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what was fetched of one partition.
+    fn take(
+        &mut self,
+        target: Target,
+        data: &PartitionData<'_>,
+        each: &mut impl FnMut(i64, RecordId),
+    ) -> io::Result<()> {
+        let bench = Rc::clone(&self.client.bench);
+        let mut model = bench.model.borrow_mut();
+        if !model.is_live(target.topic_id) {
+            self.positions.remove(&target);
+            return Ok(());
+        }
+        let position = self.positions[&target];
+        let lossy = model.class(target.topic_id) == Class::PageCache && model.losses() > 0;
+        match data.error_code {
+            ErrorCode::NONE => {}
+            ErrorCode::KAFKA_STORAGE_ERROR if bench.tolerates_errors(self.life) => {
+                return Err(io::Error::other("storage error"));
+            }
+            ErrorCode::OFFSET_OUT_OF_RANGE if lossy => {
+                self.positions.insert(target, 0);
+                return Ok(());
+            }
+            code => panic!("fetch of {target:?} at {position}: {code}"),
+        }
+        let hw = self.high_watermarks.entry(target).or_insert(0);
+        assert!(
+            data.high_watermark >= *hw,
+            "{target:?}: the high watermark goes back from {hw} to {}",
+            data.high_watermark
+        );
+        *hw = data.high_watermark;
+        model.seen(target, data.high_watermark);
+        assert_eq!(data.log_start_offset, 0, "nothing was deleted");
+        let bytes = data.records.as_ref().map_or(&[][..], Records::bytes);
+        let records = read_batches(bytes).unwrap_or_else(|damaged| panic!("{target:?} at {position}: {}", damaged.0));
+        let mut next = position;
+        for (offset, id) in records.into_iter().filter(|(offset, _)| *offset >= position) {
+            assert_eq!(offset, next, "{target:?}: read on at {next}, got {offset}");
+            next += 1;
+            model.fetched(target, offset, id, self.losses);
+            each(offset, id);
+        }
+        assert!(next <= data.high_watermark, "{target:?}: read up to {next}, above the high watermark");
+        self.positions.insert(target, next);
+        Ok(())
+    }
+
+    /// Asks for both ends of a partition; returns the high watermark.
+    async fn list_offsets(&mut self, link: &mut Link, target: Target) -> io::Result<i64> {
+        let (name, end) = {
+            let model = self.client.bench.model.borrow();
+            (model.topics[&target.topic_id].name.clone(), model.partition(target).end())
+        };
+        let mut ends = [0; 2];
+        for (at, timestamp) in [EARLIEST, LATEST].into_iter().enumerate() {
+            let partition =
+                ListOffsetsPartition { partition_index: target.partition, current_leader_epoch: -1, timestamp };
+            let topic = ListOffsetsTopic { name: &name, partitions: vec![partition].into() };
+            let request =
+                ListOffsetsRequest { replica_id: -1, isolation_level: 0, topics: vec![topic].into(), timeout_ms: 0 };
+            let answer = link.call(ApiKey::ListOffsets, 7, &request).await?;
+            let answer: ListOffsetsResponse<'_> = answer.decode();
+            let topic = answer.topics.iter().next().expect("one topic was asked");
+            let result = topic.partitions.iter().next().expect("one partition was asked");
+            if self.client.bench.model.borrow().topics[&target.topic_id].stage != Stage::Live {
+                return Err(io::Error::other("deleted meanwhile"));
+            }
+            match result.error_code {
+                ErrorCode::NONE => ends[at] = result.offset,
+                ErrorCode::KAFKA_STORAGE_ERROR if self.client.bench.tolerates_errors(self.life) => {
+                    return Err(io::Error::other("storage error"));
+                }
+                code => panic!("offsets of {name}-{}: {code}", target.partition),
+            }
+        }
+        assert_eq!(ends[0], 0, "{name}-{}: nothing was deleted", target.partition);
+        assert!(
+            ends[1] >= end || self.losses != self.client.bench.model.borrow().losses(),
+            "{name}-{} ends at {}, {end} was promised",
+            target.partition,
+            ends[1]
+        );
+        Ok(ends[1])
+    }
+}
