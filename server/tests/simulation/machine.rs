@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use ringlog_core::log::StoreConfig;
 use ringlog_core::log::commit_log::CommitLogConfig;
+use ringlog_core::log::{DirectConfig, StoreConfig};
 use ringlog_core::reactor::sim::{Crash, SimDisk, SimWorld};
 use ringlog_core::reactor::{Disk, Reactor};
 use ringlog_server::broker::{BrokerConfig, RunError, ShardMemory, Stop, seats};
@@ -149,7 +149,7 @@ fn settings(address: SocketAddr) -> Settings {
 }
 
 /// Bounds so tight that everything that happens at a bound happens often.
-pub fn tight_store(file_count: u32, writes_in_flight_max: usize) -> StoreConfig {
+pub fn tight_store(file_count: u32, writes_in_flight_max: usize, direct_bytes_min: usize) -> StoreConfig {
     let commit_log = CommitLogConfig {
         file_bytes: 48 << 10,
         file_count,
@@ -161,5 +161,6 @@ pub fn tight_store(file_count: u32, writes_in_flight_max: usize) -> StoreConfig 
         warm_chunks_max: 2,
         prewrite: true,
     };
-    StoreConfig { open_files_max: 8, tail_flush_bytes: 3_000, dirty_bytes_max: MEMORY.dirty_max, commit_log }
+    let direct = DirectConfig { batch_bytes_min: direct_bytes_min, group_bytes: 8 << 10, memory_bytes_max: 64 << 10 };
+    StoreConfig { open_files_max: 8, tail_flush_bytes: 3_000, dirty_bytes_max: MEMORY.dirty_max, direct, commit_log }
 }

@@ -52,6 +52,11 @@ fn no_acked_record_is_lost() {
     let seeds = seeds();
     let verbose = env::var_os("RINGLOG_SIM_VERBOSE").is_some();
     let next = AtomicU64::new(seeds.start);
+    if verbose {
+        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::stderr);
+        // Another test of this process may have been first.
+        let _ = log.without_time().try_init();
+    }
     let workers = if verbose { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
     let work = || {
         let (mut failed, mut total) = (Vec::new(), Summary::default());

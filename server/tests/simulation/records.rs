@@ -7,7 +7,7 @@ use ringlog_core::record::{BatchBuilder, BatchView, Batches, Codec, NewRecord, R
 pub type RecordId = u64;
 
 /// Largest value of a record.
-const VALUE_BYTES_MAX: u64 = 1_500;
+const VALUE_BYTES_MAX: u64 = 550;
 
 /// What a producer sends as one batch.
 #[derive(Debug, Clone, Copy)]

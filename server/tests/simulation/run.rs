@@ -75,7 +75,8 @@ impl Run {
         let clock = Clockwork::new(seed ^ 0x5eed);
         let world = SimWorld::new(seed, world_config(&clock));
         let clock = Rc::clone(world.clock());
-        let store = tight_store(2 + clock.below(3) as u32, 1 + clock.below(4) as usize);
+        let direct_bytes_min = [700, 1_500, 1 << 20][clock.below(3) as usize];
+        let store = tight_store(2 + clock.below(3) as u32, 1 + clock.below(4) as usize, direct_bytes_min);
         let machine = Machine::new(world, store);
         let bench = Rc::new(Bench {
             broker: machine.address(),
@@ -118,7 +119,7 @@ impl Run {
                 name: format!("t{number}"),
                 class: if self.clock.below(4) == 0 { Class::PageCache } else { Class::Sync },
                 partitions: 1 + self.clock.below(3) as usize,
-                segment_bytes: 2_000 + self.clock.below(8_000) as u32,
+                segment_bytes: 4_000 + self.clock.below(6_000) as u32,
                 index_interval_bytes: self.clock.below(3) as u32 * 600,
                 passing: number > 0 && self.clock.below(2) == 0,
             })
