@@ -127,14 +127,7 @@ pub fn recover_log_dir(
             (log_start_offset, log_end_offset) = (log.log_start_offset, log.log_end_offset);
         }
         let LogSpec { topic_id, durability, .. } = *spec;
-        closed.push(ClosedLog {
-            topic_id,
-            topic_name,
-            partition_index,
-            log_start_offset,
-            log_end_offset,
-            durability,
-        });
+        closed.push(ClosedLog { topic_id, topic_name, partition_index, log_start_offset, log_end_offset, durability });
     }
     disk.sync_all(log_dir).map_err(|source| StoreError::Io { path: log_dir.to_owned(), source })?;
     finish_clean_stop(disk, log_dir, &closed, broker_epoch)?;

@@ -23,9 +23,9 @@ use ringlog_core::log::{PlantedBug, Planting};
 use run::{Summary, run};
 
 /// Seeds of an ordinary test run.
-const SEEDS: Range<u64> = 0..150;
+const SEEDS: Range<u64> = 0..100;
 /// A planted bug shows in one of the first seeds.
-const SEEDS_TO_FIND: Range<u64> = 0..150;
+const SEEDS_TO_FIND: Range<u64> = 0..100;
 /// One in so many is run twice.
 const REPEATED_ONE_IN: u64 = 100;
 
