@@ -17,6 +17,7 @@ from read_segments import check_directory
 from ringlog import Ringlog
 
 binary, directory = sys.argv[1:]
+os.makedirs(directory, exist_ok=True)
 TOPICS = {"sync": {"ringlog.durability": "sync"}, "page-cache": {"ringlog.durability": "page-cache"}}
 SETTINGS = {"ringlog.internal.segment.bytes": 262144, "ringlog.internal.commit.log.file.blocks": 1536}
 
@@ -116,6 +117,9 @@ def failing_disk():
     expect(told == {"KAFKA_STORAGE_ERROR"} and after == 0, "acked after a failed write")
     broker.kill()
     mount.unmount()
+    device.detach()
+    device.attach()
+    mount.source = device.loop
     mount.mount()
     broker.start()
     finish("EIO, after a restart", broker, load)

@@ -16,6 +16,7 @@ mixed = "--mixed" in sys.argv
 binary, directory, cycles, *rest = [argument for argument in sys.argv[1:] if argument != "--mixed"]
 seed = int(rest[0]) if rest else random.randrange(1 << 32)
 random.seed(seed)
+os.makedirs(directory, exist_ok=True)
 print(f"seed {seed}{', mixed classes' if mixed else ''}")
 topics = {"sync": {"ringlog.durability": "sync"}}
 if mixed:

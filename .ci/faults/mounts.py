@@ -71,13 +71,25 @@ class NbdDevice:
         for path in (self.socket, self.disk):
             if os.path.exists(path):
                 os.remove(path)
+        self.size_bytes = size_bytes
         self.server = subprocess.Popen(["nbdkit", "-f", "-U", self.socket, *command])
         self.wait_until(lambda: os.path.exists(self.socket), "nbdkit does not serve")
         open(self.disk, "w").close()
-        self.fuse = subprocess.Popen(["nbdfuse", self.disk, "--unix", self.socket])
-        self.wait_until(lambda: os.path.getsize(self.disk) == size_bytes, "nbdfuse does not mount")
-        self.loop = run("losetup", "--find", "--show", self.disk).strip()
+        self.attach()
         atexit.register(self.close)
+
+    def attach(self):
+        self.fuse = subprocess.Popen(["nbdfuse", self.disk, "--unix", self.socket])
+        self.wait_until(lambda: os.path.getsize(self.disk) == self.size_bytes, "nbdfuse does not mount")
+        self.loop = run("losetup", "--find", "--show", self.disk).strip()
+
+    def detach(self):
+        """Also forgets what the kernel has cached of it: after a failed write that is not what the device holds."""
+        subprocess.run(["losetup", "-d", self.loop], capture_output=True)
+        self.loop = None
+        self.wait_until(lambda: subprocess.run(["umount", self.disk], capture_output=True).returncode == 0,
+                        "nbdfuse stays busy")
+        self.fuse.wait()
 
     @staticmethod
     def wait_until(condition, otherwise):
@@ -90,10 +102,7 @@ class NbdDevice:
     def close(self):
         if not self.loop:
             return
-        subprocess.run(["losetup", "-d", self.loop], capture_output=True)
-        self.loop = None
-        subprocess.run(["umount", self.disk], capture_output=True)
-        self.fuse.wait()
+        self.detach()
         self.server.terminate()
         self.server.wait()
 

@@ -76,6 +76,7 @@ def main():
     binary, directory, cycles, *rest = sys.argv[1:]
     seed = int(rest.pop(0)) if rest and rest[0].isdigit() else random.randrange(1 << 32)
     random.seed(seed)
+    os.makedirs(directory, exist_ok=True)
     print(f"seed {seed}")
     not_run = []
     for kind in rest or ["ext4", "xfs"]:

@@ -19,6 +19,7 @@ if not list(pathlib.Path(jars).glob("kafka_*.jar")) or not shutil.which("java"):
     print("Apache Kafka's jars or a JDK are not there")
     sys.exit(77)
 random.seed(int(rest[0]) if rest else None)
+os.makedirs(directory, exist_ok=True)
 topics = {"sync": {"ringlog.durability": "sync"}, "page-cache": {"ringlog.durability": "page-cache"}}
 data = os.path.join(os.path.abspath(directory), "data")
 

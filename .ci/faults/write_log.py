@@ -153,6 +153,7 @@ def main():
     binary, directory, replays, *rest = [argument for argument in sys.argv[1:] if argument != "--planted"]
     seed = int(rest.pop(0)) if rest and rest[0].isdigit() else random.randrange(1 << 32)
     random.seed(seed)
+    os.makedirs(directory, exist_ok=True)
     print(f"seed {seed}")
     not_run = []
     for kind in rest or ["ext4", "xfs"]:

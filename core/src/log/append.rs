@@ -77,10 +77,12 @@ impl Log {
         heads: &mut BytesMut,
         files: &mut Descriptors,
     ) -> Result<Stage, AppendError> {
-        if let Some(reason) = &self.stopped {
-            return Err(AppendError::Stopped(reason.clone()));
-        }
         let mut header = BatchHeader::parse(batch).ok_or(AppendError::InvalidBatch)?;
+        if let Some(reason) = self.stopped.clone() {
+            // A producer that hears that its repeated batch is not there sends it anew, as another one.
+            let is_known = matches!(self.stage_check_sequence(&header), Ok(Some(_)));
+            return Err(if is_known { AppendError::MaybeAppended(reason) } else { AppendError::Stopped(reason) });
+        }
         if header.size_bytes as usize != batch.len() {
             return Err(AppendError::InvalidBatch);
         }

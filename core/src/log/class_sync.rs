@@ -113,7 +113,7 @@ impl SyncClass {
     /// Appends that will never be acked, once the commit log has failed.
     pub fn take_failed(&mut self) -> Option<(Vec<Waiting>, AppendError)> {
         let kind = self.commit_log.failure().filter(|_| !self.waiting.is_empty())?;
-        Some((self.waiting.drain(..).collect(), AppendError::Stopped(format!("commit log: {kind}"))))
+        Some((self.waiting.drain(..).collect(), AppendError::MaybeAppended(format!("commit log: {kind}"))))
     }
 
     /// What the appender is told.

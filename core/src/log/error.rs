@@ -29,7 +29,7 @@ pub enum StoreError {
     CommitLog(String),
 }
 
-/// Why a batch was not appended. Nothing of it is kept.
+/// Why a batch was not appended. Nothing of it is kept, but for `MaybeAppended`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// There is no such log in this store.
@@ -64,9 +64,12 @@ pub enum AppendError {
     /// No space is left. Later appends may succeed.
     #[error("no space left")]
     DiskFull,
-    /// A write or sync failed: the log takes nothing until it was opened anew.
+    /// A write or sync failed: the log takes nothing until it was opened anew. Nothing of this batch is kept.
     #[error("the log has stopped: {0}")]
     Stopped(String),
+    /// As `Stopped`, after the batch was taken: whether it is kept is only known when the log was opened anew.
+    #[error("the log has stopped, and may hold the batch: {0}")]
+    MaybeAppended(String),
 }
 
 /// Why nothing could be read.

@@ -41,6 +41,8 @@ pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, re
 pub use store::{ColdRead, Committed, FailedAppend, LogStore, ReadResult, Retired};
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod store_tests;
 
 mod checkpoint;

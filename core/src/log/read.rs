@@ -325,7 +325,8 @@ async fn read_batches(
             return Err(corrupt(target, start));
         }
         if first.last_offset() >= plan.bound {
-            return Ok(None);
+            // Bounds lie between batches: none holds offsets on both sides.
+            return if first.base_offset < plan.bound { Err(corrupt(target, start)) } else { Ok(None) };
         }
         bytes = window.read(target, start, whole, source).await?;
     }

@@ -16,7 +16,7 @@ use crate::reactor::{
 };
 use crate::record::TimestampType;
 
-const NOW_MS: i64 = 1_700_000_000_000;
+pub(super) const NOW_MS: i64 = 1_700_000_000_000;
 
 /// A driver with a disk and nothing else; reads complete at the next turn.
 struct DiskDriver {
@@ -105,13 +105,13 @@ impl Driver for DiskDriver {
     fn close_socket(&mut self, _socket: Handle) {}
 }
 
-struct World {
-    disk: Rc<SimDisk>,
+pub(super) struct World {
+    pub(super) disk: Rc<SimDisk>,
     reactor: Reactor,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let disk = SimDisk::new(seed);
         disk.create_dir_all(Path::new("/data")).expect("a folder");
         disk.sync_all(Path::new("/data")).expect("a folder that stays");
@@ -130,7 +130,7 @@ impl World {
         self.reactor = Self::reactor(&self.disk);
     }
 
-    fn dyn_disk(&self) -> Rc<dyn Disk> {
+    pub(super) fn dyn_disk(&self) -> Rc<dyn Disk> {
         Rc::clone(&self.disk) as Rc<dyn Disk>
     }
 
@@ -138,8 +138,13 @@ impl World {
         self.open_with(&[spec(0), spec(1)])
     }
 
-    fn open_with(&self, specs: &[LogSpec]) -> LogStore {
+    pub(super) fn open_with(&self, specs: &[LogSpec]) -> LogStore {
         start_log_dir(&self.dyn_disk(), Path::new("/data"), specs, NOW_MS).expect("recovered");
+        self.open_store()
+    }
+
+    /// On a directory that was made ready.
+    pub(super) fn open_store(&self) -> LogStore {
         let commit_log = commit_log::CommitLogConfig {
             file_bytes: 64 << 10,
             file_count: 4,
@@ -160,13 +165,13 @@ impl World {
         LogStore::open(self.reactor.clone(), PathBuf::from("/data"), 0, config).expect("opens")
     }
 
-    fn close(&self, mut store: LogStore) {
+    pub(super) fn close(&self, mut store: LogStore) {
         let closed = store.close().expect("closes");
         self.turns(20);
         finish_clean_stop(&self.dyn_disk(), Path::new("/data"), &closed, 7).expect("stopped");
     }
 
-    fn turns(&self, count: usize) {
+    pub(super) fn turns(&self, count: usize) {
         for _ in 0..count {
             self.reactor.turn(false).expect("the driver works");
         }
@@ -193,7 +198,7 @@ fn zigzag(value: i64, out: &mut Vec<u8>) {
 }
 
 /// A batch as a producer sends it: one record per timestamp.
-fn batch_of(producer: Option<(i64, i16, i32)>, timestamps: &[i64], value: &[u8]) -> Bytes {
+pub(super) fn batch_of(producer: Option<(i64, i16, i32)>, timestamps: &[i64], value: &[u8]) -> Bytes {
     let (producer_id, producer_epoch, base_sequence) = producer.unwrap_or((-1, -1, -1));
     let mut records = Vec::new();
     for (index, timestamp) in timestamps.iter().enumerate() {
@@ -228,7 +233,7 @@ fn batch(records: usize, value_bytes: usize, tag: u8) -> Bytes {
 }
 
 /// Pieces that are all in memory.
-fn joined(pieces: &Pieces) -> Vec<u8> {
+pub(super) fn joined(pieces: &Pieces) -> Vec<u8> {
     pieces.iter().flat_map(|piece| piece.bytes().expect("in memory").to_vec()).collect()
 }
 
@@ -503,7 +508,7 @@ fn bytes_behind_the_last_batch_are_refused_after_a_clean_stop() {
     assert!(matches!(store.append(key, batch(1, 1, 1), 0), Err(AppendError::Stopped(_))));
 }
 
-fn sync_spec(partition_index: i32) -> LogSpec {
+pub(super) fn sync_spec(partition_index: i32) -> LogSpec {
     LogSpec { durability: Durability::Sync, ..spec(partition_index) }
 }
 
