@@ -388,9 +388,6 @@ fn notices(properties: &Properties) -> Vec<Notice> {
             if key == "log.cleanup.policy" && property.value.contains("compact") {
                 let text = format!("{key}={}: nothing is compacted yet, all is kept", property.value);
                 notices.push(Notice::Warning(text));
-            } else if key.starts_with("log.retention.") && key != "log.retention.check.interval.ms" {
-                let text = format!("{key}={}: nothing is deleted by age or size yet, all is kept", property.value);
-                notices.push(Notice::Warning(text));
             } else if !def.acts() {
                 inert.push(key);
             }
@@ -520,16 +517,14 @@ mod tests {
             ("num.network.threads", "3"),
             ("offsets.load.buffer.size", "1"),
             ("log.cleanup.policy", "compact"),
-            ("log.retention.hours", "24"),
         ];
         let (_, notices) = accepted(&more).unwrap();
         assert_eq!(notices[0], Notice::Warning("unknown key num.partition, did you mean num.partitions?".to_owned()));
         assert_eq!(notices[1], Notice::Warning("unknown key frobnicate".to_owned()));
         assert!(matches!(&notices[2], Notice::Warning(text) if text.starts_with("log.cleanup.policy")));
-        assert!(matches!(&notices[3], Notice::Warning(text) if text.starts_with("log.retention.hours")));
-        let Notice::Info(pools) = &notices[4] else { panic!("{notices:?}") };
+        let Notice::Info(pools) = &notices[3] else { panic!("{notices:?}") };
         assert!(pools.ends_with("num.io.threads, num.network.threads"), "{pools}");
-        let Notice::Info(inert) = &notices[5] else { panic!("{notices:?}") };
+        let Notice::Info(inert) = &notices[4] else { panic!("{notices:?}") };
         assert!(inert.ends_with("offsets.load.buffer.size"), "{inert}");
     }
 
