@@ -128,11 +128,6 @@ impl Connection {
         self.0.is_receiving.get() || self.0.is_sending.get()
     }
 
-    /// Requests that wait for their answer or whose answer was not handed to the socket yet.
-    pub fn unanswered(&self) -> usize {
-        self.0.state.borrow().slots.len()
-    }
-
     async fn read(&self, mut framing: Framing, handler: &dyn FrameHandler) -> std::io::Result<()> {
         // Held from before a large frame's memory grows until its request is answered.
         let mut large_frame = None;
