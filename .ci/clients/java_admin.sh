@@ -8,8 +8,9 @@ failed=0
 t=org.apache.kafka.tools
 
 # What differs from run to run: addresses, ids, times.
-normalise() { sed -E "s/$ringlog/HOST/g; s/$kafka/HOST/g; s/TopicId: [A-Za-z0-9_-]+/TopicId: ID/; s/^[0-9-]{10}T[0-9:.]+Z //" "$1"; }
-tool() { local bootstrap=$1 class=$2; shift 2; timeout 60 java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$jars/*" "$class" --bootstrap-server "$bootstrap" "$@" 2>&1; }
+normalise() { sed -E "s/$ringlog/HOST/g; s/$kafka/HOST/g; s/TopicId: [A-Za-z0-9_-]+/TopicId: ID/; s/^[0-9-]{10}T[0-9:.]+Z //; s/^Cluster ID: .*/Cluster ID/; s#.(logDir|log_dirs).:.*#DIR#; s/^1\s+[A-Za-z0-9_-]{22}\s+[0-9]+\s+0\s+[0-9]{13}\s+[0-9]{13}/1 ID END 0 NOW NOW/" "$1"; }
+# Where the bootstrap server belongs behind the subcommand.
+tool() { local bootstrap=$1 class=$2; shift 2; if [ "$class" = $t.ClusterTool ]; then set -- "$@" --bootstrap-server "$bootstrap"; else set -- --bootstrap-server "$bootstrap" "$@"; fi; timeout 60 java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$jars/*" "$class" "$@" 2>&1; }
 
 # same CLASS ARGS...: runs the tool against both and compares all that it prints.
 same() {
@@ -48,4 +49,22 @@ same kafka.admin.ConfigCommand --entity-type brokers --entity-name 1 --alter --a
 same $t.TopicCommand --alter --topic admin --partitions 5
 same $t.TopicCommand --alter --topic admin --partitions 3
 same $t.TopicCommand --describe --topic admin
+seq 1 100 > "$work/numbers"
+for broker in "$ringlog" "$kafka"; do
+  tool "$broker" $t.TopicCommand --create --topic admin-one --partitions 1 --replication-factor 1 > /dev/null
+  tool "$broker" $t.ConsoleProducer --topic admin-one --command-property acks=all < "$work/numbers" > /dev/null
+done
+echo '{"partitions":[{"topic":"admin-one","partition":0,"offset":40}],"version":1}' > "$work/delete.json"
+echo '{"partitions":[{"topic":"admin-one","partition":0,"offset":400}],"version":1}' > "$work/beyond.json"
+echo '{"partitions":[{"topic":"admin-one","partition":0,"replicas":[1]}],"version":1}' > "$work/here.json"
+echo '{"partitions":[{"topic":"admin-one","partition":0}]}' > "$work/elect.json"
+same $t.DeleteRecordsCommand --offset-json-file "$work/delete.json"
+same $t.DeleteRecordsCommand --offset-json-file "$work/beyond.json"
+same $t.GetOffsetShell --topic admin-one --time earliest
+same $t.MetadataQuorumCommand describe --replication
+same $t.LeaderElectionCommand --election-type preferred --path-to-json-file "$work/elect.json"
+same $t.reassign.ReassignPartitionsCommand --execute --reassignment-json-file "$work/here.json"
+same $t.reassign.ReassignPartitionsCommand --list
+same $t.ClusterTool cluster-id
+same $t.LogDirsCommand --describe --topic-list admin-one
 exit $failed

@@ -69,12 +69,17 @@ impl Log {
         if self.config.retention_bytes < 0 {
             return Ok(0);
         }
+        Ok((self.size_bytes(files)? as i64 - self.config.retention_bytes).max(0))
+    }
+
+    /// Bytes of all segments, with what still waits to be written.
+    pub fn size_bytes(&mut self, files: &mut Descriptors) -> io::Result<u64> {
         let mut total = 0;
         for segment in &mut self.segments {
             segment.load(self.key, &self.dir, files)?;
-            total += segment.size_bytes().expect("loaded") as i64;
+            total += segment.size_bytes().expect("loaded");
         }
-        Ok((total - self.config.retention_bytes).max(0))
+        Ok(total)
     }
 
     /// Takes the first `count` segments out and renames their files. Told the new names.

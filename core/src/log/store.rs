@@ -26,6 +26,7 @@ use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::direct::DirectWrite;
 use super::error::{AppendError, ReadError, StoreError};
 use super::log::{Log, make_way, snapshot_path};
+use super::producer_state::ProducerInfo;
 use super::read::Window;
 use super::recovery::COMMIT_LOG_FOLDER;
 use super::retention::Expired;
@@ -294,6 +295,35 @@ impl LogStore {
         log.log_start_moved = true;
         self.is_start_moved = true;
         Ok(())
+    }
+
+    /// The largest leader epoch up to `leader_epoch` and the end of its records, as in OffsetForLeaderEpoch. An epoch
+    /// without records is none.
+    pub fn end_offset_for_epoch(&mut self, key: LogKey, leader_epoch: i32) -> Result<Option<(i32, i64)>, StoreError> {
+        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let Some((beside, log)) = opened else { return Ok(None) };
+        let end_offset = *beside.acked_end_offset;
+        let behind_latest =
+            || Some((log.leader_epochs.latest().filter(|l| l.leader_epoch < leader_epoch)?.leader_epoch, end_offset));
+        Ok(log.leader_epochs.end_offset_for(leader_epoch, end_offset).or_else(behind_latest))
+    }
+
+    /// The producers that the log remembers.
+    pub fn producers(&mut self, key: LogKey) -> Result<Vec<ProducerInfo>, StoreError> {
+        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        Ok(opened.map_or_else(Vec::new, |(_, log)| log.producers.producers()))
+    }
+
+    /// Bytes of all segments.
+    pub fn size_bytes(&mut self, key: LogKey) -> Result<u64, StoreError> {
+        if let Some(LogState::Unopened(point)) = self.stored(key).map(|stored| &stored.state)
+            && point.log_start_offset == point.end_offset
+        {
+            return Ok(0);
+        }
+        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let Some((_, log)) = opened else { return Ok(0) };
+        log.size_bytes(&mut self.files).map_err(|error| log.io_error(error))
     }
 
     /// Log starts that were moved and are durable now, or why they are not.

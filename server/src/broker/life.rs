@@ -192,7 +192,8 @@ async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_rea
         Controller::new(reactor.clone(), service.clone(), Arc::clone(shard.settings()), shard.others().count() + 1);
     shard.set_controller(controller.clone());
     service.set_publish(publish(&shard));
-    let cluster = Cluster { cluster_id, endpoints: endpoints.clone(), image: service.latest().clone() };
+    let (quorum, image) = (service.quorum(), service.latest().clone());
+    let cluster = Cluster { cluster_id, quorum, endpoints: endpoints.clone(), image };
     for other in shard.others() {
         shard.outbox().send(other, ShardMessage::Start(Box::new(cluster.clone())));
     }

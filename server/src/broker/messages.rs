@@ -7,7 +7,7 @@ use ringlog_core::reactor::SocketHandle;
 
 use crate::config::Endpoint;
 use crate::coordinator::group::GroupMessage;
-use crate::metadata::{ControlReply, ControlRequest, MetadataImage, Records};
+use crate::metadata::{ControlReply, ControlRequest, MetadataImage, QuorumOfOne, Records};
 use crate::partition::PartitionMessage;
 
 /// A message on the mesh.
@@ -60,6 +60,8 @@ pub enum ShardMessage {
 pub struct Cluster {
     /// Of `meta.properties`.
     pub cluster_id: String,
+    /// This node as the quorum of the metadata log.
+    pub quorum: QuorumOfOne,
     /// What clients of each listener are told, with the real ports.
     pub endpoints: Vec<Endpoint>,
     /// The replayed metadata.

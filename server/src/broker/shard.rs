@@ -143,6 +143,7 @@ impl Shard {
             controller,
             settings: Arc::clone(settings),
             cluster_id: cluster.cluster_id,
+            quorum: cluster.quorum,
             endpoints: cluster.endpoints,
             producer_ids: ProducerIds::default(),
         });

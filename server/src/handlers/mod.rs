@@ -5,6 +5,8 @@
 //! and answers when all have answered. It never waits in place.
 
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod config_resources;
 mod consumer_group_describe;
@@ -17,6 +19,11 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod elect_leaders;
 mod errors;
 mod fetch;
 mod find_coordinator;
@@ -26,12 +33,15 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod produce;
 mod request;
 mod sync_group;
@@ -49,7 +59,7 @@ pub use self::init_producer_id::ProducerIds;
 pub use self::request::{Body, Request};
 use crate::config::{Endpoint, Settings};
 use crate::coordinator::group::GroupRouter;
-use crate::metadata::{ControllerLink, MetadataView};
+use crate::metadata::{ControllerLink, MetadataView, QuorumOfOne};
 use crate::net::Responder;
 use crate::partition::Router;
 
@@ -69,6 +79,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
     /// Of `meta.properties`.
     pub cluster_id: String,
+    /// This node as the quorum of the metadata log.
+    pub quorum: QuorumOfOne,
     /// What clients of each listener are told, with the real ports.
     pub endpoints: Vec<Endpoint>,
     /// Ids for idempotent producers.
@@ -120,15 +132,25 @@ static TABLE: &[Api] = &[
     api(ApiKey::DeleteTopics, 1..=6, delete_topics::handle),
     api(ApiKey::DeleteRecords, 0..=2, delete_records::handle),
     api(ApiKey::InitProducerId, 0..=5, init_producer_id::handle),
+    api(ApiKey::OffsetForLeaderEpoch, 2..=4, offset_for_leader_epoch::handle),
     api(ApiKey::DescribeConfigs, 1..=4, describe_configs::handle),
     api(ApiKey::AlterConfigs, 0..=2, alter_configs::handle),
+    api(ApiKey::AlterReplicaLogDirs, 1..=2, alter_replica_log_dirs::handle),
+    api(ApiKey::DescribeLogDirs, 1..=5, describe_log_dirs::handle),
     api(ApiKey::CreatePartitions, 0..=3, create_partitions::handle),
     api(ApiKey::DeleteGroups, 0..=2, delete_groups::handle),
+    api(ApiKey::ElectLeaders, 0..=2, elect_leaders::handle),
     api(ApiKey::IncrementalAlterConfigs, 0..=1, incremental_alter_configs::handle),
+    api(ApiKey::AlterPartitionReassignments, 0..=1, alter_partition_reassignments::handle),
+    api(ApiKey::ListPartitionReassignments, 0..=0, list_partition_reassignments::handle),
     api(ApiKey::OffsetDelete, 0..=0, offset_delete::handle),
+    api(ApiKey::DescribeQuorum, 0..=2, describe_quorum::handle),
     api(ApiKey::DescribeCluster, 0..=2, describe_cluster::handle),
+    api(ApiKey::DescribeProducers, 0..=0, describe_producers::handle),
     api(ApiKey::ConsumerGroupHeartbeat, 0..=1, consumer_group_heartbeat::handle),
     api(ApiKey::ConsumerGroupDescribe, 0..=1, consumer_group_describe::handle),
+    api(ApiKey::ListConfigResources, 0..=1, list_config_resources::handle),
+    api(ApiKey::DescribeTopicPartitions, 0..=0, describe_topic_partitions::handle),
 ];
 
 /// Handles one frame: reads its header and calls the API's handler. What cannot be answered closes the connection, as

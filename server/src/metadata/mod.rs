@@ -32,7 +32,7 @@ pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
 pub use image::{BrokerImage, MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage, Unenforced};
 pub use link::{ControlReply, ControlRequest, ControllerLink, DeleteTopicError, ReplyTo};
 pub use log::{AppendedMetadata, FoundLog, LoadedLog, MetadataLog, MetadataLogError};
-pub use node::{Identity, NodeConfig, NodeEndpoint, supported_features};
+pub use node::{Identity, NodeConfig, NodeEndpoint, QuorumOfOne, supported_features};
 pub use placement::owner_shard;
 pub use records::{METADATA_VERSION, Records, resource_type};
 pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};

@@ -61,6 +61,15 @@ pub struct Identity {
     pub directory_id: Uuid,
 }
 
+/// This node's place in the quorum of the metadata log, for the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuorumOfOne {
+    /// The epoch that it leads.
+    pub leader_epoch: i32,
+    /// Of its data directory.
+    pub directory_id: Uuid,
+}
+
 /// Finalized levels of a new cluster, as Kafka 4.3 formats it.
 pub(super) const FEATURE_LEVELS: &[(&str, i16)] = &[
     ("metadata.version", METADATA_VERSION),

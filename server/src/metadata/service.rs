@@ -21,7 +21,7 @@ use super::controller::{self, CreateTopicError, CreatedTopic, NewTopic, Producer
 use super::create_partitions::{CreatePartitionsError, NewPartitions, create_partitions};
 use super::image::MetadataImage;
 use super::log::{FoundLog, LoadedLog, MetadataLog, MetadataLogError};
-use super::node::{Identity, NodeConfig};
+use super::node::{Identity, NodeConfig, QuorumOfOne};
 use super::records::Records;
 use crate::config::Settings;
 
@@ -116,9 +116,10 @@ impl MetadataService {
         self.latest().broker(self.0.node.node_id).map_or(-1, |broker| broker.broker_epoch)
     }
 
-    /// The epoch of the metadata log that this node leads.
-    pub fn leader_epoch(&self) -> i32 {
-        self.0.log.borrow().leader_epoch()
+    /// This node's place in the quorum.
+    pub fn quorum(&self) -> QuorumOfOne {
+        let leader_epoch = self.0.log.borrow().leader_epoch();
+        QuorumOfOne { leader_epoch, directory_id: self.0.identity.directory_id }
     }
 
     /// The end of what is durable and published.
@@ -417,6 +418,6 @@ mod tests {
         let image = service.latest();
         assert_eq!(image.topic_by_name("t").unwrap().partitions[1].leader_epoch, 2);
         assert!(image.topic_by_name("u").is_none());
-        assert_eq!(service.leader_epoch(), 2);
+        assert_eq!(service.quorum().leader_epoch, 2);
     }
 }

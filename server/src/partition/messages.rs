@@ -2,7 +2,7 @@
 //! owns the partition; record bytes move, they are not copied.
 
 use bytes::Bytes;
-use ringlog_core::log::{AbortedTransaction, AppendError};
+use ringlog_core::log::{AbortedTransaction, AppendError, ProducerInfo};
 use ringlog_core::reactor::Pieces;
 use uuid::Uuid;
 
@@ -116,6 +116,25 @@ pub struct OffsetOutcome {
     pub leader_epoch: i32,
 }
 
+/// Asks where the records of a leader epoch end.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochEndRequest {
+    /// The epoch.
+    pub leader_epoch: i32,
+    /// What the asker believes to be the leader epoch, -1 for nothing.
+    pub current_leader_epoch: i32,
+}
+
+/// The largest leader epoch up to the one that was asked for, and the end of its records (exclusive); both -1 when
+/// nothing is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochEnd {
+    /// The epoch.
+    pub leader_epoch: i32,
+    /// Its end.
+    pub end_offset: i64,
+}
+
 /// Why a partition did not do it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PartitionError {
@@ -157,6 +176,12 @@ pub enum PartitionRequest {
     Offset(OffsetRequest),
     /// Move the log start up to this offset; -1 is the high watermark.
     DeleteRecords(i64),
+    /// Look the end of a leader epoch up.
+    EpochEnd(EpochEndRequest),
+    /// List the producers.
+    Producers,
+    /// Add up the bytes of its segments.
+    Size,
 }
 
 /// The reply, of the same kind.
@@ -172,6 +197,12 @@ pub enum PartitionReply {
     Offset(Result<OffsetOutcome, PartitionError>),
     /// To DeleteRecords: the log start, durable.
     DeleteRecords(Result<i64, PartitionError>),
+    /// To EpochEnd.
+    EpochEnd(Result<EpochEnd, PartitionError>),
+    /// To Producers.
+    Producers(Result<Vec<ProducerInfo>, PartitionError>),
+    /// To Size.
+    Size(Result<u64, PartitionError>),
 }
 
 /// A request or a reply on the mesh.

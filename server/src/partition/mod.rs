@@ -10,8 +10,8 @@ mod router;
 
 pub use calls::Calls;
 pub use messages::{
-    AppendOutcome, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionMessage,
-    PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
+    AppendOutcome, EpochEnd, EpochEndRequest, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError,
+    PartitionMessage, PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
 };
 pub use partitions::{Partitions, Reply};
 pub use ringlog_core::log::AbortedTransaction;

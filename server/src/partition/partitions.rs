@@ -19,8 +19,8 @@ use ringlog_core::reactor::Reactor;
 
 use super::retention::Retention;
 use super::{
-    AppendOutcome, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError, PartitionReply,
-    PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
+    AppendOutcome, EpochEnd, EpochEndRequest, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError,
+    PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
 };
 
 /// Appends that wait for their ack, and as many watches, per partition.
@@ -158,7 +158,44 @@ impl Partitions {
             PartitionRequest::Unwatch(watch) => self.unwatch(name, watch),
             PartitionRequest::Offset(offset) => reply(PartitionReply::Offset(self.offset(name, offset))),
             PartitionRequest::DeleteRecords(offset) => self.delete_records(name, offset, reply),
+            PartitionRequest::EpochEnd(asked) => reply(PartitionReply::EpochEnd(self.epoch_end(name, asked))),
+            PartitionRequest::Producers => {
+                reply(PartitionReply::Producers(self.look_up(name, |store, key| store.producers(key))));
+            }
+            PartitionRequest::Size => {
+                reply(PartitionReply::Size(self.look_up(name, |store, key| store.size_bytes(key))));
+            }
         }
+    }
+
+    fn look_up<T>(
+        &self,
+        name: TopicPartition,
+        look: impl FnOnce(&mut LogStore, LogKey) -> Result<T, StoreError>,
+    ) -> Result<T, PartitionError> {
+        let key = self.0.table.borrow().find(name)?.0;
+        look(&mut self.0.store.borrow_mut(), key).map_err(|error| {
+            tracing::error!(%error, "a log cannot be looked into");
+            PartitionError::Storage
+        })
+    }
+
+    fn epoch_end(&self, name: TopicPartition, asked: EpochEndRequest) -> Result<EpochEnd, PartitionError> {
+        const UNKNOWN: EpochEnd = EpochEnd { leader_epoch: -1, end_offset: -1 };
+        {
+            let table = self.0.table.borrow();
+            let (_, partition) = table.find(name)?;
+            partition.check_leader_epoch(asked.current_leader_epoch)?;
+            if asked.leader_epoch > partition.leader_epoch || asked.leader_epoch < 0 {
+                return Ok(UNKNOWN);
+            }
+            if asked.leader_epoch == partition.leader_epoch {
+                let (leader_epoch, end_offset) = (partition.leader_epoch, partition.high_watermark);
+                return Ok(EpochEnd { leader_epoch, end_offset });
+            }
+        }
+        let found = self.look_up(name, |store, key| store.end_offset_for_epoch(key, asked.leader_epoch))?;
+        Ok(found.map_or(UNKNOWN, |(leader_epoch, end_offset)| EpochEnd { leader_epoch, end_offset }))
     }
 
     /// Moves the log start; answered when it is durable.

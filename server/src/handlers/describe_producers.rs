@@ -1,0 +1,96 @@
+//! DescribeProducers (api key 61), version 0. Idempotent producers of partitions, and their open transactions.
+//!
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR.
+
+use std::rc::Rc;
+
+use ringlog_core::log::ProducerInfo;
+use ringlog_core::protocol::ErrorCode;
+use ringlog_core::protocol::messages::{
+    DescribeProducersPartition, DescribeProducersRequest, DescribeProducersResponse, DescribeProducersTopicResponse,
+    DescribedProducer,
+};
+use ringlog_core::wire::DecodeError;
+
+use super::errors::partition_error;
+use super::gather::Gather;
+use super::{Body, Context, Request};
+use crate::partition::{PartitionReply, PartitionRequest, TopicPartition};
+
+type Found = Result<Vec<ProducerInfo>, ErrorCode>;
+
+/// Asks every partition, then answers.
+pub fn handle(context: &Rc<Context>, request: Request) {
+    let found = match ask(context, &request.body()) {
+        Ok(found) => found,
+        Err(error) => return request.close(&error),
+    };
+    context.reactor.spawn(async move {
+        let found = found.all().await;
+        finish(request, &found);
+    });
+}
+
+fn ask(context: &Context, encoded: &Body) -> Result<Gather<Found>, DecodeError> {
+    let body: DescribeProducersRequest<'_> = encoded.decode()?;
+    let image = context.metadata.image();
+    let gather = Gather::new(body.topics.iter().map(|topic| topic.partition_indexes.len()).sum());
+    let mut at = 0;
+    for topic in &body.topics {
+        let found = image.topic_by_name(topic.name);
+        for partition_index in &topic.partition_indexes {
+            let answer = gather.clone();
+            let place = found.and_then(|topic| Some((topic.topic_id, context.metadata.owner(topic, partition_index)?)));
+            match place {
+                None => answer.put(at, Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
+                Some((topic_id, owner)) => {
+                    let reply = Box::new(move |reply| {
+                        let PartitionReply::Producers(found) = reply else {
+                            unreachable!("producers are asked for and answered")
+                        };
+                        answer.put(at, found.map_err(|error| partition_error(&error, false)));
+                    });
+                    let name = TopicPartition { topic_id, partition_index };
+                    context.router.request(owner, name, PartitionRequest::Producers, reply);
+                }
+            }
+            at += 1;
+        }
+    }
+    Ok(gather)
+}
+
+fn finish(request: Request, found: &[Found]) {
+    let encoded = request.body();
+    let body: DescribeProducersRequest<'_> = match encoded.decode() {
+        Ok(body) => body,
+        Err(error) => return request.close(&error),
+    };
+    let mut next = found.iter();
+    let mut result = |partition_index| match next.next().expect("one per partition") {
+        Ok(producers) => DescribeProducersPartition {
+            partition_index,
+            active_producers: producers.iter().map(described).collect(),
+            ..Default::default()
+        },
+        Err(error_code) => {
+            DescribeProducersPartition { partition_index, error_code: *error_code, ..Default::default() }
+        }
+    };
+    let topics = body.topics.iter().map(|topic| DescribeProducersTopicResponse {
+        name: topic.name,
+        partitions: topic.partition_indexes.iter().map(&mut result).collect(),
+    });
+    request.answer(&DescribeProducersResponse { topics: topics.collect(), ..Default::default() }, []);
+}
+
+fn described(producer: &ProducerInfo) -> DescribedProducer {
+    DescribedProducer {
+        producer_id: producer.producer_id,
+        producer_epoch: i32::from(producer.producer_epoch),
+        last_sequence: producer.last_sequence,
+        last_timestamp: producer.last_timestamp,
+        coordinator_epoch: producer.coordinator_epoch,
+        current_txn_start_offset: producer.transaction_first_offset.unwrap_or(-1),
+    }
+}

@@ -1,0 +1,38 @@
+//! ElectLeaders (api key 43), versions 0..=2. The one replica of a partition leads it already.
+//!
+//! v1 unclean elections   v2 flexible
+//! Errors: ELECTION_NOT_NEEDED, UNKNOWN_TOPIC_OR_PARTITION.
+
+use std::rc::Rc;
+
+use ringlog_core::protocol::ErrorCode;
+use ringlog_core::protocol::messages::{
+    ElectLeadersPartitionResult, ElectLeadersRequest, ElectLeadersResponse, ReplicaElectionResult,
+};
+
+use super::{Context, Request};
+
+/// Answers at once. For all partitions, those that need no election are left out, as in Kafka.
+pub fn handle(context: &Rc<Context>, request: Request) {
+    let encoded = request.body();
+    let body: ElectLeadersRequest<'_> = match encoded.decode() {
+        Ok(body) => body,
+        Err(error) => return request.close(&error),
+    };
+    let image = context.metadata.image();
+    let result = |topic: &str, partition_id| {
+        let found = image.topic_by_name(topic).and_then(|topic| context.metadata.owner(topic, partition_id));
+        let (error_code, message) = match found {
+            Some(_) => (ErrorCode::ELECTION_NOT_NEEDED, "Leader election not needed for topic partition."),
+            None => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "No such topic or partition."),
+        };
+        ElectLeadersPartitionResult { partition_id, error_code, error_message: Some(message) }
+    };
+    let topics = body.topic_partitions.iter().flatten();
+    let results = topics.map(|asked| ReplicaElectionResult {
+        topic: asked.topic,
+        partition_result: asked.partitions.iter().map(|partition_id| result(asked.topic, partition_id)).collect(),
+    });
+    let replica_election_results = results.collect();
+    request.answer(&ElectLeadersResponse { replica_election_results, ..Default::default() }, []);
+}

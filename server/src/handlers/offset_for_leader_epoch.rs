@@ -1,0 +1,88 @@
+//! OffsetForLeaderEpoch (api key 23), versions 2..=4. Where the records of a leader epoch end.
+//!
+//! v3 replica_id   v4 flexible
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR.
+
+use std::rc::Rc;
+
+use ringlog_core::protocol::ErrorCode;
+use ringlog_core::protocol::messages::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartitionResult,
+    OffsetForLeaderTopicResult,
+};
+use ringlog_core::wire::DecodeError;
+
+use super::errors::partition_error;
+use super::gather::Gather;
+use super::{Body, Context, Request};
+use crate::partition::{EpochEnd, EpochEndRequest, PartitionReply, PartitionRequest, TopicPartition};
+
+type Found = Result<EpochEnd, ErrorCode>;
+
+/// Asks every partition, then answers.
+pub fn handle(context: &Rc<Context>, request: Request) {
+    let found = match ask(context, &request.body()) {
+        Ok(found) => found,
+        Err(error) => return request.close(&error),
+    };
+    context.reactor.spawn(async move {
+        let found = found.all().await;
+        finish(request, &found);
+    });
+}
+
+fn ask(context: &Context, encoded: &Body) -> Result<Gather<Found>, DecodeError> {
+    let body: OffsetForLeaderEpochRequest<'_> = encoded.decode()?;
+    let image = context.metadata.image();
+    let gather = Gather::new(body.topics.iter().map(|topic| topic.partitions.len()).sum());
+    let mut at = 0;
+    for topic in &body.topics {
+        let found = image.topic_by_name(topic.topic);
+        for asked in &topic.partitions {
+            let answer = gather.clone();
+            let place = found.and_then(|topic| Some((topic.topic_id, context.metadata.owner(topic, asked.partition)?)));
+            match place {
+                None => answer.put(at, Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
+                Some((topic_id, owner)) => {
+                    let name = TopicPartition { topic_id, partition_index: asked.partition };
+                    let request = EpochEndRequest {
+                        leader_epoch: asked.leader_epoch,
+                        current_leader_epoch: asked.current_leader_epoch,
+                    };
+                    let reply = Box::new(move |reply| {
+                        let PartitionReply::EpochEnd(found) = reply else {
+                            unreachable!("an epoch is answered by its end")
+                        };
+                        answer.put(at, found.map_err(|error| partition_error(&error, false)));
+                    });
+                    context.router.request(owner, name, PartitionRequest::EpochEnd(request), reply);
+                }
+            }
+            at += 1;
+        }
+    }
+    Ok(gather)
+}
+
+fn finish(request: Request, found: &[Found]) {
+    let encoded = request.body();
+    let body: OffsetForLeaderEpochRequest<'_> = match encoded.decode() {
+        Ok(body) => body,
+        Err(error) => return request.close(&error),
+    };
+    let mut next = found.iter();
+    let mut result = |partition| match next.next().expect("one per partition") {
+        Ok(EpochEnd { leader_epoch, end_offset }) => OffsetForLeaderPartitionResult {
+            partition,
+            leader_epoch: *leader_epoch,
+            end_offset: *end_offset,
+            ..Default::default()
+        },
+        Err(error_code) => OffsetForLeaderPartitionResult { partition, error_code: *error_code, ..Default::default() },
+    };
+    let topics = body.topics.iter().map(|topic| OffsetForLeaderTopicResult {
+        topic: topic.topic,
+        partitions: topic.partitions.iter().map(|asked| result(asked.partition)).collect(),
+    });
+    request.answer(&OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }, []);
+}
