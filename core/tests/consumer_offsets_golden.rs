@@ -126,7 +126,7 @@ fn consumer_groups() {
 fn members_of_consumer_groups() {
     let protocol = ClassicProtocol { name: "range", metadata: &[1] };
     let classic = ClassicMemberMetadata { session_timeout_ms: 45_000, supported_protocols: vec![protocol].into() };
-    for (index, classic_member_metadata) in [(0, None), (1, Some(classic))] {
+    for (index, classic_member_metadata) in [(0, Some(ClassicMemberMetadata::default())), (1, Some(classic))] {
         let first = index == 0;
         let value = ConsumerGroupMemberMetadataValue {
             instance_id: first.then_some("i"),
@@ -143,6 +143,20 @@ fn members_of_consumer_groups() {
         let record = CoordinatorRecord::ConsumerGroupMemberMetadata(key, Some(value));
         same("ConsumerGroupMemberMetadata", index, record);
     }
+    // As a Kafka 4.3.1 broker wrote it: null is not the default and is written.
+    let value = ConsumerGroupMemberMetadataValue {
+        instance_id: None,
+        rack_id: None,
+        client_id: "rdkafka",
+        client_host: "/127.0.0.1",
+        subscribed_topic_names: vec!["tk"].into(),
+        subscribed_topic_regex: Some(""),
+        rebalance_timeout_ms: 300_000,
+        server_assignor: None,
+        classic_member_metadata: None,
+    };
+    let key = ConsumerGroupMemberMetadataKey { group_id: "g", member_id: "m" };
+    same("ConsumerGroupMemberMetadata", 2, CoordinatorRecord::ConsumerGroupMemberMetadata(key, Some(value)));
     let assigned = AssignedTopicPartitions {
         topic_id: uuid(1),
         partitions: vec![0, 1].into(),

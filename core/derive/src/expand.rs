@@ -152,8 +152,16 @@ fn write_tagged(fields: &[&Field], wire: &TokenStream) -> TokenStream {
     });
     let writes = fields.iter().zip(&present).map(|(field, present)| {
         let Field { name, tag, .. } = field;
+        // Null is one zero byte in a tagged field, whatever its type.
+        let null = field.is_option().then(|| {
+            quote! {
+                if #present && self.#name.is_none() {
+                    #wire::tagged::write_one(writer, #tag, |writer| writer.put_u8(0));
+                } else
+            }
+        });
         quote! {
-            if #present {
+            #null if #present {
                 #wire::tagged::write_one(writer, #tag, |writer| #wire::Element::write(&self.#name, writer, scope));
             }
         }

@@ -26,12 +26,13 @@ pub trait Element<'a>: Sized {
     fn write(&self, writer: &mut Writer, scope: Scope);
 }
 
-/// Marks what is a struct of fields, so that it can be null: a byte in front says -1 for null, 1 for a struct. Derived.
+/// Marks what is a struct of fields, so that it can be null: a byte in front says -1 for null (0 in a tagged field), 1 for
+/// a struct. Derived.
 pub trait Struct {}
 
 impl<'a, T: Struct + Element<'a>> Element<'a> for Option<T> {
     fn read(reader: &mut Reader<'a>, scope: Scope) -> Result<Self, DecodeError> {
-        if reader.read_i8()? < 0 { Ok(None) } else { T::read(reader, scope).map(Some) }
+        if reader.read_i8()? <= 0 { Ok(None) } else { T::read(reader, scope).map(Some) }
     }
 
     fn write(&self, writer: &mut Writer, scope: Scope) {

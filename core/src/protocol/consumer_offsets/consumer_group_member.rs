@@ -23,7 +23,7 @@ pub struct ConsumerGroupMemberMetadataValue<'a> {
     #[field(versions = 0.., default = Some(""))] pub subscribed_topic_regex: Option<&'a str>,
     #[field(versions = 0.., default = -1)] pub rebalance_timeout_ms: i32,
     #[field(versions = 0.., default = Some(""))] pub server_assignor: Option<&'a str>,
-    #[field(versions = 0.., tag = 0)] pub classic_member_metadata: Option<ClassicMemberMetadata<'a>>,
+    #[field(versions = 0.., tag = 0, default = Some(ClassicMemberMetadata::default()))] pub classic_member_metadata: Option<ClassicMemberMetadata<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Message)]
