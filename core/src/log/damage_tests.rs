@@ -24,7 +24,7 @@ enum Outcome {
 
 fn sent(sequence: i32) -> bytes::Bytes {
     let timestamp = NOW_MS + i64::from(sequence) * 10;
-    batch_of(Some((7, 0, sequence * 2)), &[timestamp, timestamp + 1], &vec![sequence as u8; 60])
+    batch_of(Some((7, 0, sequence * 2)), &[timestamp, timestamp + 1], &[sequence as u8; 60])
 }
 
 /// A log of class sync over some segments, stopped cleanly.
