@@ -112,7 +112,7 @@ pub enum CommitLogError {
 /// How near the log is to its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pressure {
-    /// Files that can be written next.
+    /// Files that hold nothing, also those that are just filled with zeros.
     pub files_free: usize,
     /// All files.
     pub files_count: usize,

@@ -141,9 +141,9 @@ impl Slots {
         slot.prewritten = whole;
     }
 
-    /// Files that may be used now.
-    pub(super) fn idle_count(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.state == SlotState::Idle).count()
+    /// Files that hold nothing: they may be used now, or when they are filled with zeros.
+    pub(super) fn free_count(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot.state, SlotState::Idle | SlotState::Preparing)).count()
     }
 
     /// All files.

@@ -435,7 +435,7 @@ impl Writer {
 
     pub(super) fn pressure(&self) -> Pressure {
         Pressure {
-            files_free: self.slots.idle_count(),
+            files_free: self.slots.free_count(),
             files_count: self.slots.count(),
             oldest_file_end: self.slots.oldest_full_end().map(Lsn),
             staging_bytes: self.pool.lent_bytes(),
