@@ -4,7 +4,7 @@
 Full, both classes: writes get a retriable error, reads go on, and when room is made writes go on by themselves, without
 a restart. EIO, class sync: writes get KAFKA_STORAGE_ERROR (retriable), and nothing more is acked until a restart, also
 when the disk works again. Either way nothing acked is lost.
-Usage: disk_errors.py RINGLOG_BINARY DIRECTORY
+Usage: disk_errors.py RINGLOG_BINARY DIRECTORY [full|failing ...]
 Needs: root, loop devices, e2fsprogs, nbdkit with its error filter, nbdfuse; confluent-kafka, crc32c (PyPI)
 """
 import os, sys, time
@@ -16,7 +16,7 @@ from load import PARTITIONS, Load, create_topics, judge, read_all
 from read_segments import check_directory
 from ringlog import Ringlog
 
-binary, directory = sys.argv[1:]
+binary, directory, *parts = sys.argv[1:]
 os.makedirs(directory, exist_ok=True)
 TOPICS = {"sync": {"ringlog.durability": "sync"}, "page-cache": {"ringlog.durability": "page-cache"}}
 SETTINGS = {"ringlog.internal.segment.bytes": 262144, "ringlog.internal.commit.log.file.blocks": 1536}
@@ -131,5 +131,5 @@ def failing_disk():
 if reason := mounts.unavailable("ext4", directory) or mounts.no_nbd():
     print(f"NOT RUN: {reason}")
     sys.exit(77)
-full_disk()
-failing_disk()
+for part in parts or ["full", "failing"]:
+    {"full": full_disk, "failing": failing_disk}[part]()
