@@ -18,8 +18,8 @@ use super::{Body, Context, Request};
 use crate::metadata::TopicImage;
 use crate::partition::{PartitionError, PartitionReply, PartitionRequest, TopicPartition};
 
-/// Sizes of partitions by topic name; a partition that was deleted meanwhile has none.
-type Sizes = Vec<(Rc<str>, i32, Result<u64, PartitionError>)>;
+/// Topic name, partition and its size; a partition that was deleted meanwhile has none.
+type Size = (Rc<str>, i32, Result<u64, PartitionError>);
 
 /// Asks every partition that is wanted, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
@@ -34,7 +34,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     });
 }
 
-fn ask(context: &Context, encoded: &Body) -> Result<Gather<(Rc<str>, i32, Result<u64, PartitionError>)>, DecodeError> {
+fn ask(context: &Context, encoded: &Body) -> Result<Gather<Size>, DecodeError> {
     let body: DescribeLogDirsRequest<'_> = encoded.decode()?;
     let image = context.metadata.image();
     let mut wanted: Vec<(&TopicImage, i32)> = Vec::new();
@@ -64,7 +64,7 @@ fn ask(context: &Context, encoded: &Body) -> Result<Gather<(Rc<str>, i32, Result
     Ok(gather)
 }
 
-fn finish(context: &Context, request: Request, sizes: Sizes) {
+fn finish(context: &Context, request: Request, sizes: Vec<Size>) {
     let mut topics: BTreeMap<Rc<str>, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     let mut error_code = ErrorCode::NONE;
     for (topic_name, partition_index, size) in sizes {
