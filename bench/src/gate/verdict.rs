@@ -2,11 +2,12 @@
 
 use super::Gate;
 
-/// By how much a count may grow: above what the same build shows from run to run, below what matters.
+/// By how much a count may grow: above what the same build showed against itself on a machine with fifteen times the
+/// work of its cores (instructions 4 %, system calls 24 %, allocations 20 %), where a request takes more loop turns.
 const LIMITS: [Limit; 3] = [
-    Limit { count: "instructions", factor: 1.03, at_least: 200.0 },
-    Limit { count: "system calls", factor: 1.05, at_least: 0.1 },
-    Limit { count: "allocations", factor: 1.05, at_least: 0.5 },
+    Limit { count: "instructions", factor: 1.08, at_least: 200.0 },
+    Limit { count: "system calls", factor: 1.35, at_least: 1.0 },
+    Limit { count: "allocations", factor: 1.30, at_least: 2.0 },
 ];
 /// CPU time that warns, when the interval leaves no doubt that there is a difference.
 const CPU_WARNS: f64 = 1.03;
@@ -94,10 +95,10 @@ pub mod tests {
     #[test]
     fn ten_percent_more_block_and_noise_does_not() {
         const SAME: [f64; 3] = [0.97, 1.0, 1.03];
-        assert_eq!(severities(&gate(10_090.0, 4.0, SAME)), []);
+        assert_eq!(severities(&gate(10_420.0, 4.9, SAME)), []);
         assert_eq!(severities(&gate(9_000.0, 3.0, SAME)), []);
         assert_eq!(severities(&gate(11_000.0, 4.0, SAME)), [Severity::Blocks]);
-        assert_eq!(severities(&gate(10_000.0, 5.0, SAME)), [Severity::Blocks]);
+        assert_eq!(severities(&gate(10_000.0, 6.0, SAME)), [Severity::Blocks]);
     }
 
     #[test]
