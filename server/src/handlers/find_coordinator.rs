@@ -12,7 +12,7 @@ use ringlog_core::protocol::messages::{Coordinator, FindCoordinatorRequest, Find
 
 use super::{Context, Request};
 use crate::coordinator::group::offsets_topic;
-use crate::metadata::{ControlReply, ControlRequest};
+use crate::metadata::{ControlReply, ControlRequest, CreateTopicError};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -38,8 +38,10 @@ fn create_topic(context: &Rc<Context>, request: Request) {
     let topics = vec![offsets_topic(&context.settings.groups)];
     let context_of_reply = Rc::clone(context);
     let reply = Box::new(move |reply| {
+        // "Already exists": another request creates it just now, and the client asks again.
         if let ControlReply::CreateTopics(results) = &reply
             && let Some(Err(error)) = results.first()
+            && !matches!(error, CreateTopicError::AlreadyExists(_))
             && context_of_reply.groups.partitions_count().is_none()
         {
             tracing::error!(%error, "__consumer_offsets cannot be created");
