@@ -4,7 +4,7 @@ near --memory, serves others meanwhile, and has its memory back when they are go
 
 Usage: greedy.py RINGLOG_BINARY DIRECTORY
 """
-import os, socket, struct, subprocess, sys, tempfile, time
+import atexit, os, socket, struct, subprocess, sys, tempfile, time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -17,6 +17,7 @@ broker = subprocess.Popen(
     [binary, "--memory", f"{MEMORY_MIB}M", "--override", "listeners=PLAINTEXT://127.0.0.1:0",
      "--override", f"log.dirs={directory}/data", "--override", "ringlog.durability=page-cache"],
     stdout=subprocess.PIPE, stderr=open(f"{directory}/broker.log", "wb"), text=True)
+atexit.register(broker.kill)
 broker.stdout.readline()
 bootstrap = broker.stdout.readline().split()[3]
 port = int(bootstrap.rsplit(":", 1)[1])

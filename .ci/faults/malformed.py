@@ -5,7 +5,7 @@ Damaged requests of every API, wrong keys and versions, lengths that are negativ
 frame cannot hold. After each there must be an answer or the end of the connection; at the end a good client is served.
 Usage: malformed.py RINGLOG_BINARY DIRECTORY FRAMES [SEED]
 """
-import os, random, socket, struct, subprocess, sys, tempfile, time
+import atexit, os, random, socket, struct, subprocess, sys, tempfile, time
 
 binary, directory, frames = sys.argv[1], tempfile.mkdtemp(dir=sys.argv[2]), int(sys.argv[3])
 seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(1 << 32)
@@ -18,6 +18,7 @@ broker = subprocess.Popen(
     [binary, "--override", "listeners=PLAINTEXT://127.0.0.1:0", "--override", f"log.dirs={directory}/data",
      "--override", "auto.create.topics.enable=false"],
     stdout=subprocess.PIPE, stderr=open(f"{directory}/broker.log", "wb"), text=True)
+atexit.register(broker.kill)
 broker.stdout.readline()
 port = int(broker.stdout.readline().split()[3].rsplit(":", 1)[1])
 
