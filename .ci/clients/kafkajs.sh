@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kafkajs (npm) produces; kcat reads the same bytes back. Usage: kafkajs.sh HOST:PORT
+# kafkajs (npm) produces and kcat reads the same bytes back; members of a group join and leave. Usage: kafkajs.sh HOST:PORT
 set -euo pipefail
 command -v npm > /dev/null || { echo "there is no npm"; exit 77; }
 bootstrap=$1
@@ -11,3 +11,5 @@ timeout 120 node "$work/produce.js" "$bootstrap" "$topic" > "$work/sent"
 timeout 60 kcat -b "$bootstrap" -C -q -e -t "$topic" -o beginning -f '%p|%o|%k|%s\n' > "$work/got"
 cmp <(sort "$work/sent") <(sort "$work/got")
 echo "ok kafkajs: $(wc -l < "$work/got") records"
+timeout 180 node "$work/groups.js" "$bootstrap"
+echo "ok kafkajs groups"

@@ -45,10 +45,3 @@ fn format_makes_a_directory_once() {
     assert_eq!((code, text.contains("already formatted")), (1, true), "{text}");
     assert_eq!(ringlog(folder.path(), &[&format[..], &["-g"]].concat()).0, 0);
 }
-
-#[test]
-fn subcommands_that_are_not_there_yet_fail() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_eq!(ringlog(folder.path(), &["recover"]).0, 1);
-    assert_eq!(ringlog(folder.path(), &["version"]).0, 0);
-}

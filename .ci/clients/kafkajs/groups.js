@@ -1,5 +1,5 @@
 // Consumer groups with kafkajs: members join, leave and come back while records flow; every record arrives.
-// Usage: node groups_kafkajs.js HOST:PORT  (kafkajs where node finds it)
+// Usage: node groups.js HOST:PORT  (kafkajs where node finds it)
 const { Kafka, logLevel } = require('kafkajs');
 
 async function main() {
