@@ -100,8 +100,6 @@ pub struct Settings {
     pub max_connections: u32,
     /// `connections.max.idle.ms`; `None` is never.
     pub connections_max_idle: Option<Duration>,
-    /// `producer.id.expiration.ms`.
-    pub producer_id_expiration: Duration,
     /// `--shards`, `ringlog.shards`; `None` is one per core.
     pub shards: Option<u16>,
     /// `--memory`, `ringlog.memory`, in bytes; `None` leaves it to the broker.
@@ -209,11 +207,6 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),
         max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
-        producer_id_expiration: Duration::from_millis(values.number(
-            "producer.id.expiration.ms",
-            1..=i32::MAX as u64,
-            86_400_000,
-        )),
         shards: values.number_if_given("ringlog.shards", 1..=256),
         memory: memory(values),
         commit_log_file_blocks: values.number("ringlog.internal.commit.log.file.blocks", 1280..=1 << 18, 16_384),

@@ -19,8 +19,6 @@ pub struct Bench {
     pub errors_expected: Cell<bool>,
     /// Counts the broker's lives.
     pub life: Cell<u64>,
-    /// Virtual time at which the only commit log had failed: what is first sent later is not acked until the restart.
-    pub dead_since: Cell<Option<u64>>,
     pub verbose: bool,
 }
 

@@ -70,7 +70,7 @@ fn no_acked_record_is_lost() {
                     total.acked_records += summary.acked_records;
                     total.fetched_records += summary.fetched_records;
                     total.lives += summary.lives;
-                    if seed % REPEATED_ONE_IN == 0 {
+                    if seed.is_multiple_of(REPEATED_ONE_IN) {
                         assert_eq!(run_seed(seed, false), Ok(summary), "seed {seed} is not the same run twice");
                     }
                 }

@@ -84,7 +84,6 @@ impl Run {
             draining: Cell::new(false),
             errors_expected: Cell::new(false),
             life: Cell::new(0),
-            dead_since: Cell::new(None),
             verbose,
         });
         let mut run = Self { machine, clock, bench, producers: Vec::new(), clients: 0 };
@@ -173,7 +172,6 @@ impl Run {
         let shards_count = self.shards_count();
         self.note(|| format!("== start with {shards_count} shards"));
         self.bench.errors_expected.set(false);
-        self.bench.dead_since.set(None);
         self.bench.life.set(self.bench.life.get() + 1);
         self.machine.start(shards_count);
         if let Err(error) = self.machine.wait_until_ready() {
