@@ -210,7 +210,12 @@ impl Producer {
             _ if !model.is_live(target.topic_id) => true,
             // Busy, or the disk is full or broken: the client tries again.
             ErrorCode::REQUEST_TIMED_OUT => false,
-            ErrorCode::KAFKA_STORAGE_ERROR if bench.tolerates_errors(self.life) => false,
+            // What was under way when a log failed may be there after the restart.
+            ErrorCode::KAFKA_STORAGE_ERROR | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
+                if bench.tolerates_errors(self.life) =>
+            {
+                false
+            }
             // Behind a batch that was refused. Of the first one it means that the broker forgot acked batches.
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
                 if self.pending[..at].iter().any(|other| other.target == *target) =>
