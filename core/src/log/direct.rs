@@ -352,7 +352,8 @@ async fn write_all(
                 no_space.set(false);
                 return Ok(());
             }
-            Ok(_) => io::ErrorKind::Interrupted.into(),
+            // A disk that is about to be full takes a part.
+            Ok(_) => io::ErrorKind::StorageFull.into(),
             Err(error) => error,
         };
         if is_disk_full(&error) {
