@@ -347,7 +347,8 @@ impl Writer {
                 self.advance();
                 return Outcome::Done;
             }
-            Ok(_) => io::ErrorKind::Interrupted,
+            // A disk that is about to be full takes a part.
+            Ok(_) => io::ErrorKind::StorageFull,
             Err(error) => error.kind(),
         };
         match kind {
