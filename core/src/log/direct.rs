@@ -352,8 +352,9 @@ async fn write_all(
                 no_space.set(false);
                 return Ok(());
             }
-            // A disk that is about to be full takes a part.
-            Ok(_) => io::ErrorKind::StorageFull.into(),
+            // A full disk takes the same part again and again, and never says that it is full.
+            Ok(_) if repeats >= REPEATS_MAX => io::ErrorKind::StorageFull.into(),
+            Ok(_) => io::ErrorKind::Interrupted.into(),
             Err(error) => error,
         };
         if is_disk_full(&error) {

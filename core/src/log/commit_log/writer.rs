@@ -347,8 +347,9 @@ impl Writer {
                 self.advance();
                 return Outcome::Done;
             }
-            // A disk that is about to be full takes a part.
-            Ok(_) => io::ErrorKind::StorageFull,
+            // A full disk takes the same part again and again, and never says that it is full.
+            Ok(_) if entry.repeats >= REPEATS_MAX => io::ErrorKind::StorageFull,
+            Ok(_) => io::ErrorKind::Interrupted,
             Err(error) => error.kind(),
         };
         match kind {
