@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from ringlog import Ringlog
 
 binary, directory, cycles, *rest = sys.argv[1:]
+os.makedirs(directory, exist_ok=True)
 seed = int(rest[0]) if rest else random.randrange(1 << 32)
 random.seed(seed)
 print(f"seed {seed}")
