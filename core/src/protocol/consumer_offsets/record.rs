@@ -64,7 +64,7 @@ impl CoordinatorRecord<'_> {
     /// An offset with an expiry of its own, as clients before 2.1 commit it, has a version that newer ones have not.
     fn value_version(&self) -> i16 {
         match self {
-            Self::OffsetCommit(_, Some(value)) if value.expire_timestamp >= 0 => 1,
+            Self::OffsetCommit(_, Some(value)) if value.expire_timestamp != -1 => 1,
             _ => self.newest_version(),
         }
     }
