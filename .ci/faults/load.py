@@ -33,7 +33,9 @@ class Load:
         self.producer = Producer({
             "bootstrap.servers": address, "enable.idempotence": True, "acks": "all", "linger.ms": 2,
             "batch.size": 16000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
-            "retry.backoff.ms": 20, "message.timeout.ms": 600000, "log_level": 0})
+            "retry.backoff.ms": 20, "message.timeout.ms": 600000, "log_level": 0,
+            # What waits for a broker that is away, or for room on its disk, must fit there afterwards.
+            "queue.buffering.max.messages": 20000})
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def delivered(self, number):
