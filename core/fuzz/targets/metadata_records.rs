@@ -10,5 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut writer = Writer::new();
     record.encode(&mut writer, record.latest_version());
     let Ok(written) = writer.finish() else { return };
-    assert_eq!(MetadataRecord::decode(&written.bytes), Ok(record));
+    let again = MetadataRecord::decode(&written.bytes).expect("own bytes are read");
+    // Not a number is unequal to itself.
+    assert!(again == record || format!("{again:?}") == format!("{record:?}"));
 });

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use encoding_rs::UTF_8;
 use java_properties::{LineContent, PropertiesIter};
 
 use super::ConfigError;
@@ -24,7 +25,9 @@ impl Properties {
     /// Parses the content of a properties file; `path` is for the message only.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
         let mut properties = Self::default();
-        for line in PropertiesIter::new(Cursor::new(bytes)) {
+        // Java's properties are ISO 8859-1. The library would look for a byte order mark, which they have not.
+        let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
+        for line in PropertiesIter::new_with_encoding(Cursor::new(text), UTF_8) {
             let line = line.map_err(|error| ConfigError::Unreadable {
                 path: path.to_owned(),
                 reason: match error.line_number() {
@@ -80,6 +83,13 @@ mod tests {
         assert_eq!(properties.value("log.dirs"), Some("/a/b"));
         assert_eq!(properties.value("empty"), None);
         assert_eq!(properties.value("unicode"), Some("A"));
+    }
+
+    #[test]
+    fn bytes_are_iso_8859_1() {
+        let properties = Properties::parse(Path::new("test"), b"\xef\xbb\xbfa=\xe9\x80\n\xff").unwrap();
+        assert_eq!(properties.value("\u{ef}\u{bb}\u{bf}a"), Some("\u{e9}\u{80}"));
+        assert!(Properties::parse(Path::new("test"), b"\xff").is_ok());
     }
 
     #[test]
