@@ -291,6 +291,9 @@ impl Shard {
                 tracing::error!(%error, "a deleted partition's files cannot be removed");
             }
         }
+        if !changes.deleted_topics.is_empty() {
+            coordinators.forget_topics(&changes.deleted_topics);
+        }
         let image = self.view.image();
         for topic in changes.reconfigured.iter().filter_map(|topic_id| image.topic(topic_id)) {
             let config = self.view.topic_config(topic);

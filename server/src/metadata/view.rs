@@ -31,6 +31,8 @@ pub struct Changes {
     pub created: Vec<(Uuid, i32, i32)>,
     /// Partitions that are gone.
     pub removed: Vec<(Uuid, i32)>,
+    /// Names of topics that are gone.
+    pub deleted_topics: Vec<String>,
     /// Topics that have another configuration now.
     pub reconfigured: AHashSet<Uuid>,
 }
@@ -69,8 +71,11 @@ impl MetadataView {
                     changes.created.push((partition.topic_id, partition.partition_id, partition.leader_epoch));
                 }
                 MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }) => {
-                    let partitions = image.topic(&topic_id).map_or(0, |topic| topic.partitions.len());
-                    changes.removed.extend((0..partitions as i32).map(|index| (topic_id, index)));
+                    if let Some(topic) = image.topic(&topic_id) {
+                        let partitions = topic.partitions.len() as i32;
+                        changes.removed.extend((0..partitions).map(|index| (topic_id, index)));
+                        changes.deleted_topics.push(topic.name.to_string());
+                    }
                     self.configs.borrow_mut().remove(&topic_id);
                 }
                 MetadataRecord::Config(config) if config.resource_type == resource_type::TOPIC => {

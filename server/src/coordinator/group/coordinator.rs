@@ -126,6 +126,21 @@ impl Coordinator {
         }
     }
 
+    /// Topics are gone: so are the offsets that were committed for them.
+    pub fn forget_topics(&mut self, topics: &[String], at: Scene<'_>, output: &mut Output) {
+        let has_any = |group: &Group| topics.iter().any(|topic| !group.offsets.partitions_of(topic).is_empty());
+        let groups = self.groups.iter().filter(|(_, group)| has_any(group));
+        for group_id in groups.map(|(group_id, _)| Arc::clone(group_id)).collect::<Vec<_>>() {
+            self.with_group(&group_id, at, output, |group, turn| {
+                for topic in topics {
+                    for partition in group.offsets.partitions_of(topic) {
+                        group.offsets.delete(&group_id, topic, partition, turn);
+                    }
+                }
+            });
+        }
+    }
+
     fn join(&mut self, request: JoinGroup, token: Token, at: Scene<'_>, output: &mut Output) {
         let settings = Arc::clone(&self.settings);
         let timeouts = settings.min_session_timeout_ms..=settings.max_session_timeout_ms;

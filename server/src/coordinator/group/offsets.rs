@@ -85,6 +85,12 @@ impl Offsets {
         all.flatten().flat_map(|(topic, found)| found.keys().map(|partition| (Arc::clone(topic), *partition))).collect()
     }
 
+    /// The partitions of a topic that have an offset, committed or pending.
+    pub fn partitions_of(&self, topic: &str) -> BTreeSet<i32> {
+        let all = std::iter::once(&self.committed).chain(self.pending.values());
+        all.filter_map(|topics| topics.get(topic)).flat_map(BTreeMap::keys).copied().collect()
+    }
+
     /// Commits what fits: a code for each partition.
     pub fn commit(&mut self, request: &CommitOffsets, position: &mut u64, turn: &mut Turn<'_>) -> Vec<ErrorCode> {
         let now_ms = turn.now.wall_ms;

@@ -121,6 +121,11 @@ impl GroupCoordinators {
         }
     }
 
+    /// Topics are gone: so are the offsets that groups have committed for them.
+    pub fn forget_topics(&self, topics: &[String]) {
+        self.step_all(|coordinator, at, output| coordinator.forget_topics(topics, at, output));
+    }
+
     /// The shard stops: nobody is answered any more.
     pub fn close(&self) {
         self.0.closed.set(true);
@@ -321,13 +326,18 @@ impl GroupCoordinators {
     }
 
     fn on_time(&self) {
+        self.step_all(Coordinator::on_time);
+    }
+
+    /// One step of every coordinator that is loaded.
+    fn step_all(&self, step: impl Fn(&mut Coordinator, Scene<'_>, &mut Output)) {
         let now = self.now();
         let all: Vec<i32> = self.0.hosted.borrow().keys().copied().collect();
         for partition_index in all {
             let due = match self.0.hosted.borrow_mut().get_mut(&partition_index) {
                 Some(Hosted { active: Some(active), .. }) => {
                     let mut output = Output::default();
-                    active.coordinator.on_time(Scene { now, topics: &*self.0.view.image() }, &mut output);
+                    step(&mut active.coordinator, Scene { now, topics: &*self.0.view.image() }, &mut output);
                     active.take_output(output, now.wall_ms)
                 }
                 _ => continue,

@@ -129,6 +129,14 @@ impl Harness {
         self.move_clock(end_ms);
     }
 
+    /// A topic is deleted.
+    pub fn forget_topic(&mut self, topic: &str) {
+        let mut output = Output::default();
+        let at = Scene { now: self.now, topics: &self.topics };
+        self.coordinator.forget_topics(&[topic.to_owned()], at, &mut output);
+        self.take(output);
+    }
+
     fn move_clock(&mut self, monotonic_ms: i64) {
         self.now.wall_ms += monotonic_ms - self.now.monotonic_ms;
         self.now.monotonic_ms = monotonic_ms;

@@ -61,6 +61,18 @@ fn offsets_of_a_topic_that_is_read_are_not_deleted() {
 }
 
 #[test]
+fn offsets_go_with_their_topic() {
+    let mut harness = Harness::without_delay();
+    assert_eq!(harness.commit(commit("", -1, 5)), Ok(vec![ErrorCode::NONE]));
+    harness.forget_topic("other");
+    assert_eq!(harness.committed(), 5);
+    harness.forget_topic("t");
+    assert_eq!((harness.committed(), harness.state()), (-1, "Dead"));
+    harness.reload();
+    assert_eq!((harness.committed(), harness.state()), (-1, "Dead"));
+}
+
+#[test]
 fn offsets_expire_when_their_retention_is_over_and_take_an_empty_group_along() {
     let mut harness = Harness::without_delay();
     let (ids, generation) = harness.stable_group(1);
