@@ -74,6 +74,15 @@ pub struct Life {
     pub loaded_rss_mib: Option<f64>,
     /// The same with shared pages shared out.
     pub loaded_pss_mib: Option<f64>,
+    /// From the start to the first answer, killed (SIGKILL) behind the load. Absent in results before there was such a figure.
+    #[serde(default)]
+    pub ready_after_kill_ms: Option<f64>,
+    /// The same, stopped cleanly.
+    #[serde(default)]
+    pub ready_after_stop_ms: Option<f64>,
+    /// Bytes of files in its data directory at these starts.
+    #[serde(default)]
+    pub data_mib: Option<f64>,
     /// Its warm-up.
     pub warmup: Vec<Warmup>,
 }

@@ -157,6 +157,9 @@ pub struct Scenario {
     pub jvm_warmup_seconds: f64,
     /// The warm-up of any other broker.
     pub native_warmup_seconds: f64,
+    /// How long brokers are left alone before that, to see what they do with nothing to do.
+    #[serde(default = "idle_seconds")]
+    pub idle_seconds: f64,
     /// Names of targets.
     pub targets: Vec<String>,
     /// Cores.
@@ -179,6 +182,10 @@ pub struct Scenario {
 
 fn both_classes() -> Vec<Class> {
     Class::ALL.to_vec()
+}
+
+fn idle_seconds() -> f64 {
+    2.0
 }
 
 fn kafka_heap() -> String {
@@ -229,6 +236,7 @@ impl Scenario {
         anyhow::ensure!(is_plain(&self.name), "name `{}`: lower case letters, digits and dashes only", self.name);
         anyhow::ensure!((1..=100).contains(&self.rounds), "rounds: 1 to 100");
         anyhow::ensure!(self.seconds > 0.0 && self.seconds <= 3600.0, "seconds: above 0, at most 3600");
+        anyhow::ensure!((0.1..=3600.0).contains(&self.idle_seconds), "idle_seconds: 0.1 to 3600");
         for (index, cell) in self.cells.iter().enumerate() {
             anyhow::ensure!(is_plain(&cell.name), "cell `{}`: lower case letters, digits and dashes only", cell.name);
             let twice = self.cells[..index].iter().any(|other| other.name == cell.name);

@@ -23,13 +23,14 @@ pub fn html(results: &Results, tables: &[Table]) -> anyhow::Result<String> {
     environment.add_template("report", TEMPLATE)?;
     let data = serde_json::json!({"results": results, "tables": tables, "figures": FIGURES});
     let limits = results.limits.rows().map(|(name, value, unit)| (name, figure::format(value), unit));
-    let lives: Vec<[String; 5]> = results.lives.iter().map(text::life_cells).collect();
+    let lives: Vec<_> = results.lives.iter().map(text::life_cells).collect();
     let (disturbed, counted) = results.disturbed_count();
     Ok(environment.get_template("report")?.render(context! {
         results => Serde(results),
         tables => Serde(tables),
         limits => Serde(limits),
         lives => Serde(lives),
+        life_columns => text::LIFE_COLUMNS,
         disturbed,
         counted,
         data => inside_script(&data.to_string()),

@@ -128,15 +128,27 @@ pub fn limits_table(limits: &Limits, markdown: bool) -> String {
 
 fn lives(results: &Results, preset: &str) -> Grid {
     let mut grid = new_grid(preset);
-    grid.set_header(["broker", "ready after", "idle RSS", "idle CPU", "RSS after load", "PSS after load"]);
+    grid.set_header(std::iter::once("broker").chain(LIFE_COLUMNS));
     for life in &results.lives {
         grid.add_row(std::iter::once(life.title.clone()).chain(life_cells(life)));
     }
     grid
 }
 
-/// A broker's own figures, in the order of their columns.
-pub fn life_cells(life: &Life) -> [String; 5] {
+/// What is told of a broker besides the cells.
+pub const LIFE_COLUMNS: [&str; 8] = [
+    "ready after",
+    "idle RSS",
+    "idle CPU",
+    "RSS after load",
+    "PSS after load",
+    "its data",
+    "ready after kill -9",
+    "ready after a clean stop",
+];
+
+/// A broker's own figures, in the order of [`LIFE_COLUMNS`].
+pub fn life_cells(life: &Life) -> [String; LIFE_COLUMNS.len()] {
     let shown = |value: Option<f64>, unit: &str| match value {
         Some(value) => format!("{} {unit}", figure::format(value)),
         None => "-".to_owned(),
@@ -147,6 +159,9 @@ pub fn life_cells(life: &Life) -> [String; 5] {
         shown(life.idle_cpu_percent, "% of a core"),
         shown(life.loaded_rss_mib, "MiB"),
         shown(life.loaded_pss_mib, "MiB"),
+        shown(life.data_mib, "MiB"),
+        shown(life.ready_after_kill_ms, "ms"),
+        shown(life.ready_after_stop_ms, "ms"),
     ]
 }
 

@@ -25,11 +25,9 @@ use crate::load::LoadError;
 use crate::measure::{Watch, rss_and_pss_mib};
 use crate::results::{Life, Results, Run, SCHEMA_VERSION, Warmup};
 use crate::scenario::{Cell, Class, Scenario};
-use crate::target::{Ground, Running, Target};
+use crate::target::{End, Ground, Running, Target};
 pub use turn::{Turn, Within};
 
-/// How long brokers are left alone to see what they do with nothing to do.
-const IDLE: Duration = Duration::from_secs(2);
 /// One piece of a warm-up.
 const WARMUP_PIECE_SECONDS: f64 = 2.0;
 /// A cell that failed so often on a target is not tried on it again.
@@ -46,6 +44,12 @@ pub struct Setup<'a> {
     pub command: String,
     /// A fresh folder for data, output and raw results.
     pub folder: &'a Path,
+}
+
+impl Setup<'_> {
+    fn ground<'b>(&'b self, scenario: &'b Scenario, cores: &'b Cores) -> Ground<'b> {
+        Ground { scenario, programs: self.programs, folder: self.folder, cores, wrapper: &[] }
+    }
 }
 
 struct Runner<'a> {
@@ -104,6 +108,7 @@ pub fn run(scenario: &Scenario, setup: &Setup<'_>, progress: &Progress) -> anyho
     for round in 0..scenario.rounds {
         runner.round(round)?;
     }
+    runner.restart_brokers()?;
     runner.stop_brokers()?;
     progress.say("physical limits, again");
     let after = Limits::measure(&runner.broker_cores, &runner.loadgen_cores, setup.folder)?;
@@ -116,13 +121,7 @@ pub fn run(scenario: &Scenario, setup: &Setup<'_>, progress: &Progress) -> anyho
 
 impl<'a> Runner<'a> {
     fn start_brokers(&mut self) -> anyhow::Result<()> {
-        let ground = Ground {
-            scenario: self.scenario,
-            programs: self.setup.programs,
-            folder: self.setup.folder,
-            cores: &self.broker_cores,
-            wrapper: &[],
-        };
+        let ground = self.setup.ground(self.scenario, &self.broker_cores);
         let classes: Vec<Class> = Class::ALL
             .into_iter()
             .filter(|class| self.scenario.cells.iter().any(|cell| cell.classes.contains(class)))
@@ -164,7 +163,7 @@ impl<'a> Runner<'a> {
         self.progress.say("brokers with nothing to do");
         let watches: Vec<Watch> =
             self.brokers.iter().map(|broker| Watch::begin(None, broker.pid().into_iter().collect())).collect();
-        thread::sleep(IDLE);
+        thread::sleep(Duration::from_secs_f64(self.scenario.idle_seconds));
         for ((life, broker), watch) in self.results.lives.iter_mut().zip(&self.brokers).zip(watches) {
             let usage = watch.end();
             life.idle_cpu_percent = broker.pid().map(|_| usage.idle_brokers_percent);
@@ -174,13 +173,7 @@ impl<'a> Runner<'a> {
 
     /// The same load on a target that keeps nothing, once per cell: what the client and its protocol allow.
     fn sink(&mut self) -> anyhow::Result<()> {
-        let ground = Ground {
-            scenario: self.scenario,
-            programs: self.setup.programs,
-            folder: self.setup.folder,
-            cores: &self.broker_cores,
-            wrapper: &[],
-        };
+        let ground = self.setup.ground(self.scenario, &self.broker_cores);
         let Ok(sink) = Running::start(&Target::Sink, None, &ground) else {
             self.progress.warn("the load generator's sink cannot be started: no limits per request");
             return Ok(());
@@ -304,11 +297,24 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    fn stop_brokers(&mut self) -> anyhow::Result<()> {
-        for (broker, life) in self.brokers.drain(..).zip(&mut self.results.lives) {
+    /// How long each is away: killed right behind the load, then stopped cleanly.
+    fn restart_brokers(&mut self) -> anyhow::Result<()> {
+        for (broker, life) in self.brokers.iter_mut().zip(&mut self.results.lives) {
             if let Some((rss, pss)) = broker.pid().and_then(rss_and_pss_mib) {
                 (life.loaded_rss_mib, life.loaded_pss_mib) = (Some(rss), Some(pss));
             }
+            life.data_mib = broker.data_mib();
+            let ms = |after: Option<Duration>| after.map(|after| after.as_secs_f64() * 1e3);
+            self.progress.say(&format!("kill and start {}", broker.target));
+            life.ready_after_kill_ms = ms(broker.restart(End::Kill)?);
+            self.progress.say(&format!("stop and start {}", broker.target));
+            life.ready_after_stop_ms = ms(broker.restart(End::Stop)?);
+        }
+        Ok(())
+    }
+
+    fn stop_brokers(&mut self) -> anyhow::Result<()> {
+        for broker in self.brokers.drain(..) {
             let target = broker.target.clone();
             self.progress.say(&format!("stop {target}"));
             if !broker.stop()? {

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{Ground, Running, Target, free_ports, typed};
+use super::{DATA_FOLDER, Ground, Launch, Running, Target, free_ports};
 use crate::cores::Cores;
 use crate::process::Process;
 
@@ -124,7 +124,7 @@ fn properties(folder: &Path, [port, controller_port]: [u16; 2], settings: &[(&st
          transaction.state.log.min.isr=1\n\
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n",
-        folder.join("data").display(),
+        folder.join(DATA_FOLDER).display(),
     );
     for (key, value) in settings {
         let _ = writeln!(text, "{key}={value}");
@@ -180,11 +180,14 @@ pub fn start_node(
 ) -> anyhow::Result<Running> {
     let jars = Jars::find()?;
     let config = format(&jars, folder, ports, settings)?;
-    let arguments = command(&jars, folder, heap);
-    let started = Instant::now();
-    let process = Process::start(Command::new("java").args(&arguments), cores, &folder.join("output.log"))?;
-    let command = typed(cores, Path::new("java"), &arguments);
-    Running::when_ready(target, format!("127.0.0.1:{}", ports[0]), process, started, command, config)
+    let launch = Launch {
+        program: "java".into(),
+        arguments: command(&jars, folder, heap),
+        cores: cores.clone(),
+        folder: folder.to_owned(),
+        bootstrap: format!("127.0.0.1:{}", ports[0]),
+    };
+    Running::launch(target, launch, config)
 }
 
 #[cfg(test)]

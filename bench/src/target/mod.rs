@@ -6,6 +6,7 @@ mod ringlog;
 use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,8 +23,10 @@ use crate::wire;
 
 /// A broker that does not answer for so long after its start never will.
 const READY_MAX: Duration = Duration::from_secs(120);
-/// How often it is asked.
-const READY_LOOK: Duration = Duration::from_millis(5);
+/// How often it is asked: often enough for a start of a few milliseconds.
+const READY_LOOK: Duration = Duration::from_millis(1);
+/// Where each broker keeps its data, in its folder.
+const DATA_FOLDER: &str = "data";
 /// What a clean stop may take.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
@@ -129,6 +132,27 @@ pub struct Ground<'a> {
     pub wrapper: &'a [String],
 }
 
+/// How a process is started, as often as it takes.
+#[derive(Debug)]
+struct Launch {
+    program: PathBuf,
+    arguments: Vec<String>,
+    cores: Cores,
+    /// Takes its output.
+    folder: PathBuf,
+    /// Where it will answer.
+    bootstrap: String,
+}
+
+/// How a broker's life ends before it is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// SIGTERM.
+    Stop,
+    /// SIGKILL.
+    Kill,
+}
+
 /// A broker that answers.
 #[derive(Debug)]
 pub struct Running {
@@ -144,7 +168,38 @@ pub struct Running {
     pub command: String,
     /// Its settings, as text.
     pub config: String,
-    process: Option<Process>,
+    /// Nothing for an address.
+    own: Option<(Launch, Process)>,
+}
+
+impl Launch {
+    /// Starts the process and waits for its first answer, which came after so long.
+    fn start(&self, target: &Target) -> anyhow::Result<(Process, Duration)> {
+        let started = Instant::now();
+        let mut command = Command::new(&self.program);
+        let mut process = Process::start(command.args(&self.arguments), &self.cores, &self.folder.join("output.log"))?;
+        loop {
+            if let Some(status) = process.ended()? {
+                anyhow::bail!("{target} ended at its start, {status}:\n{}", process.tail());
+            }
+            if wire::is_ready(&self.bootstrap) {
+                return Ok((process, started.elapsed()));
+            }
+            let waited = started.elapsed();
+            anyhow::ensure!(waited < READY_MAX, "{target} did not answer for {waited:.0?}:\n{}", process.tail());
+            thread::sleep(READY_LOOK);
+        }
+    }
+
+    /// As one would type it, the program by name only.
+    fn typed(&self) -> String {
+        let name = self.program.file_name().map_or_else(PathBuf::new, PathBuf::from);
+        let quoted = self.arguments.iter().map(|argument| match argument.contains([' ', '*', '"', '$']) {
+            true => format!("'{argument}'"),
+            false => argument.clone(),
+        });
+        format!("taskset -c {} {} {}", self.cores, name.display(), quoted.collect::<Vec<_>>().join(" "))
+    }
 }
 
 impl Running {
@@ -172,42 +227,42 @@ impl Running {
                     ready_after: None,
                     command: String::new(),
                     config: String::new(),
-                    process: None,
+                    own: None,
                 })
             }
         }
     }
 
-    /// Waits for the first answer of a process that was just started.
-    fn when_ready(
-        target: &Target,
-        bootstrap: String,
-        mut process: Process,
-        started: Instant,
-        command: String,
-        config: String,
-    ) -> anyhow::Result<Self> {
-        loop {
-            if let Some(status) = process.ended()? {
-                anyhow::bail!("{target} ended at its start, {status}:\n{}", process.tail());
-            }
-            if wire::is_ready(&bootstrap) {
-                break;
-            }
-            let waited = started.elapsed();
-            anyhow::ensure!(waited < READY_MAX, "{target} did not answer for {waited:.0?}:\n{}", process.tail());
-            thread::sleep(READY_LOOK);
-        }
-        let ready_after = Some(started.elapsed());
+    fn launch(target: &Target, launch: Launch, config: String) -> anyhow::Result<Self> {
+        let (process, ready_after) = launch.start(target)?;
         Ok(Self {
             target: target.clone(),
             class: None,
-            bootstrap,
-            ready_after,
-            command,
+            bootstrap: launch.bootstrap.clone(),
+            ready_after: Some(ready_after),
+            command: launch.typed(),
             config,
-            process: Some(process),
+            own: Some((launch, process)),
         })
+    }
+
+    /// Ends it and starts it again on what it left, in the same place. From the new start to the first answer; nothing
+    /// for an address, which is left alone.
+    pub fn restart(&mut self, end: End) -> anyhow::Result<Option<Duration>> {
+        let Some((launch, process)) = self.own.take() else { return Ok(None) };
+        match end {
+            End::Stop => anyhow::ensure!(process.stop(STOP_MAX)?, "{} did not stop in {STOP_MAX:?}", self.target),
+            End::Kill => drop(process),
+        }
+        let (process, ready_after) = launch.start(&self.target)?;
+        self.own = Some((launch, process));
+        Ok(Some(ready_after))
+    }
+
+    /// Mebibytes of the files in its data directory.
+    pub fn data_mib(&self) -> Option<f64> {
+        let (launch, _) = self.own.as_ref()?;
+        Some(bytes_below(&launch.folder.join(DATA_FOLDER)) as f64 / (1 << 20) as f64)
     }
 
     /// Whether its figures in this class mean what the class says.
@@ -223,12 +278,12 @@ impl Running {
 
     /// Its process, when it was started here.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
+        self.own.as_ref().map(|(_, process)| process.pid())
     }
 
     /// An error with its last words once it is no longer alive.
     pub fn check_alive(&mut self) -> anyhow::Result<()> {
-        let Some(process) = &mut self.process else { return Ok(()) };
+        let Some((_, process)) = &mut self.own else { return Ok(()) };
         match process.ended().context("ask after a process")? {
             Some(status) => anyhow::bail!("{} ended, {status}:\n{}", self.target, process.tail()),
             None => Ok(()),
@@ -237,15 +292,26 @@ impl Running {
 
     /// A clean stop within a bound. True if that was enough.
     pub fn stop(self) -> std::io::Result<bool> {
-        self.process.map_or(Ok(true), |process| process.stop(STOP_MAX))
+        self.own.map_or(Ok(true), |(_, process)| process.stop(STOP_MAX))
     }
 
     /// Leaves it running when this program ends.
     pub fn detach(self) {
-        if let Some(process) = self.process {
+        if let Some((_, process)) = self.own {
             process.detach();
         }
     }
+}
+
+/// Bytes of all files below a folder. What goes away meanwhile counts nothing.
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    bytes.sum()
 }
 
 /// Ports of the loopback interface that nobody listens on.
@@ -257,16 +323,6 @@ fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
         *port = listener?.local_addr()?.port();
     }
     Ok(ports)
-}
-
-/// A command as one would type it, its program by name only.
-fn typed(cores: &Cores, program: &Path, arguments: &[String]) -> String {
-    let name = program.file_name().map_or_else(PathBuf::new, PathBuf::from);
-    let quoted = arguments.iter().map(|argument| match argument.contains([' ', '*', '"', '$']) {
-        true => format!("'{argument}'"),
-        false => argument.clone(),
-    });
-    format!("taskset -c {cores} {} {}", name.display(), quoted.collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -298,8 +354,13 @@ mod tests {
 
     #[test]
     fn commands_can_be_typed() {
-        let command =
-            typed(&Cores::of_this_machine().unwrap(), Path::new("/x/y/java"), &["-cp".into(), "lib/*".into()]);
-        assert!(command.ends_with("java -cp 'lib/*'"), "{command}");
+        let launch = Launch {
+            program: "/x/y/java".into(),
+            arguments: vec!["-cp".into(), "lib/*".into()],
+            cores: Cores::of_this_machine().unwrap(),
+            folder: PathBuf::new(),
+            bootstrap: String::new(),
+        };
+        assert!(launch.typed().ends_with(" java -cp 'lib/*'"), "{}", launch.typed());
     }
 }

@@ -1,11 +1,8 @@
 //! Ringlog, and the load generator's sink.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
 
-use super::{Ground, Running, Target, free_ports, typed};
-use crate::process::Process;
+use super::{DATA_FOLDER, Ground, Launch, Running, Target, free_ports};
 use crate::scenario::Class;
 
 /// The broker with its defaults, one shard per core that it may use, formatted at its start.
@@ -19,7 +16,7 @@ pub(super) fn start(
     let [port] = free_ports()?;
     let mut settings = vec![
         ("listeners".to_owned(), format!("PLAINTEXT://127.0.0.1:{port}")),
-        ("log.dirs".to_owned(), folder.join("data").display().to_string()),
+        ("log.dirs".to_owned(), folder.join(DATA_FOLDER).display().to_string()),
     ];
     settings.extend(ground.scenario.ringlog.iter().map(|(key, value)| (key.clone(), value.clone())));
     settings.extend(class.map(|class| ("ringlog.durability".to_owned(), class.name().to_owned())));
@@ -60,10 +57,14 @@ fn run(
     port: u16,
     config: String,
 ) -> anyhow::Result<Running> {
-    let started = Instant::now();
-    let process = Process::start(Command::new(program).args(&arguments), ground.cores, &folder.join("output.log"))?;
-    let command = typed(ground.cores, program, &arguments);
-    Running::when_ready(target, format!("127.0.0.1:{port}"), process, started, command, config)
+    let launch = Launch {
+        program: program.to_owned(),
+        arguments,
+        cores: ground.cores.clone(),
+        folder: folder.to_owned(),
+        bootstrap: format!("127.0.0.1:{port}"),
+    };
+    Running::launch(target, launch, config)
 }
 
 fn lines(settings: &[(String, String)]) -> String {
