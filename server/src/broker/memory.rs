@@ -22,6 +22,8 @@ pub struct ShardMemory {
     pub dirty_max: usize,
     /// What the commit log gathers.
     pub staging_max: usize,
+    /// Partitions in fetch sessions.
+    pub fetch_sessions_max: usize,
 }
 
 impl ShardMemory {
@@ -38,13 +40,15 @@ impl ShardMemory {
         };
         let eighth = |bytes_max: u64| (share / 8).min(bytes_max);
         let (frame_pool, dirty, staging) = (eighth(16 << 20), eighth(16 << 20), eighth(32 << 20));
-        let requests = share - frame_pool - dirty - staging - RECEIVE_BYTES;
+        let fetch_sessions = share / 32;
+        let requests = share - frame_pool - dirty - staging - fetch_sessions - RECEIVE_BYTES;
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Self {
             requests_max: bytes(requests),
             frame_pool_max: bytes(frame_pool),
             dirty_max: bytes(dirty),
             staging_max: bytes(staging),
+            fetch_sessions_max: bytes(fetch_sessions),
         })
     }
 
@@ -63,7 +67,8 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn sum(memory: &ShardMemory) -> u64 {
-        (memory.requests_max + memory.frame_pool_max + memory.dirty_max + memory.staging_max) as u64 + RECEIVE_BYTES
+        let ShardMemory { requests_max, frame_pool_max, dirty_max, staging_max, fetch_sessions_max } = memory;
+        (requests_max + frame_pool_max + dirty_max + staging_max + fetch_sessions_max) as u64 + RECEIVE_BYTES
     }
 
     #[test]
@@ -71,7 +76,7 @@ mod tests {
         for (memory, shards) in [(64 * MIB, 1), (128 * MIB, 2), (1000 * MIB, 2), (64 << 30, 16)] {
             let bounds = ShardMemory::new(Some(memory), 0, shards).unwrap();
             assert_eq!(sum(&bounds), memory / shards as u64, "{memory}");
-            assert!(bounds.requests_max as u64 >= memory / shards as u64 / 2);
+            assert!(bounds.requests_max as u64 >= memory / shards as u64 * 2 / 5);
         }
         assert!(ShardMemory::new(Some(127 * MIB), 0, 2).unwrap_err().to_string().contains("ringlog.memory"));
     }

@@ -16,7 +16,7 @@ use super::messages::{Cluster, ShardMessage};
 use super::outbox::Outbox;
 use crate::config::Settings;
 use crate::coordinator::group::{GroupCoordinators, GroupMessage, GroupRouter, OFFSETS_TOPIC};
-use crate::handlers::{Context, ProducerIds, dispatch};
+use crate::handlers::{Context, FetchSessions, ProducerIds, dispatch};
 use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
 use crate::net::{Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, Place, Responder};
 use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
@@ -146,6 +146,7 @@ impl Shard {
             quorum: cluster.quorum,
             endpoints: cluster.endpoints,
             producer_ids: ProducerIds::default(),
+            fetch_sessions: RefCell::new(self.fetch_sessions()),
         });
         let connections = Connections::new(self.reactor.clone(), settings.connections_max_idle, self.budget.clone());
         let serving = Serving { partitions, router, coordinators, groups, context, connections };
@@ -154,6 +155,13 @@ impl Shard {
         self.apply(changes);
         self.tell_replayed();
         Ok(())
+    }
+
+    /// This shard's part of `max.incremental.fetch.session.cache.slots`, and of the memory.
+    fn fetch_sessions(&self) -> FetchSessions {
+        let (slots, shards) = (self.shared.settings.fetch_session_slots as usize, self.shared.connections.len());
+        let slots_max = slots / shards + usize::from(usize::from(self.shard_id) < slots % shards);
+        FetchSessions::new(slots_max, self.shared.memory.fetch_sessions_max)
     }
 
     /// Replays durable metadata records and creates and removes partitions accordingly.

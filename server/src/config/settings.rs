@@ -96,6 +96,8 @@ pub struct Settings {
     pub socket_request_max_bytes: u32,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: u32,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_session_slots: u32,
     /// `max.connections`.
     pub max_connections: u32,
     /// `connections.max.idle.ms`; `None` is never.
@@ -205,6 +207,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         groups: Arc::new(GroupSettings::read(values)),
         socket_request_max_bytes: values.number("socket.request.max.bytes", 1..=i32::MAX as u32, 100 << 20),
         fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),
+        fetch_session_slots: values.number("max.incremental.fetch.session.cache.slots", 0..=i32::MAX as u32, 1000),
         max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
         shards: values.number_if_given("ringlog.shards", 1..=256),

@@ -46,6 +46,7 @@ mod produce;
 mod request;
 mod sync_group;
 
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ use ringlog_core::protocol::{ApiKey, RequestHeader};
 use ringlog_core::reactor::Reactor;
 use ringlog_core::wire::Reader;
 
+pub use self::fetch::FetchSessions;
 pub use self::init_producer_id::ProducerIds;
 pub use self::request::{Body, Request};
 use crate::config::{Endpoint, Settings};
@@ -85,6 +87,8 @@ pub struct Context {
     pub endpoints: Vec<Endpoint>,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
+    /// Of this shard's readers.
+    pub fetch_sessions: RefCell<FetchSessions>,
 }
 
 impl Context {

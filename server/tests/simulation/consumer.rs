@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use ringlog_core::protocol::messages::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ListOffsetsPartition, ListOffsetsRequest,
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ListOffsetsPartition, ListOffsetsRequest,
     ListOffsetsResponse, ListOffsetsTopic, PartitionData,
 };
 use ringlog_core::protocol::{ApiKey, ErrorCode};
@@ -62,17 +62,43 @@ struct Reader<'a> {
     life: u64,
     positions: BTreeMap<Target, i64>,
     high_watermarks: BTreeMap<Target, i64>,
+    session: Session,
+}
+
+/// A fetch session (KIP-227) as its reader sees it.
+#[derive(Default)]
+struct Session {
+    id: i32,
+    /// Of the next fetch: 0 asks for a session, -1 for none.
+    epoch: i32,
+    /// Where the broker believes the reader to be.
+    positions: BTreeMap<Target, i64>,
+}
+
+impl Session {
+    fn none() -> Self {
+        Self { epoch: -1, ..Self::default() }
+    }
+
+    /// Whether the next fetch has to name a partition.
+    fn misses(&self, target: &Target, position: i64) -> bool {
+        self.epoch <= 0 || self.positions.get(target) != Some(&position)
+    }
 }
 
 impl<'a> Reader<'a> {
     fn new(client: &'a Client) -> Self {
         let losses = client.bench.model.borrow().losses();
         let life = client.bench.life.get();
-        Self { client, losses, life, positions: BTreeMap::new(), high_watermarks: BTreeMap::new() }
+        let (positions, high_watermarks) = (BTreeMap::new(), BTreeMap::new());
+        Self { client, losses, life, positions, high_watermarks, session: Session::none() }
     }
 
     async fn converse(&mut self) -> io::Result<()> {
         let mut link = Link::connect(&self.client.reactor, self.client.bench.broker).await?;
+        if self.client.one_in(2) {
+            self.session = Session::default();
+        }
         loop {
             let targets = self.client.bench.model.borrow().live_targets();
             self.positions.retain(|target, _| targets.contains(target));
@@ -116,6 +142,9 @@ impl<'a> Reader<'a> {
     async fn fetch(&mut self, link: &mut Link, limits: Limits, mut each: impl FnMut(i64, RecordId)) -> io::Result<()> {
         let mut by_topic: BTreeMap<Uuid, Vec<FetchPartition>> = BTreeMap::new();
         for (target, position) in &self.positions {
+            if !self.session.misses(target, *position) {
+                continue;
+            }
             by_topic.entry(target.topic_id).or_default().push(FetchPartition {
                 partition: target.partition,
                 current_leader_epoch: -1,
@@ -131,17 +160,39 @@ impl<'a> Reader<'a> {
             .iter()
             .map(|(&topic_id, partitions)| FetchTopic { topic: "", topic_id, partitions: partitions[..].into() })
             .collect();
+        let forgotten = self.session.positions.keys().filter(|target| !self.positions.contains_key(target));
+        let forgotten = forgotten.map(|target| ForgottenTopic {
+            topic: "",
+            topic_id: target.topic_id,
+            partitions: vec![target.partition].into(),
+        });
         let request = FetchRequest {
             max_wait_ms: limits.max_wait_ms,
             min_bytes: 1,
             max_bytes: 1 << 20,
             topics,
-            session_epoch: -1,
+            session_id: self.session.id,
+            session_epoch: self.session.epoch,
+            forgotten_topics_data: forgotten.collect(),
             ..FetchRequest::default()
         };
         let answer = link.call(ApiKey::Fetch, limits.version, &request).await?;
         let answer: FetchResponse<'_> = answer.decode();
-        assert!(answer.error_code.is_none(), "Fetch: {}", answer.error_code);
+        match answer.error_code {
+            ErrorCode::NONE => {}
+            // Evicted, or this connection is on another shard.
+            ErrorCode::FETCH_SESSION_ID_NOT_FOUND if self.session.epoch > 0 => {
+                self.session = Session::default();
+                return Ok(());
+            }
+            code => panic!("Fetch: {code}"),
+        }
+        if self.session.epoch >= 0 {
+            self.session = match answer.session_id {
+                0 => Session::default(),
+                id => Session { id, epoch: self.session.epoch + 1, positions: self.positions.clone() },
+            };
+        }
         for topic in &answer.responses {
             for data in &topic.partitions {
                 self.take(Target { topic_id: topic.topic_id, partition: data.partition_index }, &data, &mut each)?;

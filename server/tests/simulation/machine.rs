@@ -22,8 +22,13 @@ pub const HOST: u32 = 0;
 pub const LOG_DIR: &str = "/data/ringlog";
 const PORT: u16 = 9_092;
 /// Of one shard.
-const MEMORY: ShardMemory =
-    ShardMemory { requests_max: 1 << 20, frame_pool_max: 256 << 10, dirty_max: 12 << 10, staging_max: 96 << 10 };
+const MEMORY: ShardMemory = ShardMemory {
+    requests_max: 1 << 20,
+    frame_pool_max: 256 << 10,
+    dirty_max: 12 << 10,
+    staging_max: 96 << 10,
+    fetch_sessions_max: 64 << 10,
+};
 /// Rounds that one wait may take, in case the clock hardly moves because somebody never rests.
 const ROUNDS_MAX: u64 = 3_000_000;
 

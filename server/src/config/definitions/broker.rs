@@ -174,7 +174,7 @@ pub static BROKER_CONFIGS: &[ConfigDef] = &[
     acts("max.connections", Int(0, INT_MAX), Some("2147483647"), ReadOnly, "The most connections at one time."),
     inert("max.connections.per.ip", Int(0, INT_MAX), Some("2147483647"), ReadOnly),
     inert("max.connections.per.ip.overrides", Text, Some(""), ClusterWide),
-    inert("max.incremental.fetch.session.cache.slots", Int(0, INT_MAX), Some("1000"), ReadOnly),
+    acts("max.incremental.fetch.session.cache.slots", Int(0, INT_MAX), Some("1000"), ReadOnly, "Fetch sessions at most, divided among the shards."),
     inert("max.request.partition.size.limit", Int(1, INT_MAX), Some("2000"), ReadOnly),
     acts("message.max.bytes", Int(0, INT_MAX), Some("1048588"), ClusterWide, "The largest batch that is taken."),
     acts("metadata.log.dir", Text, None, ReadOnly, "Directory of the metadata log; must be the data directory."),

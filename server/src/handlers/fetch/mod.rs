@@ -1,11 +1,15 @@
 //! Fetch (api key 1), versions 4..=18. Returns record batches up to the high watermark, at once or when there are
 //! enough.
 //!
-//! v5 log start offset   v7 fetch sessions (KIP-227; always answered with session id 0: none)   v9 current leader epoch
-//! (KIP-320)   v12 flexible   v13 topic ids   v15 replica state tagged
+//! v5 log start offset   v7 fetch sessions (KIP-227)   v9 current leader epoch (KIP-320)   v12 flexible   v13 topic ids
+//! v15 replica state tagged
 //! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, OFFSET_OUT_OF_RANGE, FENCED_LEADER_EPOCH,
-//! UNKNOWN_LEADER_EPOCH, FETCH_SESSION_ID_NOT_FOUND, KAFKA_STORAGE_ERROR.
+//! UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR; FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
+//! FETCH_SESSION_TOPIC_ID_ERROR for the whole request.
 
+mod answer;
+mod session;
+mod targets;
 mod wait;
 
 use std::future::Future;
@@ -14,28 +18,39 @@ use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::protocol::messages::{
-    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
-};
-use ringlog_core::reactor::{Instant, Pieces};
-use ringlog_core::wire::{DecodeError, Records};
+use ringlog_core::protocol::messages::{FetchRequest, FetchResponse};
+use ringlog_core::reactor::Instant;
 
-use self::wait::{Bounds, Outcomes, Room, Target, record_bytes};
-use super::errors::partition_error;
-use super::{Body, Context, Request};
-use crate::partition::{self, Isolation, PartitionError, ReadOutcome, ReadRequest, TopicPartition};
+use self::answer::{Told, answer};
+pub use self::session::FetchSessions;
+use self::session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION};
+use self::targets::Targets;
+use self::wait::{Bounds, Outcomes, Room};
+use super::{Context, Request};
+use crate::partition::Isolation;
 
-/// The session epoch of a client that wants none.
-const FINAL_EPOCH: i32 = -1;
+/// What a fetch has to do with sessions.
+#[derive(Debug, Clone, Copy)]
+enum Session {
+    /// Nothing.
+    None,
+    /// It asks for one.
+    New,
+    /// It is the next of this one.
+    Next(i32),
+}
 
 /// Answers at once where it can, else waits in a task of its own.
 pub fn handle(context: &Rc<Context>, request: Request) {
-    let (targets, bounds) = match plan(context, &request.body(), request.api_version) {
-        Ok(Ok(planned)) => planned,
-        Ok(Err(error)) => {
-            return request.answer(&FetchResponse { error_code: error, ..Default::default() }, []);
-        }
+    let encoded = request.body();
+    let body: FetchRequest<'_> = match encoded.decode() {
+        Ok(body) => body,
         Err(error) => return request.close(&error),
+    };
+    let bounds = bounds(context, &body);
+    let (targets, session) = match begin(context, &body, request.api_version >= 13) {
+        Ok(begun) => begun,
+        Err(error_code) => return request.answer(&FetchResponse { error_code, ..Default::default() }, []),
     };
     // Now and not in the task: the connection's next requests have to see what this one will hold.
     let mut room = Room::take(request.responder(), &targets, bounds.max_bytes);
@@ -43,7 +58,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     let mut answering = Box::pin(async move {
         let Context { reactor, router, .. } = &*context_of_task;
         let outcomes = wait::fetch(reactor, router, &targets, bounds, request.responder(), &mut room).await;
-        finish(request, &targets, outcomes);
+        finish(&context_of_task, request, session, targets, bounds.isolation, outcomes);
     });
     // Nobody is woken by this look: a task that has to wait is polled again when it is spawned.
     if answering.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())).is_pending() {
@@ -51,119 +66,56 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     }
 }
 
-type Planned = Result<(Vec<Target>, Bounds), ErrorCode>;
-
-fn plan(context: &Context, encoded: &Body, api_version: i16) -> Result<Planned, DecodeError> {
-    let body: FetchRequest<'_> = encoded.decode()?;
-    if body.session_id != 0 && body.session_epoch != FINAL_EPOCH {
-        return Ok(Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
-    }
-    let isolation = Isolation::from_wire(body.isolation_level);
-    let metadata = context.metadata.image();
-    let mut targets = Vec::new();
-    for topic in &body.topics {
-        let found =
-            if api_version >= 13 { metadata.topic(&topic.topic_id) } else { metadata.topic_by_name(topic.topic) };
-        for partition in &topic.partitions {
-            let place = found.and_then(|topic| {
-                let owner = context.metadata.owner(topic, partition.partition)?;
-                Some((owner, TopicPartition { topic_id: topic.topic_id, partition_index: partition.partition }))
-            });
-            targets.push(Target {
-                place: place.ok_or(PartitionError::Unknown),
-                read: read_request(&partition, isolation),
-            });
-        }
-    }
+fn bounds(context: &Context, body: &FetchRequest<'_>) -> Bounds {
     let now = context.reactor.now().0;
     let wait = Duration::from_millis(u64::try_from(body.max_wait_ms).unwrap_or(0)).as_nanos() as u64;
-    Ok(Ok((
-        targets,
-        Bounds {
-            min_bytes: usize::try_from(body.min_bytes).unwrap_or(0),
-            max_bytes: usize::try_from(body.max_bytes).unwrap_or(0).min(context.settings.fetch_max_bytes as usize),
-            deadline: Instant(now.saturating_add(wait)),
-        },
-    )))
-}
-
-fn read_request(partition: &FetchPartition, isolation: Isolation) -> ReadRequest {
-    ReadRequest {
-        offset: partition.fetch_offset,
-        max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
-        at_least_one_batch: false,
-        current_leader_epoch: partition.current_leader_epoch,
-        isolation,
+    Bounds {
+        min_bytes: usize::try_from(body.min_bytes).unwrap_or(0),
+        max_bytes: usize::try_from(body.max_bytes).unwrap_or(0).min(context.settings.fetch_max_bytes as usize),
+        deadline: Instant(now.saturating_add(wait)),
+        isolation: Isolation::from_wire(body.isolation_level),
     }
 }
 
-fn finish(request: Request, targets: &[Target], outcomes: Outcomes) {
-    let encoded = request.body();
-    let body: FetchRequest<'_> = match encoded.decode() {
-        Ok(body) => body,
-        Err(error) => return request.close(&error),
-    };
-    assert_eq!(targets.len(), outcomes.len());
-    let by_id = request.api_version >= 13;
-    let isolation = Isolation::from_wire(body.isolation_level);
-    let mut next = outcomes.iter();
-    let responses = body
-        .topics
-        .iter()
-        .map(|topic| FetchableTopicResponse {
-            topic: topic.topic,
-            topic_id: topic.topic_id,
-            partitions: topic
-                .partitions
-                .iter()
-                .map(|partition| {
-                    partition_data(partition.partition, next.next().expect("one per partition"), by_id, isolation)
-                })
-                .collect(),
-        })
-        .collect();
-    let response = FetchResponse { responses, ..Default::default() };
-    let records: Vec<Pieces> = outcomes
-        .iter()
-        .flatten()
-        .map(|outcome| outcome.records.clone())
-        .filter(|records| !records.is_empty())
-        .collect();
-    request.answer(&response, records);
+/// The partitions to read: those of the request, or those of its session with what the request changes.
+fn begin(context: &Context, body: &FetchRequest<'_>, by_id: bool) -> Result<(Targets, Session), ErrorCode> {
+    let mut sessions = context.fetch_sessions.borrow_mut();
+    if let INITIAL_EPOCH | FINAL_EPOCH = body.session_epoch {
+        sessions.remove(body.session_id);
+        let mut targets = Targets::new(by_id);
+        targets.set(&context.metadata, &body.topics);
+        let session = if body.session_epoch == INITIAL_EPOCH { Session::New } else { Session::None };
+        return Ok((targets, session));
+    }
+    let mut targets = sessions.take(body.session_id, body.session_epoch, by_id, context.reactor.now())?;
+    targets.set(&context.metadata, &body.topics);
+    targets.forget(&body.forgotten_topics_data);
+    if targets.is_empty() {
+        sessions.remove(body.session_id);
+        return Ok((targets, Session::None));
+    }
+    Ok((targets, Session::Next(body.session_id)))
 }
 
-fn partition_data(
-    partition_index: i32,
-    outcome: &Result<ReadOutcome, PartitionError>,
-    by_id: bool,
+fn finish(
+    context: &Context,
+    request: Request,
+    session: Session,
+    mut targets: Targets,
     isolation: Isolation,
-) -> PartitionData<'static> {
-    match outcome {
-        Ok(read) => PartitionData {
-            partition_index,
-            high_watermark: read.high_watermark,
-            last_stable_offset: read.last_stable_offset,
-            aborted_transactions: match isolation {
-                Isolation::Uncommitted => None,
-                Isolation::Committed => Some(read.aborted.iter().map(aborted_transaction).collect()),
-            },
-            log_start_offset: read.log_start_offset,
-            records: Some(match record_bytes(read) {
-                0 => Records::Bytes(&[]),
-                size_bytes => Records::Elsewhere { size_bytes },
-            }),
-            ..Default::default()
-        },
-        Err(error) => PartitionData {
-            partition_index,
-            error_code: partition_error(error, by_id),
-            high_watermark: -1,
-            records: Some(Records::Bytes(&[])),
-            ..Default::default()
-        },
+    outcomes: Outcomes,
+) {
+    let (session_id, told) = match session {
+        Session::None => (NO_SESSION, Told::All),
+        Session::New => {
+            let Context { reactor, fetch_sessions, .. } = context;
+            let id = fetch_sessions.borrow_mut().create(&targets, reactor.now(), || reactor.random_u64());
+            (id, Told::All)
+        }
+        Session::Next(id) => (context.fetch_sessions.borrow_mut().resize(id, &targets), Told::Changes),
+    };
+    answer(request, session_id, &mut targets, outcomes, told, isolation);
+    if session_id != NO_SESSION {
+        context.fetch_sessions.borrow_mut().put_back(session_id, targets);
     }
-}
-
-fn aborted_transaction(aborted: &partition::AbortedTransaction) -> AbortedTransaction {
-    AbortedTransaction { producer_id: aborted.producer_id, first_offset: aborted.first_offset }
 }

@@ -13,22 +13,15 @@ use std::task::{Poll, Waker};
 
 use ringlog_core::reactor::{Instant, Piece, Reactor};
 
+use super::targets::{Target, Targets};
 use crate::handlers::gather::Gather;
 use crate::net::{Held, Responder};
 use crate::partition::{
-    PartitionError, PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, Router, TopicPartition, WatchRequest,
+    Isolation, PartitionError, PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, Router, TopicPartition,
+    WatchRequest,
 };
 
-/// One partition of a fetch: where it is, or why it cannot be read.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Owner and name.
-    pub place: Result<(u16, TopicPartition), PartitionError>,
-    /// What to read; its `at_least_one_batch` is decided here.
-    pub read: ReadRequest,
-}
-
-/// When a fetch is answered.
+/// When a fetch is answered, and what it sees.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Answer at once from this many bytes on.
@@ -37,9 +30,11 @@ pub struct Bounds {
     pub max_bytes: usize,
     /// Answer with whatever there is at this time.
     pub deadline: Instant,
+    /// What the reader wants to see of transactions.
+    pub isolation: Isolation,
 }
 
-/// The outcome for each target, in order.
+/// The outcome for each target, in the order of reading.
 pub type Outcomes = Vec<Result<ReadOutcome, PartitionError>>;
 
 /// What a fetch holds of its connection's budget: for its partitions all the time, for records while it reads.
@@ -51,8 +46,8 @@ pub struct Room {
 
 impl Room {
     /// As many bytes as the fetch may want to read, but never all that is left: others read too.
-    pub fn take(responder: &Responder, targets: &[Target], max_bytes: usize) -> Self {
-        let asked = targets.iter().fold(0, |sum: usize, target| sum.saturating_add(target.read.max_bytes));
+    pub fn take(responder: &Responder, targets: &Targets, max_bytes: usize) -> Self {
+        let asked = targets.iter().fold(0, |sum: usize, (_, target)| sum.saturating_add(target.max_bytes));
         let mut room = Self {
             held: responder.budget().map(|budget| budget.hold(0)),
             partitions_bytes: targets.len()
@@ -84,13 +79,13 @@ impl Room {
 pub async fn fetch(
     reactor: &Reactor,
     router: &Router,
-    targets: &[Target],
+    targets: &Targets,
     bounds: Bounds,
     responder: &Responder,
     room: &mut Room,
 ) -> Outcomes {
     loop {
-        let outcomes = collect(router, targets, room.record_bytes()).await;
+        let outcomes = collect(router, targets, bounds.isolation, room.record_bytes()).await;
         let bytes: usize = outcomes.iter().flatten().map(record_bytes).sum();
         let failed = outcomes.iter().any(Result::is_err);
         let due = bytes >= bounds.min_bytes || failed || reactor.now() >= bounds.deadline;
@@ -111,21 +106,32 @@ pub fn record_bytes(outcome: &ReadOutcome) -> usize {
 }
 
 /// Reads each target once, in order, as many at a time as the bound allows.
-async fn collect(router: &Router, targets: &[Target], max_bytes: usize) -> Outcomes {
+async fn collect(router: &Router, targets: &Targets, isolation: Isolation, max_bytes: usize) -> Outcomes {
     let mut outcomes = Outcomes::with_capacity(targets.len());
     let mut left = max_bytes;
     let mut found = false;
     while outcomes.len() < targets.len() {
-        let rest = &targets[outcomes.len()..];
+        let start = outcomes.len();
         let mut asked = 0;
         let mut count = 0;
-        while count < rest.len() && (count == 0 || asked + rest[count].read.max_bytes <= left) {
-            asked += rest[count].read.max_bytes;
+        while start + count < targets.len() {
+            asked += targets.get(start + count).1.max_bytes;
+            if count > 0 && asked > left {
+                break;
+            }
             count += 1;
         }
         let wave = Gather::new(count);
-        for (at, target) in rest[..count].iter().enumerate() {
-            read(router, target, left, !found, &wave, at);
+        for at in 0..count {
+            let (_, target) = targets.get(start + at);
+            let request = ReadRequest {
+                offset: target.offset,
+                max_bytes: target.max_bytes.min(left),
+                at_least_one_batch: !found,
+                current_leader_epoch: target.current_leader_epoch,
+                isolation,
+            };
+            read(router, target, request, &wave, at);
         }
         for outcome in wave.all().await {
             if let Ok(outcome) = &outcome {
@@ -141,23 +147,17 @@ async fn collect(router: &Router, targets: &[Target], max_bytes: usize) -> Outco
 fn read(
     router: &Router,
     target: &Target,
-    left: usize,
-    at_least_one_batch: bool,
+    request: ReadRequest,
     wave: &Gather<Result<ReadOutcome, PartitionError>>,
     at: usize,
 ) {
-    match &target.place {
-        Err(error) => wave.put(at, Err(error.clone())),
-        Ok((owner, partition)) => {
-            let request = ReadRequest { max_bytes: target.read.max_bytes.min(left), at_least_one_batch, ..target.read };
-            let wave = wave.clone();
-            let reply = Box::new(move |reply| {
-                let PartitionReply::Read(outcome) = reply else { unreachable!("a read is answered by a read") };
-                wave.put(at, outcome);
-            });
-            router.request(*owner, *partition, PartitionRequest::Read(request), reply);
-        }
-    }
+    let Some((owner, partition)) = target.place else { return wave.put(at, Err(PartitionError::Unknown)) };
+    let wave = wave.clone();
+    let reply = Box::new(move |reply| {
+        let PartitionReply::Read(outcome) = reply else { unreachable!("a read is answered by a read") };
+        wave.put(at, outcome);
+    });
+    router.request(owner, partition, PartitionRequest::Read(request), reply);
 }
 
 /// Watches on all partitions of a fetch; ended when dropped.
@@ -174,15 +174,15 @@ struct Signal {
 }
 
 impl<'a> Growth<'a> {
-    fn watch(router: &'a Router, targets: &[Target], outcomes: &Outcomes) -> Self {
+    fn watch(router: &'a Router, targets: &Targets, outcomes: &Outcomes) -> Self {
         let mut growth = Self { router, watches: Vec::with_capacity(targets.len()), signal: Rc::default() };
-        for (target, outcome) in targets.iter().zip(outcomes) {
-            let (Ok((owner, partition)), Ok(outcome)) = (&target.place, outcome) else { continue };
+        for ((_, target), outcome) in targets.iter().zip(outcomes) {
+            let (Some((owner, partition)), Ok(outcome)) = (target.place, outcome) else { continue };
             let watch = router.new_watch();
             let request = PartitionRequest::Watch(WatchRequest { high_watermark: outcome.high_watermark, watch });
-            growth.watches.push((*owner, *partition, watch));
+            growth.watches.push((owner, partition, watch));
             let signal = Rc::clone(&growth.signal);
-            router.request(*owner, *partition, request, Box::new(move |_| signal.fire()));
+            router.request(owner, partition, request, Box::new(move |_| signal.fire()));
         }
         growth
     }
