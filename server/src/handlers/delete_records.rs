@@ -7,19 +7,17 @@ use std::rc::Rc;
 
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
-    DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
+    DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
 };
 use ringlog_core::wire::DecodeError;
 
-use super::errors::partition_error;
-use super::gather::Gather;
+use super::questions::Questions;
 use super::{Body, Context, Request};
 use crate::metadata::TopicImage;
-use crate::partition::{PartitionReply, PartitionRequest, TopicPartition};
+use crate::partition::{PartitionReply, PartitionRequest};
 
 const HIGH_WATERMARK: i64 = -1;
-
-type Moved = Result<i64, ErrorCode>;
 
 /// Asks every partition, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
@@ -28,57 +26,46 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Err(error) => return request.close(&error),
     };
     context.reactor.spawn(async move {
-        let moved = moved.all().await;
+        let moved = moved.answers().await;
         finish(request, &moved);
     });
 }
 
-fn ask(context: &Context, encoded: &Body) -> Result<Gather<Moved>, DecodeError> {
+fn ask(context: &Context, encoded: &Body) -> Result<Questions<i64>, DecodeError> {
     let body: DeleteRecordsRequest<'_> = encoded.decode()?;
     let image = context.metadata.image();
-    let gather = Gather::new(body.topics.iter().map(|topic| topic.partitions.len()).sum());
-    let mut at = 0;
+    let count = body.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let mut questions = Questions::new(count, |reply| match reply {
+        PartitionReply::DeleteRecords(moved) => Some(moved),
+        _ => None,
+    });
     for topic in &body.topics {
-        let found = image.topic_by_name(topic.name);
+        let found = image.topic_by_name(topic.name).map(|topic| &**topic);
         for partition in &topic.partitions {
-            let answer = gather.clone();
-            match place(context, found.map(|topic| &**topic), partition.partition_index, partition.offset) {
-                Err(error) => answer.put(at, Err(error)),
-                Ok((owner, name)) => {
-                    let reply = Box::new(move |reply| {
-                        let PartitionReply::DeleteRecords(moved) = reply else {
-                            unreachable!("a deletion is answered by a deletion")
-                        };
-                        answer.put(at, moved.map_err(|error| partition_error(&error, false)));
-                    });
-                    context.router.request(owner, name, PartitionRequest::DeleteRecords(partition.offset), reply);
+            match refusal(context, found, &partition) {
+                Some(error) => questions.answer(Err(error)),
+                None => {
+                    let request = PartitionRequest::DeleteRecords(partition.offset);
+                    questions.ask(context, found, partition.partition_index, request);
                 }
             }
-            at += 1;
         }
     }
-    Ok(gather)
+    Ok(questions)
 }
 
-fn place(
-    context: &Context,
-    topic: Option<&TopicImage>,
-    partition_index: i32,
-    offset: i64,
-) -> Result<(u16, TopicPartition), ErrorCode> {
-    let topic = topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    let owner = context.metadata.owner(topic, partition_index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+/// Why the partition's owner need not be asked.
+fn refusal(context: &Context, topic: Option<&TopicImage>, partition: &DeleteRecordsPartition) -> Option<ErrorCode> {
+    // One that is not there is told so first.
+    let topic = topic.filter(|topic| context.metadata.owner(topic, partition.partition_index).is_some())?;
     // As in Kafka, a topic that is only compacted keeps what its keys say.
     if !context.metadata.topic_config(topic).log.is_deleted {
-        return Err(ErrorCode::POLICY_VIOLATION);
+        return Some(ErrorCode::POLICY_VIOLATION);
     }
-    if offset < HIGH_WATERMARK {
-        return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
-    }
-    Ok((owner, TopicPartition { topic_id: topic.topic_id, partition_index }))
+    (partition.offset < HIGH_WATERMARK).then_some(ErrorCode::OFFSET_OUT_OF_RANGE)
 }
 
-fn finish(request: Request, moved: &[Moved]) {
+fn finish(request: Request, moved: &[Result<i64, ErrorCode>]) {
     let encoded = request.body();
     let body: DeleteRecordsRequest<'_> = match encoded.decode() {
         Ok(body) => body,

@@ -12,12 +12,9 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::DecodeError;
 
-use super::errors::partition_error;
-use super::gather::Gather;
+use super::questions::Questions;
 use super::{Body, Context, Request};
-use crate::partition::{PartitionReply, PartitionRequest, TopicPartition};
-
-type Found = Result<Vec<ProducerInfo>, ErrorCode>;
+use crate::partition::{PartitionReply, PartitionRequest};
 
 /// Asks every partition, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
@@ -26,41 +23,29 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Err(error) => return request.close(&error),
     };
     context.reactor.spawn(async move {
-        let found = found.all().await;
+        let found = found.answers().await;
         finish(request, &found);
     });
 }
 
-fn ask(context: &Context, encoded: &Body) -> Result<Gather<Found>, DecodeError> {
+fn ask(context: &Context, encoded: &Body) -> Result<Questions<Vec<ProducerInfo>>, DecodeError> {
     let body: DescribeProducersRequest<'_> = encoded.decode()?;
     let image = context.metadata.image();
-    let gather = Gather::new(body.topics.iter().map(|topic| topic.partition_indexes.len()).sum());
-    let mut at = 0;
+    let count = body.topics.iter().map(|topic| topic.partition_indexes.len()).sum();
+    let mut questions = Questions::new(count, |reply| match reply {
+        PartitionReply::Producers(found) => Some(found),
+        _ => None,
+    });
     for topic in &body.topics {
-        let found = image.topic_by_name(topic.name);
+        let found = image.topic_by_name(topic.name).map(|topic| &**topic);
         for partition_index in &topic.partition_indexes {
-            let answer = gather.clone();
-            let place = found.and_then(|topic| Some((topic.topic_id, context.metadata.owner(topic, partition_index)?)));
-            match place {
-                None => answer.put(at, Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
-                Some((topic_id, owner)) => {
-                    let reply = Box::new(move |reply| {
-                        let PartitionReply::Producers(found) = reply else {
-                            unreachable!("producers are asked for and answered")
-                        };
-                        answer.put(at, found.map_err(|error| partition_error(&error, false)));
-                    });
-                    let name = TopicPartition { topic_id, partition_index };
-                    context.router.request(owner, name, PartitionRequest::Producers, reply);
-                }
-            }
-            at += 1;
+            questions.ask(context, found, partition_index, PartitionRequest::Producers);
         }
     }
-    Ok(gather)
+    Ok(questions)
 }
 
-fn finish(request: Request, found: &[Found]) {
+fn finish(request: Request, found: &[Result<Vec<ProducerInfo>, ErrorCode>]) {
     let encoded = request.body();
     let body: DescribeProducersRequest<'_> = match encoded.decode() {
         Ok(body) => body,

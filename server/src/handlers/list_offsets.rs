@@ -12,12 +12,9 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::DecodeError;
 
-use super::errors::partition_error;
-use super::gather::Gather;
+use super::questions::Questions;
 use super::{Body, Context, Request};
-use crate::partition::{
-    Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionReply, PartitionRequest, TopicPartition,
-};
+use crate::partition::{Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionReply, PartitionRequest};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -27,8 +24,6 @@ const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 const UNKNOWN: OffsetOutcome = OffsetOutcome { offset: -1, timestamp_ms: -1, leader_epoch: -1 };
 
-type Found = Result<OffsetOutcome, ErrorCode>;
-
 /// Asks every partition, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
     let found = match ask(context, &request.body(), request.api_version) {
@@ -36,46 +31,38 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Err(error) => return request.close(&error),
     };
     context.reactor.spawn(async move {
-        let found = found.all().await;
+        let found = found.answers().await;
         finish(request, &found);
     });
 }
 
-fn ask(context: &Context, encoded: &Body, api_version: i16) -> Result<Gather<Found>, DecodeError> {
+fn ask(context: &Context, encoded: &Body, api_version: i16) -> Result<Questions<OffsetOutcome>, DecodeError> {
     let body: ListOffsetsRequest<'_> = encoded.decode()?;
     let isolation = Isolation::from_wire(body.isolation_level);
-    let metadata = context.metadata.image();
+    let image = context.metadata.image();
     let count = body.topics.iter().map(|topic| topic.partitions.len()).sum();
-    let gather = Gather::new(count);
-    let mut at = 0;
+    let mut questions = Questions::new(count, |reply| match reply {
+        PartitionReply::Offset(found) => Some(found),
+        _ => None,
+    });
     for topic in &body.topics {
-        let found = metadata.topic_by_name(topic.name);
+        let found = image.topic_by_name(topic.name).map(|topic| &**topic);
         for partition in &topic.partitions {
-            let place = found.and_then(|topic| {
-                let owner = context.metadata.owner(topic, partition.partition_index)?;
-                Some((owner, TopicPartition { topic_id: topic.topic_id, partition_index: partition.partition_index }))
-            });
-            let answer = gather.clone();
-            match (place, query(partition.timestamp, api_version)) {
-                (None, _) => answer.put(at, Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
-                (_, Err(error)) => answer.put(at, Err(error)),
-                (_, Ok(None)) => answer.put(at, Ok(UNKNOWN)),
-                (Some((owner, name)), Ok(Some(query))) => {
-                    let asked =
-                        OffsetRequest { query, current_leader_epoch: epoch(&partition, api_version), isolation };
-                    let reply = Box::new(move |reply| {
-                        let PartitionReply::Offset(found) = reply else {
-                            unreachable!("an offset request is answered by an offset")
-                        };
-                        answer.put(at, found.map_err(|error| partition_error(&error, false)));
-                    });
-                    context.router.request(owner, name, PartitionRequest::Offset(asked), reply);
+            let index = partition.partition_index;
+            let is_there = found.is_some_and(|topic| context.metadata.owner(topic, index).is_some());
+            match query(partition.timestamp, api_version) {
+                Err(error) if is_there => questions.answer(Err(error)),
+                Ok(None) if is_there => questions.answer(Ok(UNKNOWN)),
+                Ok(Some(query)) => {
+                    let current_leader_epoch = epoch(&partition, api_version);
+                    let asked = OffsetRequest { query, current_leader_epoch, isolation };
+                    questions.ask(context, found, index, PartitionRequest::Offset(asked));
                 }
+                _ => questions.answer(Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
             }
-            at += 1;
         }
     }
-    Ok(gather)
+    Ok(questions)
 }
 
 /// What a timestamp asks for; `None` where the answer is known to be "nothing" (no tiered storage here).
@@ -96,7 +83,7 @@ fn epoch(partition: &ListOffsetsPartition, api_version: i16) -> i32 {
     if api_version >= 4 { partition.current_leader_epoch } else { -1 }
 }
 
-fn finish(request: Request, found: &[Found]) {
+fn finish(request: Request, found: &[Result<OffsetOutcome, ErrorCode>]) {
     let encoded = request.body();
     let body: ListOffsetsRequest<'_> = match encoded.decode() {
         Ok(body) => body,
@@ -118,7 +105,7 @@ fn finish(request: Request, found: &[Found]) {
     request.answer(&ListOffsetsResponse { topics, ..Default::default() }, []);
 }
 
-fn response(partition_index: i32, found: &Found) -> ListOffsetsPartitionResponse {
+fn response(partition_index: i32, found: &Result<OffsetOutcome, ErrorCode>) -> ListOffsetsPartitionResponse {
     let (error, outcome) = match found {
         Ok(outcome) => (ErrorCode::NONE, *outcome),
         Err(error) => (*error, UNKNOWN),

@@ -43,6 +43,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod questions;
 mod request;
 mod sync_group;
 

@@ -12,12 +12,9 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::DecodeError;
 
-use super::errors::partition_error;
-use super::gather::Gather;
+use super::questions::Questions;
 use super::{Body, Context, Request};
-use crate::partition::{EpochEnd, EpochEndRequest, PartitionReply, PartitionRequest, TopicPartition};
-
-type Found = Result<EpochEnd, ErrorCode>;
+use crate::partition::{EpochEnd, EpochEndRequest, PartitionReply, PartitionRequest};
 
 /// Asks every partition, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
@@ -26,45 +23,31 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Err(error) => return request.close(&error),
     };
     context.reactor.spawn(async move {
-        let found = found.all().await;
+        let found = found.answers().await;
         finish(request, &found);
     });
 }
 
-fn ask(context: &Context, encoded: &Body) -> Result<Gather<Found>, DecodeError> {
+fn ask(context: &Context, encoded: &Body) -> Result<Questions<EpochEnd>, DecodeError> {
     let body: OffsetForLeaderEpochRequest<'_> = encoded.decode()?;
     let image = context.metadata.image();
-    let gather = Gather::new(body.topics.iter().map(|topic| topic.partitions.len()).sum());
-    let mut at = 0;
+    let count = body.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let mut questions = Questions::new(count, |reply| match reply {
+        PartitionReply::EpochEnd(found) => Some(found),
+        _ => None,
+    });
     for topic in &body.topics {
-        let found = image.topic_by_name(topic.topic);
+        let found = image.topic_by_name(topic.topic).map(|topic| &**topic);
         for asked in &topic.partitions {
-            let answer = gather.clone();
-            let place = found.and_then(|topic| Some((topic.topic_id, context.metadata.owner(topic, asked.partition)?)));
-            match place {
-                None => answer.put(at, Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
-                Some((topic_id, owner)) => {
-                    let name = TopicPartition { topic_id, partition_index: asked.partition };
-                    let request = EpochEndRequest {
-                        leader_epoch: asked.leader_epoch,
-                        current_leader_epoch: asked.current_leader_epoch,
-                    };
-                    let reply = Box::new(move |reply| {
-                        let PartitionReply::EpochEnd(found) = reply else {
-                            unreachable!("an epoch is answered by its end")
-                        };
-                        answer.put(at, found.map_err(|error| partition_error(&error, false)));
-                    });
-                    context.router.request(owner, name, PartitionRequest::EpochEnd(request), reply);
-                }
-            }
-            at += 1;
+            let request =
+                EpochEndRequest { leader_epoch: asked.leader_epoch, current_leader_epoch: asked.current_leader_epoch };
+            questions.ask(context, found, asked.partition, PartitionRequest::EpochEnd(request));
         }
     }
-    Ok(gather)
+    Ok(questions)
 }
 
-fn finish(request: Request, found: &[Found]) {
+fn finish(request: Request, found: &[Result<EpochEnd, ErrorCode>]) {
     let encoded = request.body();
     let body: OffsetForLeaderEpochRequest<'_> = match encoded.decode() {
         Ok(body) => body,
