@@ -16,7 +16,6 @@ pub mod cpu;
 pub mod findings;
 pub mod measured;
 pub mod output;
-pub mod partitioner;
 pub mod plan;
 pub mod progress;
 pub mod recorder;

@@ -8,6 +8,8 @@ pub mod cli;
 pub mod config;
 pub mod coordinator;
 pub mod handlers;
+pub mod http;
 pub mod metadata;
+pub mod meters;
 pub mod net;
 pub mod partition;

@@ -33,6 +33,7 @@ fn without_a_file_it_formats_serves_and_stops_cleanly() {
     }
     assert!(folder.path().join("ringlog-data/meta.properties").exists());
     assert!(folder.path().join("ringlog-data/.kafka_cleanshutdown").exists());
+    assert!(!folder.path().join("ringlog-data/.lock").exists());
 }
 
 #[test]

@@ -53,6 +53,7 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
             frame_bytes_max: FRAME_BYTES_MAX,
             budget: shard.within(CONNECTION_BYTES_MAX),
             pool: pool.clone(),
+            meters: Rc::default(),
         };
         Connection::start(&serving, socket, limits, Rc::clone(&handler));
     }));

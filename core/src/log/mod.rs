@@ -59,6 +59,7 @@ pub use checkpoint::{
     RECOVERY_POINT_FILE, REPLICATION_OFFSET_FILE, decode_clean_shutdown, encode_clean_shutdown,
 };
 pub use leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache, LeaderEpochMark};
+pub use offset_index::{OFFSET_ENTRY_BYTES, OffsetEntry};
 pub use partition_metadata::{
     PARTITION_METADATA_FILE, PartitionMetadataError, decode_partition_metadata, encode_partition_metadata,
 };
@@ -66,4 +67,5 @@ pub use producer_state::{
     BATCHES_KEPT, ProducerBatch, ProducerInfo, ProducerState, ProducerUndo, SequenceCheck, SnapshotError,
     TransactionEnd,
 };
+pub use time_index::{TIME_ENTRY_BYTES, TimeEntry};
 pub use transaction_index::AbortedTransaction;

@@ -326,6 +326,14 @@ impl LogStore {
         log.size_bytes(&mut self.files).map_err(|error| log.io_error(error))
     }
 
+    /// Bytes and number of the segments of a log that is open; `None` for one that was not needed yet, which stays so.
+    pub fn opened_size(&mut self, key: LogKey) -> Option<(u64, usize)> {
+        let stored = self.logs.get_mut(key.0 as usize)?.as_mut()?;
+        let LogState::Open(log) = &mut stored.state else { return None };
+        let size_bytes = log.size_bytes(&mut self.files).ok()?;
+        Some((size_bytes, log.segments.len()))
+    }
+
     /// Log starts that were moved and are durable now, or why they are not.
     pub fn take_moved_starts(&mut self) -> Vec<(LogKey, Result<i64, AppendError>)> {
         std::mem::take(&mut self.moved_starts)

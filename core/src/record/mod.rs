@@ -11,6 +11,7 @@ mod batch;
 mod builder;
 pub mod compression;
 mod crc;
+mod partitioner;
 mod records;
 mod validate;
 
@@ -20,6 +21,7 @@ pub use batch::{
 };
 pub use builder::{BatchBuilder, NewRecord};
 pub use crc::{Crc32c, Crc32cJoin, crc32c, crc32c_join};
+pub use partitioner::{murmur2, partition_of};
 pub use records::{Headers, RecordError, RecordView, Records};
 pub use validate::{
     BatchError, KeylessRule, ProduceRules, Producer, Rejection, TimestampRule, ValidBatch, ValidationLevel,

@@ -8,8 +8,7 @@ use std::str::FromStr;
 use rand::Rng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
-
-use crate::partitioner::partition_of;
+use ringlog_core::record::partition_of;
 
 /// Different keys at most.
 const KEYS_MAX: usize = 1_000_000;

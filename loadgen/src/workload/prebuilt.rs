@@ -312,7 +312,7 @@ mod tests {
             let bytes = written(batches.get(batches.index(partition, 1)), 0);
             for record in BatchView::parse(&bytes).expect("a whole batch").records() {
                 let key = record.expect("well formed").key.expect("a key");
-                assert_eq!(crate::partitioner::partition_of(key, 3), partition as usize);
+                assert_eq!(ringlog_core::record::partition_of(key, 3), partition as usize);
             }
         }
         let weights: f64 = (0..3).map(|partition| batches.weight(partition)).sum();

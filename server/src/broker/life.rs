@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -24,6 +24,7 @@ use super::outbox::Outbox;
 use super::shard::{Shard, Shared};
 use super::startup::{OpenedCluster, open_cluster};
 use crate::config::{Endpoint, Settings};
+use crate::meters::Doors;
 use crate::net::accept_loop;
 
 /// Messages between two shards before the sender keeps them itself.
@@ -34,16 +35,16 @@ const STOP_TURNS_MAX: usize = 10_000;
 type ShardLoop = shard::Shard<ShardMessage>;
 
 /// What a broker is made from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BrokerConfig {
     /// The configuration, as the user meant it.
     pub settings: Settings,
-    /// How many shards, at least one.
-    pub shards_count: usize,
     /// Bounds of each shard's store.
     pub store: StoreConfig,
     /// Bounds of each shard's memory.
     pub memory: ShardMemory,
+    /// What other threads see of the shards; says how many there are, at least one.
+    pub doors: Doors,
 }
 
 /// Called once by shard 0 when clients are served, with what they are told of each listener.
@@ -90,13 +91,9 @@ pub struct Seat {
 
 /// The seats of a broker's shards, shard 0 first.
 pub fn seats(config: BrokerConfig, stop: &Stop, on_ready: OnReady) -> Vec<Seat> {
-    let BrokerConfig { settings, shards_count, store, memory } = config;
-    let shared = Arc::new(Shared {
-        settings: Arc::new(settings),
-        store,
-        memory,
-        connections: (0..shards_count).map(|_| AtomicUsize::new(0)).collect(),
-    });
+    let BrokerConfig { settings, store, memory, doors } = config;
+    let shards_count = doors.shards().len();
+    let shared = Arc::new(Shared { settings: Arc::new(settings), store, memory, doors });
     let ports = Mesh::new(shards_count, MESH_CAPACITY).into_iter();
     let mut lead = Some((stop.clone(), on_ready));
     ports.map(|port| Seat { port, shared: Arc::clone(&shared), lead: lead.take() }).collect()
@@ -111,9 +108,11 @@ impl Seat {
     /// Begins the shard's life on the calling thread.
     pub fn take(self, reactor: Reactor) -> ShardLife {
         let Self { port, shared, lead } = self;
-        let shard_id = port.id() as u16;
+        let port_id = port.id();
+        let shard_id = port_id as u16;
         let waker = Waker::from(Arc::new(ReactorWaker(reactor.waker())));
         let looped = Rc::new(ShardLoop::new(reactor.clone(), port));
+        shared.doors.shards()[port_id].set_waker(looped.reactor().waker());
         let shard = Shard::new(shard_id, reactor, Outbox::new(looped.mailbox().clone()), shared);
         let (of_life, looping) = (Rc::clone(&shard), Rc::clone(&looped));
         let life: Life = match lead {
@@ -144,6 +143,7 @@ impl ShardLife {
         if let Poll::Ready(ended) = self.life.as_mut().poll(&mut Context::from_waker(&self.waker)) {
             return Poll::Ready(ended);
         }
+        self.shard.answer_asks();
         match self.looped.turn(|from, message| self.shard.receive(from, message)) {
             Ok(()) => Poll::Pending,
             Err(source) => Poll::Ready(Err(RunError::System { what: "the I/O driver", source })),
@@ -221,6 +221,7 @@ async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_rea
     let broker_epoch = service.broker_epoch();
     service.stop()?;
     finish_clean_stop(directory.disk(), directory.path(), &closed, broker_epoch)?;
+    directory.unlock();
     tracing::info!("stopped");
     Ok(())
 }

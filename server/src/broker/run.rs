@@ -1,7 +1,7 @@
 //! Runs a broker as a program: a pinned thread with io_uring for each shard, and signals that stop it.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::{io, thread};
 
@@ -9,13 +9,17 @@ use ringlog_core::log::{StoreConfig, StoreError};
 use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError};
 use ringlog_core::shard::{CoreId, CpuQuota, allowed_cores, default_shard_count, pin};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::life::{BrokerConfig, Seat, Stop, seats};
 use super::memory::ShardMemory;
-use crate::config::{Endpoint, Settings};
+use crate::cli::version_line;
+use crate::config::{Endpoint, HttpListener, Settings};
+use crate::http::{About, Http};
 use crate::metadata::{DirectoryError, MetadataLogError, TakeoverError};
+use crate::meters::{Doors, Phase};
 
 /// Why a broker does not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,16 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
+    /// The HTTP side cannot listen.
+    #[error("ringlog.http.listener: cannot listen on {host}:{port}: {source}")]
+    Http {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
     /// The memory does not suffice for the shards.
     #[error("ringlog.memory: {memory} bytes are too few for {shards_count} shard(s), which need {needed}")]
     Memory {
@@ -82,27 +96,57 @@ pub enum RunError {
 /// Descriptors kept from connections: files of the metadata, listeners, rings, what is accepted and not yet counted.
 const OTHER_DESCRIPTORS: usize = 128;
 
-/// Runs until SIGTERM or SIGINT, then stops cleanly.
+/// Exit code of a broker that was told twice to stop: nothing that was acked is lost, and the next start recovers.
+pub const EXIT_STOPPED_AT_ONCE: u8 = 3;
+
+/// Runs until SIGTERM or SIGINT, then stops cleanly; a second one ends the process at once.
 pub fn run(mut settings: Settings) -> Result<(), RunError> {
     let cores = allowed_cores();
     let shards_by_default = || default_shard_count(cores.len(), CpuQuota::of_this_process());
     let shards_count = settings.shards.map_or_else(shards_by_default, usize::from);
-    let banner = Banner { node_id: settings.node_id, log_dir: settings.log_dir.display().to_string(), shards_count };
     let memory = ShardMemory::new(settings.memory, machine_bytes(), shards_count)?;
     let mut store = memory.store();
     store.commit_log.file_bytes = u64::from(settings.commit_log_file_blocks) * 4096;
     settings.max_connections = settings.max_connections.min(connections_max(&store, shards_count));
-    let config = BrokerConfig { settings, shards_count, store, memory };
+    let doors = Doors::new(shards_count);
+    let http = start_http(&settings, &doors)?;
+    let banner = Banner {
+        node_id: settings.node_id,
+        log_dir: settings.log_dir.display().to_string(),
+        shards_count,
+        http: http.as_ref().map(|http| http.address),
+    };
+    let config = BrokerConfig { settings, store, memory, doors: doors.clone() };
     let stop = Stop::default();
-    let mut seats = seats(config, &stop, Box::new(move |endpoints| banner.print(endpoints))).into_iter();
+    let ready = doors.clone();
+    let on_ready = move |endpoints: &[Endpoint]| {
+        ready.set_phase(Phase::Ready);
+        banner.print(endpoints);
+        tell_systemd(NotifyState::Ready);
+    };
+    let mut seats = seats(config, &stop, Box::new(on_ready)).into_iter();
     let first = seats.next().expect("there is a shard");
     let others = seats.map(|seat| spawn(seat, &cores, || {})).collect::<Result<Vec<_>, _>>()?;
     let signals = Signals::new([SIGTERM, SIGINT])
         .map_err(|source| RunError::System { what: "installing signal handlers", source })?;
     let end_of_signals = signals.handle();
     let first = spawn(first, &cores, move || end_of_signals.close())?;
-    wait_for_end(first, signals, &stop)?;
-    others.into_iter().try_for_each(join)
+    wait_for_end(first, signals, &stop, &doors)?;
+    let ended = others.into_iter().try_for_each(join);
+    drop(http);
+    ended
+}
+
+fn start_http(settings: &Settings, doors: &Doors) -> Result<Option<Http>, RunError> {
+    let Some(HttpListener { host, port }) = &settings.http else { return Ok(None) };
+    let about =
+        About { version: version_line(), node_id: settings.node_id, with_partitions: settings.metrics_of_partitions };
+    let resolved = (host.as_str(), *port).to_socket_addrs();
+    let started = resolved.and_then(|mut addresses| {
+        let address = addresses.next().ok_or(io::ErrorKind::NotFound)?;
+        Http::start(address, about, doors.clone())
+    });
+    started.map(Some).map_err(|source| RunError::Http { host: host.clone(), port: *port, source })
 }
 
 fn machine_bytes() -> u64 {
@@ -138,18 +182,35 @@ fn spawn(seat: Seat, cores: &[CoreId], at_end: impl FnOnce() + Send + 'static) -
         let driver = UringDriver::new(UringConfig::default());
         let ended = driver.map_err(RunError::from).and_then(|driver| seat.take(Reactor::new(Box::new(driver))).run());
         at_end();
-        ended.inspect_err(|error| tracing::error!(shard = id, %error, "a shard ended"))
+        // Shard 0's is the broker's own end, which is told by whoever runs it.
+        ended.inspect_err(|error| match id {
+            0 => {}
+            _ => tracing::error!(shard = id, %error, "a shard ended"),
+        })
     };
     let builder = thread::Builder::new().name(format!("shard-{id}"));
     builder.spawn(run).map_err(|source| RunError::System { what: "starting a thread", source })
 }
 
-/// Blocks until a signal asks to stop, or shard 0 ends by itself; then waits for shard 0.
-fn wait_for_end(first: ShardThread, mut signals: Signals, stop: &Stop) -> Result<(), RunError> {
-    if signals.forever().next().is_some() {
+/// Blocks until shard 0 has ended, by itself or because a signal asked it to stop.
+fn wait_for_end(first: ShardThread, mut signals: Signals, stop: &Stop, doors: &Doors) -> Result<(), RunError> {
+    for _ in signals.forever() {
+        if doors.phase() == Phase::Stopping {
+            tracing::warn!("told twice to stop: ending at once, the next start recovers");
+            std::process::exit(EXIT_STOPPED_AT_ONCE.into());
+        }
+        doors.set_phase(Phase::Stopping);
+        tell_systemd(NotifyState::Stopping);
         stop.request();
     }
     join(first)
+}
+
+/// Nothing happens where systemd did not start the broker with `Type=notify`.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd cannot be told what the broker does");
+    }
 }
 
 fn join(thread: ShardThread) -> Result<(), RunError> {
@@ -161,14 +222,16 @@ struct Banner {
     node_id: i32,
     log_dir: String,
     shards_count: usize,
+    http: Option<SocketAddr>,
 }
 
 impl Banner {
     fn print(self, endpoints: &[Endpoint]) {
-        let Self { node_id, log_dir, shards_count } = self;
+        let Self { node_id, log_dir, shards_count, http } = self;
+        let http = http.map_or(String::new(), |address| format!("http://{address} | "));
         let listening: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
         let banner = format!(
-            "Ringlog {} | node {node_id} | {shards_count} shard(s) | {log_dir} | {}\nready: kcat -b {}:{} -L",
+            "Ringlog {} | node {node_id} | {shards_count} shard(s) | {log_dir} | {http}{}\nready: kcat -b {}:{} -L",
             env!("CARGO_PKG_VERSION"),
             listening.join(", "),
             endpoints[0].host,

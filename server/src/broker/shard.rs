@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ringlog_core::log::{ClosedLog, LogStore, StoreConfig};
@@ -18,13 +18,14 @@ use crate::config::Settings;
 use crate::coordinator::group::{GroupCoordinators, GroupMessage, GroupRouter, OFFSETS_TOPIC};
 use crate::handlers::{Context, FetchSessions, ProducerIds, dispatch};
 use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
+use crate::meters::{Ask, Doors, MetadataSnapshot, RequestMeters, ShardSnapshot, TopicsMeters};
 use crate::net::{Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, Place, Responder};
 use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
 
 /// Requests and answers that one connection may hold, of those of its shard.
 const CONNECTION_BYTES_MAX: usize = 128 << 20;
 
-/// What all shards share: counters only.
+/// What all shards share: nothing that they wait for.
 pub struct Shared {
     /// The broker's configuration.
     pub settings: Arc<Settings>,
@@ -32,8 +33,8 @@ pub struct Shared {
     pub store: StoreConfig,
     /// Bounds of each shard's memory.
     pub memory: ShardMemory,
-    /// Open connections of each shard.
-    pub connections: Vec<AtomicUsize>,
+    /// What other threads see of the shards, with the open connections of each.
+    pub doors: Doors,
 }
 
 /// A shard. What serves is set when the cluster is open.
@@ -51,6 +52,8 @@ pub struct Shard {
     pool: FramePool,
     /// Of requests and answers.
     budget: Budget,
+    requests: Rc<RequestMeters>,
+    topics: Rc<TopicsMeters>,
     /// There are `max.connections`.
     refusing: Cell<bool>,
     stopped: RefCell<Vec<Result<Vec<ClosedLog>, String>>>,
@@ -71,7 +74,7 @@ struct Serving {
 impl Shard {
     /// A shard that does not serve yet.
     pub fn new(shard_id: u16, reactor: Reactor, outbox: Outbox, shared: Arc<Shared>) -> Rc<Self> {
-        let shards_count = u16::try_from(shared.connections.len()).expect("shards are few");
+        let shards_count = u16::try_from(shared.doors.shards().len()).expect("shards are few");
         let view = Rc::new(MetadataView::new(shards_count, Arc::clone(&shared.settings)));
         let memory = shared.memory;
         Rc::new(Self {
@@ -85,6 +88,8 @@ impl Shard {
             remote: OnceCell::new(),
             pool: FramePool::new(memory.frame_pool_max),
             budget: Budget::new(memory.requests_max),
+            requests: Rc::default(),
+            topics: Rc::default(),
             refusing: Cell::new(false),
             stopped: RefCell::default(),
             stopping: Cell::new(false),
@@ -104,7 +109,7 @@ impl Shard {
 
     /// All shards but this one.
     pub fn others(&self) -> impl Iterator<Item = u16> + use<> {
-        let (this, count) = (self.shard_id, self.shared.connections.len());
+        let (this, count) = (self.shard_id, self.shared.doors.shards().len());
         (0..count as u16).filter(move |other| *other != this)
     }
 
@@ -118,7 +123,8 @@ impl Shard {
         let Shared { settings, store, .. } = &*self.shared;
         let reactor = self.reactor.clone();
         let store = LogStore::open(reactor.clone(), settings.log_dir.clone(), self.shard_id, store.clone())?;
-        let partitions = Partitions::new(reactor.clone(), store, settings.retention_check_interval);
+        let partitions =
+            Partitions::new(reactor.clone(), store, settings.retention_check_interval, Rc::clone(&self.topics));
         let outbox = self.outbox.clone();
         let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
         let router = Router::new(self.shard_id, partitions.clone(), Box::new(send));
@@ -159,7 +165,7 @@ impl Shard {
 
     /// This shard's part of `max.incremental.fetch.session.cache.slots`, and of the memory.
     fn fetch_sessions(&self) -> FetchSessions {
-        let (slots, shards) = (self.shared.settings.fetch_session_slots as usize, self.shared.connections.len());
+        let (slots, shards) = (self.shared.settings.fetch_session_slots as usize, self.shared.doors.shards().len());
         let slots_max = slots / shards + usize::from(usize::from(self.shard_id) < slots % shards);
         FetchSessions::new(slots_max, self.shared.memory.fetch_sessions_max)
     }
@@ -188,6 +194,7 @@ impl Shard {
             frame_bytes_max: (settings.socket_request_max_bytes as usize).min(self.shared.memory.requests_max),
             budget: self.budget.within(CONNECTION_BYTES_MAX),
             pool: self.pool.clone(),
+            meters: Rc::clone(&self.requests),
         };
         let counted = Counted { shared: Arc::clone(&self.shared), shard_id: self.shard_id };
         connections.add(|place| {
@@ -199,7 +206,8 @@ impl Shard {
     /// Deals a connection to the shard that has fewest, or ends it if there are `max.connections`.
     pub fn deal(self: &Rc<Self>, socket: Socket, listener: usize) {
         let max = self.shared.settings.max_connections as usize;
-        let open: usize = self.shared.connections.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let doors = self.shared.doors.shards();
+        let open: usize = doors.iter().map(|door| door.connections.load(Ordering::Relaxed)).sum();
         let refuses = open >= max;
         if refuses && !self.refusing.replace(refuses) {
             tracing::warn!(max, "max.connections is reached: new connections are closed");
@@ -208,9 +216,9 @@ impl Shard {
         if refuses {
             return;
         }
-        let counts = self.shared.connections.iter().map(|count| count.load(Ordering::Relaxed));
+        let counts = doors.iter().map(|door| door.connections.load(Ordering::Relaxed));
         let (fewest, _) = counts.enumerate().min_by_key(|(_, count)| *count).expect("there is a shard");
-        self.shared.connections[fewest].fetch_add(1, Ordering::Relaxed);
+        doors[fewest].connections.fetch_add(1, Ordering::Relaxed);
         match fewest as u16 {
             shard if shard == self.shard_id => self.serve(socket, listener),
             shard => self.outbox.send(shard, ShardMessage::Connection { socket: socket.into_handle(), listener }),
@@ -253,6 +261,38 @@ impl Shard {
             }
             ShardMessage::Stop => self.stopping.set(true),
             ShardMessage::Stopped(closed) => self.stopped.borrow_mut().push(closed),
+        }
+    }
+
+    /// Answers who asked at this shard's door.
+    pub fn answer_asks(&self) {
+        for Ask { with_partitions, reply } in self.shared.doors.shards()[usize::from(self.shard_id)].take() {
+            reply(self.snapshot(with_partitions));
+        }
+    }
+
+    fn snapshot(&self, with_partitions: bool) -> ShardSnapshot {
+        let serving = self.serving.borrow();
+        let Some(Serving { partitions, coordinators, context, .. }) = &*serving else {
+            return ShardSnapshot::default();
+        };
+        let metadata = self.controller.get().map(|_| {
+            let image = self.view.image();
+            MetadataSnapshot {
+                topics: image.topics().map(|topic| (Arc::clone(&topic.name), topic.partitions.len())).collect(),
+                end_offset: image.end_offset(),
+                leader_epoch: context.quorum.leader_epoch,
+            }
+        });
+        ShardSnapshot {
+            cpu_ns: thread_cpu_ns(),
+            requests: self.requests.snapshot(),
+            topics: self.topics.snapshot(),
+            partitions_count: partitions.count(),
+            partitions: if with_partitions { partitions.snapshot() } else { Vec::new() },
+            committed: if with_partitions { coordinators.committed() } else { Vec::new() },
+            commit_log_writes: partitions.commit_log_writes(),
+            metadata,
         }
     }
 
@@ -327,6 +367,12 @@ impl Shard {
     }
 }
 
+/// Processor time of the calling thread.
+fn thread_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
 /// Joins a connection's frames to the handlers.
 struct Frames {
     context: Rc<Context>,
@@ -349,6 +395,6 @@ struct Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.shared.connections[usize::from(self.shard_id)].fetch_sub(1, Ordering::Relaxed);
+        self.shared.doors.shards()[usize::from(self.shard_id)].connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -42,7 +42,7 @@ pub async fn open_cluster(reactor: &Reactor, settings: &Settings) -> Result<Open
     let now_ms = reactor.wall_clock_ms();
     let identity = match directory.identity(settings.node_id) {
         Err(DirectoryError::NotFormatted(_)) if settings.format == FormatPolicy::IfEmpty => {
-            directory.format(&node, None, now_ms, || reactor.random_u64())?
+            directory.format(&node, settings.cluster_id.as_deref(), now_ms, || reactor.random_u64())?
         }
         identity => identity?,
     };

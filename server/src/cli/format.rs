@@ -29,9 +29,11 @@ fn endpoint_record(endpoint: &Endpoint) -> NodeEndpoint {
 pub(super) fn format(options: &FormatOptions, settings: &Settings) -> Result<String, DirectoryError> {
     let disk: Rc<dyn Disk> = Rc::new(FsDisk);
     let directory = DataDirectory::lock(&disk, &settings.log_dir)?;
-    let cluster_id = options.cluster_id.as_deref();
+    let cluster_id = settings.cluster_id.as_deref();
     let shown = settings.log_dir.display();
-    match directory.format(&node_config(settings), cluster_id, wall_clock_ms(), random_u64) {
+    let formatted = directory.format(&node_config(settings), cluster_id, wall_clock_ms(), random_u64);
+    directory.unlock();
+    match formatted {
         Ok(Identity { cluster_id, .. }) => Ok(format!("formatted {shown}, cluster id {cluster_id}")),
         Err(DirectoryError::AlreadyFormatted(_)) if options.ignore_formatted => {
             Ok(format!("{shown} is already formatted"))

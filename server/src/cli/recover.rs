@@ -39,6 +39,7 @@ pub(super) fn recover(options: &RecoverOptions) -> Result<String, RecoverError> 
     let directory = DataDirectory::lock(&disk, &options.dir)?;
     let identity = directory.stored_identity()?;
     if is_clean(&disk, directory.path()) {
+        directory.unlock();
         return Ok(format!("{shown} was stopped cleanly: nothing to do"));
     }
     let found = MetadataLog::find(&disk, directory.path())?;
@@ -48,6 +49,7 @@ pub(super) fn recover(options: &RecoverOptions) -> Result<String, RecoverError> 
     // Without the broker's own keys: they only decide where a segment ends.
     let specs = log_specs(&image, identity.node_id, &Properties::default());
     let recovered = recover_log_dir(&disk, directory.path(), &specs, wall_clock_ms(), broker_epoch)?;
+    directory.unlock();
     Ok(format!(
         "{shown} is clean now: {} partitions, {} batches brought from commit logs, {} bytes of batches cut that were \
          not whole or never acked",

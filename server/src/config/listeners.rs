@@ -26,6 +26,25 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// Where the HTTP side listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpListener {
+    /// A name or an address without brackets, never empty.
+    pub host: String,
+    /// 0 lets the system choose.
+    pub port: u16,
+}
+
+impl HttpListener {
+    /// `HOST:PORT`; the host must be said, so that nobody opens it to a network by leaving something out.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match parse_address(text)? {
+            ("", _) => Err("has no host: name the address to listen on, as in 127.0.0.1:9644"),
+            (host, port) => Ok(Self { host: host.to_owned(), port }),
+        }
+    }
+}
+
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_endpoint(f, &self.name, self.host.as_deref().unwrap_or_default(), self.port)
@@ -191,9 +210,22 @@ fn parse_list(values: &mut Values<'_>, key: &str, default: &str) -> Vec<Listener
     parsed
 }
 
-/// `NAME://HOST:PORT`, where HOST may be empty, a name, an IPv4 address or an IPv6 address in brackets.
+/// `NAME://HOST:PORT`, where HOST may be empty.
 fn parse(text: &str) -> Result<Listener, &'static str> {
     let (name, address) = text.split_once("://").ok_or("is not of the form NAME://HOST:PORT")?;
+    let (host, port) = parse_address(address)?;
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+        return Err("has no usable listener name");
+    }
+    Ok(Listener {
+        name: name.to_ascii_uppercase(),
+        host: Some(host).filter(|host| !host.is_empty()).map(str::to_owned),
+        port,
+    })
+}
+
+/// `HOST:PORT`, where HOST may be empty, a name, an IPv4 address or an IPv6 address in brackets.
+fn parse_address(address: &str) -> Result<(&str, u16), &'static str> {
     let (host, port) = address.rsplit_once(':').ok_or("has no port")?;
     let port = port.parse().map_err(|_| "has no port between 0 and 65535")?;
     let host = match host.strip_prefix('[') {
@@ -201,18 +233,10 @@ fn parse(text: &str) -> Result<Listener, &'static str> {
         None if host.contains(':') => return Err("has an IPv6 address without brackets"),
         None => host,
     };
-    let is_host = |c: char| c.is_ascii_alphanumeric() || "-%._:".contains(c);
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
-        return Err("has no usable listener name");
-    }
-    if !host.chars().all(is_host) {
+    if !host.chars().all(|c| c.is_ascii_alphanumeric() || "-%._:".contains(c)) {
         return Err("has a character that no host name has");
     }
-    Ok(Listener {
-        name: name.to_ascii_uppercase(),
-        host: Some(host).filter(|host| !host.is_empty()).map(str::to_owned),
-        port,
-    })
+    Ok((host, port))
 }
 
 #[cfg(test)]

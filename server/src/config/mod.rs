@@ -3,9 +3,11 @@
 //!
 //! Invariants:
 //! - What promises something that is not there refuses to start and names the key; nothing is ignored in silence.
-//! - A value comes from the command line, then `--override`, then the file, then Kafka's default.
+//! - A value comes from the command line, then `--override`, then the environment, then the file, then Kafka's default.
 
+mod client_options;
 mod definitions;
+mod environment;
 mod groups;
 mod listeners;
 mod options;
@@ -14,12 +16,18 @@ mod settings;
 mod sources;
 mod values;
 
+pub use client_options::{
+    AlterOptions, ClusterOptions, Compression, ConsumeOptions, CreateOptions, LogCommand, ProduceOptions, TopicCommand,
+};
 pub use definitions::{ConfigDef, broker_config, check_topic_config, nearest_broker_config, topic_config};
 pub use groups::GroupSettings;
-pub use listeners::{Endpoint, Listener};
-pub use options::{BrokerOptions, Command, FormatOptions, Options, RecoverOptions};
-pub use properties::{Properties, Property};
-pub use settings::{Durability, FormatPolicy, Quorum, Settings};
+pub use listeners::{Endpoint, HttpListener, Listener};
+pub use options::{
+    BrokerOptions, Command, ConfigCommand, DoctorOptions, FormatOptions, Options, OutputFormat, RecoverOptions,
+    ShowOptions,
+};
+pub use properties::{Origin, Properties, Property};
+pub use settings::{Durability, FormatPolicy, LogFormat, Quorum, Settings};
 pub use sources::{ConfigSource, ConfigSources, ConfigSynonym, DescribedConfig, DynamicConfigs};
 pub use values::parse_size;
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::client_options::{ConsumeOptions, LogCommand, ProduceOptions, TopicCommand};
 
 /// A Kafka-wire-compatible message broker.
 #[derive(Debug, Clone, Parser)]
@@ -56,8 +58,80 @@ pub enum Command {
     Format(FormatOptions),
     /// Makes a data directory clean after a crash, without serving it: then Apache Kafka can be started on it
     Recover(RecoverOptions),
+    /// Looks for what keeps a broker from starting or from being fast here, and says how to mend it
+    Doctor(DoctorOptions),
+    /// Shows the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Lists, describes, creates, deletes and alters topics
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Sends lines of standard input as records
+    Produce(ProduceOptions),
+    /// Prints records
+    Consume(ConsumeOptions),
+    /// Looks into the files of logs
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Prints a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Prints the version
     Version,
+}
+
+/// `ringlog config`.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Shows the configuration that a broker would start with
+    Show(ShowOptions),
+}
+
+/// How a command prints what it found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Options of `ringlog config show`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct ShowOptions {
+    /// server.properties; without it, what a start without a file means
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Sets one key, over what the file says; may be repeated
+    #[arg(long = "override", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub overrides: Vec<(String, String)>,
+    /// Says where each value comes from
+    #[arg(long)]
+    pub origin: bool,
+    /// Shows the keys that have no effect here too
+    #[arg(long)]
+    pub all: bool,
+    /// How it is printed: text is a properties file, or with --origin a table
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: OutputFormat,
+}
+
+/// Options of `ringlog doctor`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "Exit codes: 0 a broker can start, 1 it cannot, 2 the configuration is refused.")]
+pub struct DoctorOptions {
+    /// server.properties; without it, what a start without a file means
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Sets one key, over what the file says; may be repeated
+    #[arg(long = "override", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub overrides: Vec<(String, String)>,
+    /// How it is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: OutputFormat,
 }
 
 /// Options of `ringlog format`.
@@ -93,7 +167,7 @@ Nothing is changed, and the exit code is 1, when a broker runs on DIR or acked d
 
 Example: ringlog recover /var/lib/ringlog && kafka-server-start.sh server.properties";
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
         _ => Err("not of the form KEY=VALUE".to_owned()),

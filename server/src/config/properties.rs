@@ -1,12 +1,44 @@
 //! `server.properties` as text: keys and values in the order in which they were given.
 
+use std::fmt;
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::Arc;
 
 use encoding_rs::UTF_8;
 use java_properties::{LineContent, PropertiesIter};
 
 use super::ConfigError;
+
+/// Who set a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The properties file.
+    File(Arc<Path>),
+    /// This environment variable.
+    Environment(String),
+    /// `--override`.
+    Override,
+    /// This option of the command line.
+    Option(&'static str),
+    /// Nobody; it is what a start without a file means.
+    FirstRun,
+    /// Another key that says the same.
+    Implied,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::Override => f.write_str("--override"),
+            Self::Option(option) => f.write_str(option),
+            Self::FirstRun => f.write_str("start without a file"),
+            Self::Implied => f.write_str("implied"),
+        }
+    }
+}
 
 /// One key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +47,8 @@ pub struct Property {
     pub key: String,
     /// Without the blanks around it.
     pub value: String,
+    /// Who set it.
+    pub origin: Origin,
 }
 
 /// The given keys. A later value of a key replaces an earlier one, as in Java.
@@ -25,6 +59,7 @@ impl Properties {
     /// Parses the content of a properties file; `path` is for the message only.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
         let mut properties = Self::default();
+        let origin = Origin::File(Arc::from(path));
         // Java's properties are ISO 8859-1. The library would look for a byte order mark, which they have not.
         let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
         for line in PropertiesIter::new_with_encoding(Cursor::new(text), UTF_8) {
@@ -36,7 +71,7 @@ impl Properties {
                 },
             })?;
             if let LineContent::KVPair(key, value) = line.consume_content() {
-                properties.set(key.trim(), value.trim());
+                properties.set_from(key.trim(), value.trim(), origin.clone());
             }
         }
         Ok(properties)
@@ -49,11 +84,17 @@ impl Properties {
         Self::parse(path, &std::fs::read(path).map_err(unreadable)?)
     }
 
-    /// Sets `key`, replacing an earlier value.
+    /// Sets `key`, replacing an earlier value, as `--override` does.
     pub fn set(&mut self, key: &str, value: &str) {
+        self.set_from(key, value, Origin::Override);
+    }
+
+    /// Sets `key`, replacing an earlier value.
+    pub fn set_from(&mut self, key: &str, value: &str, origin: Origin) {
+        let set = Property { key: key.to_owned(), value: value.to_owned(), origin };
         match self.0.iter_mut().find(|property| property.key == key) {
-            Some(property) => value.clone_into(&mut property.value),
-            None => self.0.push(Property { key: key.to_owned(), value: value.to_owned() }),
+            Some(property) => *property = set,
+            None => self.0.push(set),
         }
     }
 

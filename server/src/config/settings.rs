@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::definitions::{broker_config, nearest_broker_config};
+use super::environment::Environment;
 use super::groups::GroupSettings;
-use super::listeners::{self, Endpoint, Listener};
+use super::listeners::{self, Endpoint, HttpListener, Listener};
 use super::values::{Values, parse_size, split_list};
-use super::{BrokerOptions, ConfigErrors, FormatOptions, Notice, Properties};
+use super::{BrokerOptions, ConfigErrors, FormatOptions, Notice, Origin, Properties};
 
 /// What an ack promises. Never compared with each other in a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +49,16 @@ pub enum FormatPolicy {
     IfEmpty,
 }
 
+/// How the broker's own log is written to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
 /// The quorum that the file describes: this node alone, in one of Kafka's two forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quorum {
@@ -68,6 +79,8 @@ pub struct Settings {
     pub log_dir: PathBuf,
     /// What to do when it is empty.
     pub format: FormatPolicy,
+    /// Of a directory that is formatted; `None` is a new one.
+    pub cluster_id: Option<String>,
     /// Whether transactions that Kafka had not ended may stay open.
     pub accept_open_transactions: bool,
     /// `listeners` without the controller's.
@@ -106,6 +119,14 @@ pub struct Settings {
     pub shards: Option<u16>,
     /// `--memory`, `ringlog.memory`, in bytes; `None` leaves it to the broker.
     pub memory: Option<u64>,
+    /// `ringlog.http.listener`; `None` is nowhere.
+    pub http: Option<HttpListener>,
+    /// `ringlog.metrics.partitions`.
+    pub metrics_of_partitions: bool,
+    /// `ringlog.log.format`.
+    pub log_format: LogFormat,
+    /// What is logged where `RUST_LOG` does not say it.
+    pub log_level: Option<String>,
     /// `ringlog.internal.commit.log.file.blocks`: size of each of a shard's commit log files, in 4,096 bytes.
     pub commit_log_file_blocks: u32,
     /// `log.retention.check.interval.ms`.
@@ -117,12 +138,21 @@ pub struct Settings {
 /// Settings, and what the user should know about them.
 type Accepted = (Settings, Vec<Notice>);
 
+/// A key of the command line.
+type GivenKey<'a> = (&'a str, String, Origin);
+
+fn overrides(pairs: &[(String, String)]) -> Vec<GivenKey<'_>> {
+    pairs.iter().map(|(key, value)| (key.as_str(), value.clone(), Origin::Override)).collect()
+}
+
 impl Settings {
     /// The settings of a broker that is started with `options`.
     pub fn from_options(options: &BrokerOptions) -> Result<Accepted, ConfigErrors> {
-        let (mut settings, notices) = Self::read(options.properties_file(), &options.overrides)?;
-        settings.shards = options.shards.or(settings.shards);
-        settings.memory = options.memory.or(settings.memory);
+        let mut on_command_line = overrides(&options.overrides);
+        let shards = options.shards.map(|shards| ("ringlog.shards", shards.to_string(), Origin::Option("--shards")));
+        let memory = options.memory.map(|memory| ("ringlog.memory", memory.to_string(), Origin::Option("--memory")));
+        on_command_line.extend(shards.into_iter().chain(memory));
+        let (mut settings, notices) = Self::read(options.properties_file(), &on_command_line)?;
         settings.accept_open_transactions = options.accept_open_transactions;
         if options.format {
             settings.format = FormatPolicy::IfEmpty;
@@ -132,21 +162,29 @@ impl Settings {
 
     /// The settings for `ringlog format`.
     pub fn from_format_options(options: &FormatOptions) -> Result<Accepted, ConfigErrors> {
-        let (mut settings, notices) = Self::read(options.config.as_ref(), &options.overrides)?;
+        let (mut settings, notices) = Self::read(options.config.as_ref(), &overrides(&options.overrides))?;
         settings.format = FormatPolicy::IfEmpty;
+        settings.cluster_id = options.cluster_id.clone().or(settings.cluster_id);
         Ok((settings, notices))
     }
 
-    fn read(file: Option<&PathBuf>, overrides: &[(String, String)]) -> Result<Accepted, ConfigErrors> {
+    fn read(file: Option<&PathBuf>, on_command_line: &[GivenKey<'_>]) -> Result<Accepted, ConfigErrors> {
+        let environment = Environment::of_this_process();
         let mut properties = match file {
             Some(path) => Properties::read(path).map_err(|error| ConfigErrors(vec![error]))?,
             None => Properties::default(),
         };
-        for (key, value) in overrides {
-            properties.set(key, value);
+        for (variable, key, value) in environment.keys {
+            properties.set_from(&key, &value, Origin::Environment(variable));
+        }
+        for (key, value, origin) in on_command_line {
+            properties.set_from(key, value, origin.clone());
         }
         let nodename = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self::from_properties(properties, file.is_some(), &nodename)
+        let (mut settings, notices) = Self::from_properties(properties, file.is_some(), &nodename)?;
+        settings.cluster_id = environment.cluster_id;
+        settings.log_level = environment.log_level;
+        Ok((settings, notices))
     }
 
     /// The settings that `properties` mean. Without a file the defaults are those of a first run: `./ringlog-data`,
@@ -166,7 +204,7 @@ impl Settings {
                 ("node.id", "1", node_given),
             ];
             for (key, value, _) in defaults.iter().filter(|(_, _, given)| !given) {
-                properties.set(key, value);
+                properties.set_from(key, value, Origin::FirstRun);
             }
         }
         let mut values = Values::new(&properties);
@@ -193,6 +231,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         rack: values.text("broker.rack").map(str::to_owned),
         log_dir: log_dir(values),
         format: FormatPolicy::Refuse,
+        cluster_id: None,
         accept_open_transactions: false,
         listeners: listeners.client,
         advertised_listeners: listeners.advertised,
@@ -212,6 +251,10 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
         shards: values.number_if_given("ringlog.shards", 1..=256),
         memory: memory(values),
+        log_format: log_format(values),
+        log_level: None,
+        http: http_listener(values),
+        metrics_of_partitions: values.boolean("ringlog.metrics.partitions", true),
         commit_log_file_blocks: values.number("ringlog.internal.commit.log.file.blocks", 1280..=1 << 18, 16_384),
         retention_check_interval: Duration::from_millis(values.number(
             "log.retention.check.interval.ms",
@@ -226,7 +269,9 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
 fn with_node_id(given: &Properties, node_id: i32) -> Properties {
     let mut properties = given.clone();
     for key in ["node.id", "broker.id"] {
-        properties.set(key, &node_id.to_string());
+        if properties.value(key).is_none() {
+            properties.set_from(key, &node_id.to_string(), Origin::Implied);
+        }
     }
     properties
 }
@@ -295,6 +340,21 @@ fn durability(values: &mut Values<'_>) -> Durability {
 fn memory(values: &mut Values<'_>) -> Option<u64> {
     let text = values.text("ringlog.memory")?;
     parse_size(text).map_err(|reason| values.invalid::<()>("ringlog.memory", reason)).ok()
+}
+
+fn log_format(values: &mut Values<'_>) -> LogFormat {
+    const KEY: &str = "ringlog.log.format";
+    match values.text(KEY) {
+        None | Some("text") => LogFormat::Text,
+        Some("json") => LogFormat::Json,
+        Some(_) => values.invalid(KEY, "must be text or json").unwrap_or_default(),
+    }
+}
+
+fn http_listener(values: &mut Values<'_>) -> Option<HttpListener> {
+    const KEY: &str = "ringlog.http.listener";
+    let text = values.text(KEY)?;
+    HttpListener::parse(text).map_err(|reason| values.invalid::<()>(KEY, reason)).ok()
 }
 
 /// The form and the bounds of the values that only the table of definitions knows.
@@ -388,7 +448,11 @@ fn notices(properties: &Properties) -> Vec<Notice> {
             }
         } else if !key.starts_with("listener.name.") {
             let hint = nearest_broker_config(key).map_or(String::new(), |near| format!(", did you mean {near}?"));
-            notices.push(Notice::Warning(format!("unknown key {key}{hint}")));
+            let variable = match &property.origin {
+                Origin::Environment(variable) => format!(" ({variable})"),
+                _ => String::new(),
+            };
+            notices.push(Notice::Warning(format!("unknown key {key}{variable}{hint}")));
         }
     }
     if !pools.is_empty() {

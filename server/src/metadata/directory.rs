@@ -19,9 +19,11 @@ use super::node::{Identity, NodeConfig};
 /// The folder of the metadata log.
 pub const METADATA_FOLDER: &str = "__cluster_metadata-0";
 const META_PROPERTIES: &str = "meta.properties";
+/// The file that is locked while a broker runs.
+const LOCK_FILE: &str = ".lock";
 /// What an interrupted format, a mount or another broker's lock leaves in a directory that holds no data.
 const NO_DATA: &[&str] = &[
-    ".lock",
+    LOCK_FILE,
     "lost+found",
     "bootstrap.checkpoint",
     "bootstrap.checkpoint.tmp",
@@ -84,11 +86,18 @@ impl DataDirectory {
     pub fn lock(disk: &Rc<dyn Disk>, path: &Path) -> Result<Self, DirectoryError> {
         let io_error = |source| DirectoryError::Io { path: path.to_owned(), source };
         create_durably(disk, path).map_err(io_error)?;
-        let lock = File::lock(disk, &path.join(".lock")).map_err(|source| match source.kind() {
+        let lock = File::lock(disk, &path.join(LOCK_FILE)).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => DirectoryError::Locked(path.to_owned()),
             _ => io_error(source),
         })?;
         Ok(Self { disk: Rc::clone(disk), path: path.to_owned(), _lock: lock })
+    }
+
+    /// Gives the lock back and takes its file away, as Kafka does at a clean stop.
+    pub fn unlock(self) {
+        if let Err(error) = self.disk.remove_file(&self.path.join(LOCK_FILE)) {
+            tracing::warn!(%error, path = %self.path.display(), "the lock file stays");
+        }
     }
 
     /// Where it is.

@@ -17,8 +17,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use ringlog_core::reactor::{Instant, Piece, Pieces, Reactor, Socket};
+use smallvec::SmallVec;
 
 use super::{Budget, FramePool, Framing, Held};
+use crate::meters::RequestMeters;
 
 /// Requests of one connection that are not answered yet.
 const REQUESTS_MAX: usize = 128;
@@ -32,6 +34,8 @@ pub struct ConnectionLimits {
     pub budget: Budget,
     /// Warm memory for large frames.
     pub pool: FramePool,
+    /// Counts requests.
+    pub meters: Rc<RequestMeters>,
 }
 
 /// What gets each frame, with the means to answer it.
@@ -45,8 +49,10 @@ pub trait FrameHandler {
 pub struct Connection(Rc<Inner>);
 
 struct Inner {
+    reactor: Reactor,
     socket: Socket,
     budget: Budget,
+    meters: Rc<RequestMeters>,
     /// A large frame is being received.
     is_receiving: Cell<bool>,
     /// An answer is being sent.
@@ -69,18 +75,44 @@ struct State {
 struct Slot {
     /// Of the request, later with its answer.
     held: Held,
+    arrival: Arrival,
     answer: Option<Pieces>,
     /// Told when the connection ends before the answer.
     on_close: Option<Waker>,
 }
 
+/// A request as it is counted when its answer has been sent.
+#[derive(Clone, Copy)]
+struct Arrival {
+    api_key: i16,
+    api_version: i16,
+    at: Instant,
+}
+
+impl Arrival {
+    /// Of a frame: every request begins with its API and version.
+    fn of(frame: &[u8], at: Instant) -> Self {
+        let field =
+            |position: usize| frame.get(position..position + 2).map_or(-1, |f| i16::from_be_bytes([f[0], f[1]]));
+        Self { api_key: field(0), api_version: field(2), at }
+    }
+}
+
+/// Answers that leave together.
+struct Due {
+    pieces: Pieces,
+    held: Held,
+    arrivals: SmallVec<[Arrival; 4]>,
+}
+
 impl Connection {
     /// Serves `socket` until the peer or the broker ends it.
     pub fn start(reactor: &Reactor, socket: Socket, limits: ConnectionLimits, handler: Rc<dyn FrameHandler>) -> Self {
-        let ConnectionLimits { frame_bytes_max, budget, pool } = limits;
+        let ConnectionLimits { frame_bytes_max, budget, pool, meters } = limits;
         let (is_receiving, is_sending) = (Cell::new(false), Cell::new(false));
-        let state = RefCell::default();
-        let connection = Self(Rc::new(Inner { socket, budget, is_receiving, is_sending, state }));
+        let (reactor, state) = (reactor.clone(), RefCell::default());
+        let connection = Self(Rc::new(Inner { reactor, socket, budget, meters, is_receiving, is_sending, state }));
+        let reactor = &connection.0.reactor;
         let reader = connection.clone();
         reactor.spawn(async move {
             if let Err(end) = reader.read(Framing::new(frame_bytes_max, pool), &*handler).await {
@@ -135,7 +167,8 @@ impl Connection {
             while let Some(frame) = framing.next_frame().map_err(std::io::Error::other)? {
                 self.0.is_receiving.set(false);
                 let held = large_frame.take().unwrap_or_else(|| self.0.budget.hold(frame.len()));
-                handler.handle(frame, self.open_slot(held));
+                let arrival = Arrival::of(&frame, self.0.reactor.now());
+                handler.handle(frame, self.open_slot(held, arrival));
                 if !self.room(0, &mut framing).await {
                     return Ok(());
                 }
@@ -167,10 +200,10 @@ impl Connection {
         }
     }
 
-    fn open_slot(&self, held: Held) -> Responder {
+    fn open_slot(&self, held: Held, arrival: Arrival) -> Responder {
         let mut state = self.0.state.borrow_mut();
         let number = state.first + state.slots.len() as u64;
-        state.slots.push_back(Slot { held, answer: None, on_close: None });
+        state.slots.push_back(Slot { held, arrival, answer: None, on_close: None });
         Responder { connection: Some(self.clone()), number }
     }
 
@@ -198,7 +231,7 @@ impl Connection {
     }
 
     async fn write(&self) {
-        while let Some((pieces, held)) = self.due().await {
+        while let Some(Due { pieces, held, arrivals }) = self.due().await {
             self.0.is_sending.set(true);
             let sent = if pieces.is_empty() { Ok(()) } else { self.0.socket.send_pieces(pieces).await };
             if sent.is_err() {
@@ -206,28 +239,41 @@ impl Connection {
             }
             self.0.is_sending.set(false);
             drop(held);
+            self.count(&arrivals);
             if let Some(reader) = self.0.state.borrow_mut().reader.take() {
                 reader.wake();
             }
         }
     }
 
+    fn count(&self, arrivals: &[Arrival]) {
+        let now = self.0.reactor.now().0;
+        for arrival in arrivals {
+            let total_us = now.saturating_sub(arrival.at.0) / 1000;
+            self.0.meters.answered(arrival.api_key, arrival.api_version, total_us);
+        }
+    }
+
     /// All answers that are due now, joined, with what is held for them; `None` when closed.
-    async fn due(&self) -> Option<(Pieces, Held)> {
+    async fn due(&self) -> Option<Due> {
         poll_fn(|context| {
             let mut state = self.0.state.borrow_mut();
             if state.closed {
                 return Poll::Ready(None);
             }
-            let mut due: Option<(Pieces, Held)> = None;
+            let mut due: Option<Due> = None;
             while let Some(slot) = state.slots.pop_front_if(|slot| slot.answer.is_some()) {
                 state.first += 1;
                 let answer = slot.answer.expect("checked above");
                 match &mut due {
-                    None => due = Some((answer, slot.held)),
-                    Some((pieces, held)) => {
-                        pieces.extend(answer);
-                        held.join(slot.held);
+                    None => {
+                        let arrivals = SmallVec::from_iter([slot.arrival]);
+                        due = Some(Due { pieces: answer, held: slot.held, arrivals });
+                    }
+                    Some(due) => {
+                        due.pieces.extend(answer);
+                        due.held.join(slot.held);
+                        due.arrivals.push(slot.arrival);
                     }
                 }
             }

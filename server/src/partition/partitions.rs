@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,13 +16,14 @@ use ringlog_core::log::{
     AppendError, ClosedLog, Committed, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadError, ReadResult,
     Retired, StoreError,
 };
-use ringlog_core::reactor::Reactor;
+use ringlog_core::reactor::{Piece, Reactor};
 
 use super::retention::Retention;
 use super::{
     AppendOutcome, EpochEnd, EpochEndRequest, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError,
     PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
 };
+use crate::meters::{PartitionSnapshot, TopicMeters, TopicsMeters};
 
 /// Appends that wait for their ack, and as many watches, per partition.
 const WAITS_MAX: usize = 100_000;
@@ -40,6 +42,7 @@ pub(super) struct Inner {
     /// The end of this turn will flush.
     flush_due: Cell<bool>,
     acked: RefCell<Vec<(LogKey, i64)>>,
+    meters: Rc<TopicsMeters>,
     pub(super) retention: Retention,
 }
 
@@ -51,6 +54,8 @@ struct Table {
 }
 
 struct Partition {
+    topic_name: Arc<str>,
+    meters: Rc<TopicMeters>,
     leader_epoch: i32,
     high_watermark: i64,
     /// Appends in offset order, each until the high watermark reaches its end.
@@ -81,14 +86,20 @@ struct Watch {
 }
 
 impl Partitions {
-    /// No partitions yet.
-    pub fn new(reactor: Reactor, store: LogStore, retention_check_interval: Duration) -> Self {
+    /// No partitions yet; what goes in and out is counted in `meters`.
+    pub fn new(
+        reactor: Reactor,
+        store: LogStore,
+        retention_check_interval: Duration,
+        meters: Rc<TopicsMeters>,
+    ) -> Self {
         let partitions = Self(Rc::new(Inner {
             reactor,
             store: RefCell::new(store),
             table: RefCell::default(),
             flush_due: Cell::new(false),
             acked: RefCell::default(),
+            meters,
             retention: Retention::new(retention_check_interval),
         }));
         let acknowledging = Rc::downgrade(&partitions.0);
@@ -102,6 +113,7 @@ impl Partitions {
 
     /// Opens or creates a partition that this shard leads.
     pub fn create(&self, name: TopicPartition, leader_epoch: i32, spec: LogSpec) -> Result<(), StoreError> {
+        let (topic_name, meters) = self.0.meters.topic(&spec.topic_name);
         let mut store = self.0.store.borrow_mut();
         let key = store.create(spec)?;
         let high_watermark = store.acked_end_offset(key);
@@ -111,6 +123,8 @@ impl Partitions {
             table.partitions.resize_with(at + 1, || None);
         }
         table.partitions[at] = Some(Partition {
+            topic_name,
+            meters,
             leader_epoch,
             high_watermark,
             appends: VecDeque::new(),
@@ -137,6 +151,8 @@ impl Partitions {
     pub fn remove(&self, name: TopicPartition) -> Result<(), StoreError> {
         let Some((key, partition)) = self.0.table.borrow_mut().take(name) else { return Ok(()) };
         let removed = self.0.store.borrow_mut().remove(key);
+        drop(partition.meters);
+        self.0.meters.release(&partition.topic_name);
         for wait in partition.appends {
             (wait.reply)(PartitionReply::Append(Err(PartitionError::Unknown)));
         }
@@ -253,6 +269,33 @@ impl Partitions {
         self.0.store.borrow_mut().retire(key)
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.table.borrow().keys.len()
+    }
+
+    /// Each of them, in no order. Opens no log.
+    pub fn snapshot(&self) -> Vec<PartitionSnapshot> {
+        let mut store = self.0.store.borrow_mut();
+        let table = self.0.table.borrow();
+        let one = |(name, key): (&TopicPartition, &LogKey)| {
+            let partition = table.partitions[key.0 as usize].as_ref().expect("every key has its partition");
+            PartitionSnapshot {
+                topic: Arc::clone(&partition.topic_name),
+                partition_index: name.partition_index,
+                log_start_offset: store.log_start_offset(*key),
+                high_watermark: partition.high_watermark,
+                stored: store.opened_size(*key),
+            }
+        };
+        table.keys.iter().map(one).collect()
+    }
+
+    /// Writes of the commit log.
+    pub fn commit_log_writes(&self) -> u64 {
+        self.0.store.borrow().commit_log_counters().writes
+    }
+
     pub(super) fn logs_count(&self) -> usize {
         self.0.table.borrow().partitions.len()
     }
@@ -290,15 +333,22 @@ impl Partitions {
         name: TopicPartition,
         batch: Bytes,
     ) -> Result<(LogKey, i64, AppendOutcome), PartitionError> {
-        let (key, leader_epoch) = {
-            let table = self.0.table.borrow();
-            let (key, partition) = table.find(name)?;
-            if partition.appends.len() >= WAITS_MAX {
-                return Err(PartitionError::Busy);
-            }
-            (key, partition.leader_epoch)
-        };
-        let appended = self.0.store.borrow_mut().append(key, batch, leader_epoch).map_err(PartitionError::Append)?;
+        let table = self.0.table.borrow();
+        let (key, partition) = table.find(name)?;
+        if partition.appends.len() >= WAITS_MAX {
+            partition.meters.append_failed();
+            return Err(PartitionError::Busy);
+        }
+        let bytes = batch.len();
+        let appended = self.0.store.borrow_mut().append(key, batch, partition.leader_epoch).map_err(|error| {
+            partition.meters.append_failed();
+            PartitionError::Append(error)
+        })?;
+        if !appended.duplicate {
+            let records = appended.last_offset + 1 - appended.base_offset;
+            partition.meters.appended(records.unsigned_abs(), bytes);
+        }
+        drop(table);
         self.arm_retention();
         let outcome = AppendOutcome {
             base_offset: appended.base_offset,
@@ -309,6 +359,10 @@ impl Partitions {
     }
 
     fn read(&self, name: TopicPartition, request: ReadRequest, reply: Reply) {
+        let meters = match self.0.table.borrow().find(name) {
+            Ok((_, partition)) => Rc::clone(&partition.meters),
+            Err(error) => return reply(PartitionReply::Read(Err(error))),
+        };
         let outcome = match self.start_read(name, request) {
             Err(error) => Err(error),
             Ok((ReadResult::Ready(records), outcome)) => Ok(ReadOutcome { records, ..outcome }),
@@ -318,11 +372,13 @@ impl Partitions {
                         Ok(records) => Ok(ReadOutcome { records, ..outcome }),
                         Err(error) => Err(read_failed(&error)),
                     };
+                    count_read(&meters, &outcome);
                     reply(PartitionReply::Read(outcome));
                 });
                 return;
             }
         };
+        count_read(&meters, &outcome);
         reply(PartitionReply::Read(outcome));
     }
 
@@ -474,6 +530,15 @@ impl Partitions {
         for watch in fired {
             (watch.reply)(PartitionReply::Watch);
         }
+    }
+}
+
+/// What the client asked for wrongly is no failure of the broker.
+fn count_read(meters: &TopicMeters, outcome: &Result<ReadOutcome, PartitionError>) {
+    match outcome {
+        Ok(outcome) => meters.read(outcome.records.iter().map(Piece::size_bytes).sum()),
+        Err(PartitionError::Storage) => meters.read_failed(),
+        Err(_) => meters.read(0),
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Broker {
     _stdout: BufReader<ChildStdout>,
     /// Where each listener listens.
     pub addresses: Vec<SocketAddr>,
+    /// Where the HTTP side listens.
+    #[allow(dead_code, reason = "each test file uses a part of this")]
+    pub http: Option<SocketAddr>,
 }
 
 impl Broker {
@@ -26,11 +29,12 @@ impl Broker {
         let mut banner = String::new();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         stdout.read_line(&mut banner).unwrap();
-        // `Ringlog ... | node 1 | 2 shard(s) | DIRECTORY | NAME://HOST:PORT, NAME://HOST:PORT`
+        // `Ringlog ... | node 1 | 2 shard(s) | DIRECTORY | http://HOST:PORT | NAME://HOST:PORT, NAME://HOST:PORT`
         let listening = banner.trim().rsplit(" | ").next().unwrap();
         let address = |listener: &str| listener.split_once("://")?.1.parse().ok();
         let addresses = listening.split(", ").map(|listener| address(listener).unwrap_or_else(|| panic!("{banner}")));
-        Self { addresses: addresses.collect(), _stdout: stdout, process }
+        let http = banner.split(" | ").find_map(|part| part.strip_prefix("http://")?.parse().ok());
+        Self { http, addresses: addresses.collect(), _stdout: stdout, process }
     }
 
     /// Sends SIGTERM; the exit code.
@@ -55,9 +59,13 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Sends one request frame and returns the answer.
+/// Sends one request frame on a connection of its own and returns the answer.
 pub fn ask(address: SocketAddr, request: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).unwrap();
+    ask_on(&mut TcpStream::connect(address).unwrap(), request)
+}
+
+/// Sends one request frame and returns the answer.
+pub fn ask_on(stream: &mut TcpStream, request: &[u8]) -> Vec<u8> {
     stream.write_all(&(request.len() as i32).to_be_bytes()).unwrap();
     stream.write_all(request).unwrap();
     let mut length = [0; 4];

@@ -15,6 +15,7 @@ use ringlog_core::reactor::sim::{Crash, SimDisk, SimWorld};
 use ringlog_core::reactor::{Disk, Reactor};
 use ringlog_server::broker::{BrokerConfig, RunError, ShardMemory, Stop, seats};
 use ringlog_server::config::{Properties, Settings};
+use ringlog_server::meters::Doors;
 
 /// The broker's host in the simulated world.
 pub const HOST: u32 = 0;
@@ -70,7 +71,7 @@ impl Machine {
     pub fn start(&mut self, shards_count: usize) {
         assert!(self.process.is_none(), "one broker at a time");
         let (settings, store) = (settings(self.address()), self.store.clone());
-        let config = BrokerConfig { settings, shards_count, store, memory: MEMORY };
+        let config = BrokerConfig { settings, store, memory: MEMORY, doors: Doors::new(shards_count) };
         let (stop, ready) = (Stop::default(), Arc::new(AtomicBool::new(false)));
         let ended = Rc::new(RefCell::new(Vec::new()));
         let on_ready = Arc::clone(&ready);

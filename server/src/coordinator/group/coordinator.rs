@@ -20,6 +20,7 @@ use super::{
     Output, PartitionOffset, Token, TopicOffsets, Topics, Turn,
 };
 use crate::config::GroupSettings;
+use crate::meters::CommittedSnapshot;
 
 /// Groups of one coordinator; more are refused.
 const GROUPS_MAX: usize = 1_000_000;
@@ -50,6 +51,21 @@ impl Coordinator {
     /// Without groups.
     pub fn new(settings: Arc<GroupSettings>) -> Self {
         Self { settings, groups: AHashMap::new(), wakes: BinaryHeap::new(), expiry_at_ms: None, position: 0 }
+    }
+
+    /// The committed offsets of all groups, in no order.
+    pub fn committed(&self) -> impl Iterator<Item = CommittedSnapshot> {
+        let of_topic = |group_id: &Arc<str>, topic: &Arc<str>, partition_index: i32, offset: i64| CommittedSnapshot {
+            group_id: Arc::clone(group_id),
+            topic: Arc::clone(topic),
+            partition_index,
+            offset,
+        };
+        self.groups.iter().flat_map(move |(group_id, group)| {
+            group.offsets.topics().flat_map(move |(topic, partitions)| {
+                partitions.iter().map(move |(index, committed)| of_topic(group_id, topic, *index, committed.offset))
+            })
+        })
     }
 
     /// The log is replayed: members get a session each, time begins to count.

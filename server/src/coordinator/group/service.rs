@@ -26,6 +26,7 @@ use super::loader::load;
 use super::{Coordinator, GroupReply, GroupRequest, NewGroupRecord, Now, Output, Scene, Token};
 use crate::config::GroupSettings;
 use crate::metadata::MetadataView;
+use crate::meters::CommittedSnapshot;
 use crate::partition::{PartitionReply, PartitionRequest, Partitions, TopicPartition};
 
 /// A batch is closed when it has this many bytes.
@@ -124,6 +125,13 @@ impl GroupCoordinators {
     /// Topics are gone: so are the offsets that groups have committed for them.
     pub fn forget_topics(&self, topics: &[String]) {
         self.step_all(|coordinator, at, output| coordinator.forget_topics(topics, at, output));
+    }
+
+    /// The committed offsets of all groups here, in no order.
+    pub fn committed(&self) -> Vec<CommittedSnapshot> {
+        let hosted = self.0.hosted.borrow();
+        let active = hosted.values().filter_map(|hosted| hosted.active.as_ref());
+        active.flat_map(|active| active.coordinator.committed()).collect()
     }
 
     /// The shard stops: nobody is answered any more.
