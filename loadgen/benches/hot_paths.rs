@@ -4,9 +4,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ringlog_core::record::Codec;
+use ringlog_core::record::{Codec, partition_of};
 use ringlog_loadgen::client::Outgoing;
-use ringlog_loadgen::partitioner::partition_of;
 use ringlog_loadgen::recorder::{Recorder, Timing, Volume};
 use ringlog_loadgen::series::Cut;
 use ringlog_loadgen::workload::stamp::Stamp;

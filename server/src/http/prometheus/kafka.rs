@@ -66,12 +66,20 @@ fn requests(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
         })
     });
     let help = "Milliseconds from receiving a request to its answer being sent, in the last five minutes";
-    to.gauges("kafka_network_requestmetrics_totaltimems", help, rows)?;
+    to.untyped("kafka_network_requestmetrics_totaltimems", help, rows)?;
+    let counted = scrape.requests.iter().flat_map(|row| names(row).map(move |name| (name, row)));
+    let rows = counted.map(|(name, row)| -> ([Label<'_>; 1], f64) { ([("request", name)], row.total_us.len() as f64) });
+    to.untyped("kafka_network_requestmetrics_totaltimems_count", "Requests answered", rows)?;
     let idle = "Share of the last five minutes in which the shards slept";
     to.gauge("kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent", idle, scrape.idle)?;
     to.gauge("kafka_network_socketserver_networkprocessoravgidle_percent", idle, scrape.idle)?;
     let connections = scrape.connections.iter().sum::<usize>() as f64;
-    to.gauge("kafka_server_socket_server_metrics_connection_count", "Open connections of clients", connections)
+    let all: [Label<'_>; 0] = [];
+    to.untyped(
+        "kafka_server_socket_server_metrics_connection_count",
+        "Open connections of clients",
+        [(all, connections)],
+    )
 }
 
 /// One node leads all it has, and is in sync with itself.
