@@ -1,6 +1,5 @@
 //! Fetch sessions (KIP-227) from outside: what a session answers, what its reader changes in it, and how it ends.
 
-#[expect(dead_code, reason = "these clients keep their connections")]
 mod outside;
 
 use std::io::{Read, Write};

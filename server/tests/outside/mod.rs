@@ -1,4 +1,5 @@
 //! The program `ringlog` from outside, for tests.
+#![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +19,6 @@ pub struct Broker {
     /// Where each listener listens.
     pub addresses: Vec<SocketAddr>,
     /// Where the HTTP side listens.
-    #[allow(dead_code, reason = "each test file uses a part of this")]
     pub http: Option<SocketAddr>,
 }
 

@@ -179,7 +179,7 @@ fn show_batch(
                     timestamp_ms: batch.base_timestamp() + record.timestamp_delta,
                     key: record.key,
                     value: record.value,
-                    headers: record.headers.clone(),
+                    headers: record.headers,
                 });
             }
         })

@@ -101,7 +101,7 @@ impl Pattern {
 
 /// `a=1,b=2`; without a value only the key.
 fn write_headers(out: &mut impl Write, headers: &Headers<'_>) -> io::Result<()> {
-    for (at, (key, value)) in headers.clone().enumerate() {
+    for (at, (key, value)) in headers.enumerate() {
         if at > 0 {
             out.write_all(b",")?;
         }
@@ -118,7 +118,7 @@ fn write_headers(out: &mut impl Write, headers: &Headers<'_>) -> io::Result<()> 
 pub(super) fn write_json(out: &mut impl Write, shown: &Shown<'_>) -> io::Result<()> {
     let text = |bytes: Option<&[u8]>| bytes.map(String::from_utf8_lossy).map_or(Value::Null, |text| json!(text));
     let header = |(key, value): (&[u8], Option<&[u8]>)| (String::from_utf8_lossy(key).into_owned(), text(value));
-    let headers: Map<String, Value> = shown.headers.clone().map(header).collect();
+    let headers: Map<String, Value> = shown.headers.map(header).collect();
     let record = json!({
         "topic": shown.topic,
         "partition": shown.partition,

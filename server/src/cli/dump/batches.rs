@@ -103,7 +103,7 @@ fn fields(batch: &BatchView<'_>, record: &RecordView<'_>, is_decoded: bool) -> V
         return fields;
     }
     fields.extend([("key", text(record.key)), ("value", text(record.value))]);
-    for (key, value) in record.headers.clone() {
+    for (key, value) in record.headers {
         let key = String::from_utf8_lossy(key);
         fields.push(("header", format!("{key}={}", String::from_utf8_lossy(value.unwrap_or_default())).into()));
     }
