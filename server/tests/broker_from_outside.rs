@@ -4,6 +4,7 @@ mod outside;
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use outside::{ANY_PORT, Broker, ask, command};
@@ -59,6 +60,32 @@ fn several_listeners_and_ipv6_each_tell_their_own_address() {
     assert!(v4.is_ipv4() && v6.is_ipv6());
     assert!(metadata(v4).windows(9).any(|part| part == b"127.0.0.1"));
     assert!(metadata(v6).windows(3).any(|part| part == b"::1"));
+}
+
+#[test]
+fn systemd_is_told_when_clients_are_served_and_when_they_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    let mut starting = command(folder.path(), &ANY_PORT);
+    starting.env("NOTIFY_SOCKET", &path);
+    let broker = Broker::run(starting);
+    let told = || {
+        let mut message = [0; 256];
+        let length = systemd.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    assert_eq!(told().trim(), "READY=1");
+    assert_eq!(broker.stop(), Some(0));
+    assert_eq!(told().trim(), "STOPPING=1");
+}
+
+#[test]
+fn an_error_that_ends_the_start_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("server.properties"), COMBINED).unwrap();
+    let (code, text) = refused(folder.path(), &["server.properties"]);
+    assert_eq!((code, text.matches("not formatted").count()), (1, 1), "{text}");
 }
 
 #[test]

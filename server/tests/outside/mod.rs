@@ -25,7 +25,12 @@ pub struct Broker {
 impl Broker {
     /// Starts, and waits for the banner.
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut process = command(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::run(command(folder, arguments))
+    }
+
+    /// Runs a command that starts a broker, and waits for the banner.
+    pub fn run(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut banner = String::new();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         stdout.read_line(&mut banner).unwrap();
