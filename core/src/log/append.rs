@@ -79,7 +79,7 @@ impl Log {
     ) -> Result<Stage, AppendError> {
         let mut header = BatchHeader::parse(batch).ok_or(AppendError::InvalidBatch)?;
         if let Some(reason) = self.stopped.clone() {
-            // A producer that hears that its repeated batch is not there sends it anew, as another one.
+            // Not that it is out of order, either: a producer that bumps its epoch for it sends what it had under way anew.
             let is_known = matches!(self.stage_check_sequence(&header), Ok(Some(_)));
             return Err(if is_known { AppendError::MaybeAppended(reason) } else { AppendError::Stopped(reason) });
         }
@@ -128,11 +128,12 @@ impl Log {
             })),
             SequenceCheck::InvalidTransactionState => Err(AppendError::InvalidTransactionState),
             SequenceCheck::OutOfOrder => Err(AppendError::OutOfOrderSequence),
+            SequenceCheck::BehindRefused => Err(AppendError::Busy),
             SequenceCheck::StaleEpoch => Err(AppendError::InvalidProducerEpoch),
         }
     }
 
-    /// A batch found no room and will be sent again: its producer's later ones must not take its place.
+    /// A batch found no room and will be sent again: see [`ProducerState::refuse`](super::producer_state::ProducerState::refuse).
     pub fn note_refused(&mut self, batch: &Bytes, error: &AppendError) {
         if matches!(error, AppendError::Busy | AppendError::DiskFull)
             && let Some(batch) = BatchHeader::parse(batch).and_then(|header| header.producer_batch())
@@ -157,9 +158,7 @@ impl Log {
         if is_disk_full(error) {
             return AppendError::DiskFull;
         }
-        let reason = format!("{}: {error}", self.dir.display());
-        self.stopped = Some(reason.clone());
-        AppendError::Stopped(reason)
+        AppendError::Stopped(self.stop(error))
     }
 
     /// Puts a staged batch into the tail. `head` and `body` are what the segment will get.
@@ -243,7 +242,7 @@ impl Log {
         let Some(error) = write.error else { return Ok(()) };
         let end = self.tail.first_position().expect("a failed write leaves a batch");
         if let Err(error) = file.set_len(end) {
-            self.stopped = Some(format!("{}: {error}", self.dir.display()));
+            self.stop(&error);
         }
         Err(error)
     }

@@ -58,7 +58,7 @@ pub enum AppendError {
     /// A batch outside of the transaction that its producer has open.
     #[error("the producer's transaction is open")]
     InvalidTransactionState,
-    /// The commit log's bounds are reached: try again when segments were synced.
+    /// The commit log's bounds are reached, or were for a batch before this one: try again when segments were synced.
     #[error("the commit log is full for now")]
     Busy,
     /// No space is left. Later appends may succeed.

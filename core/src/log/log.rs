@@ -9,6 +9,7 @@
 //! - The segment file holds no byte behind the written end that could be taken for a batch later: a failed write is cut
 //!   back, and a group's last block is filled with zeros.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -120,6 +121,11 @@ impl Log {
             read_hints: [None; 4],
             next_hint: 0,
         }
+    }
+
+    /// Takes nothing from now on, until the log was opened anew. Returns why: the first reason stays.
+    pub fn stop(&mut self, error: &dyn fmt::Display) -> String {
+        self.stopped.get_or_insert_with(|| format!("{}: {error}", self.dir.display())).clone()
     }
 
     pub fn io_error(&self, source: io::Error) -> StoreError {

@@ -15,6 +15,7 @@ mod config;
 mod descriptors;
 mod direct;
 mod error;
+mod failure;
 mod header;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]
 mod log;
@@ -35,6 +36,7 @@ pub use checkpoints::{ClosedLog, write_checkpoints};
 pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
+pub use failure::LogDirFailure;
 #[cfg(any(test, feature = "planted-bugs"))]
 pub use planted::{PlantedBug, Planting};
 pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};

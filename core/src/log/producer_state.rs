@@ -21,7 +21,7 @@ use crate::record::{BatchHeader, BatchView, crc32c};
 /// Batches remembered per producer. The Java client keeps as many in flight.
 pub const BATCHES_KEPT: usize = 5;
 
-/// Producers whose first batch was refused, remembered per partition.
+/// Producers with a batch that was refused, remembered per partition.
 const REFUSED_MAX: usize = 1_000;
 
 /// What the state needs of a batch of an idempotent producer.
@@ -93,6 +93,8 @@ pub enum SequenceCheck {
     },
     /// A gap, or a repeat that is too old: OUT_OF_ORDER_SEQUENCE_NUMBER (45).
     OutOfOrder,
+    /// A gap that the broker has made itself: a batch before it found no room, and will be sent again.
+    BehindRefused,
     /// A newer producer has taken over: INVALID_PRODUCER_EPOCH (47).
     StaleEpoch,
     /// A batch without the transactional flag while the producer's transaction is open: INVALID_TXN_STATE (48).
@@ -234,7 +236,7 @@ pub struct ProducerState {
     producers: AHashMap<i64, Producer>,
     /// (first offset, producer id) of each open transaction.
     open_transactions: BTreeSet<(i64, i64)>,
-    /// Of producers that are not known: epoch and sequence of a batch that was right and found no room. Not in snapshots.
+    /// Epoch and sequence of a producer's first batch that found no room, until one of its batches does. Not in snapshots.
     refused: AHashMap<i64, (i16, i32)>,
 }
 
@@ -248,12 +250,8 @@ impl ProducerState {
     /// Whether a client's batch may be appended.
     pub fn check(&self, batch: &ProducerBatch) -> SequenceCheck {
         let Some(producer) = self.producers.get(&batch.producer_id) else {
-            return match self.refused.get(&batch.producer_id) {
-                Some((epoch, sequence)) if *epoch == batch.producer_epoch && *sequence < batch.base_sequence => {
-                    SequenceCheck::OutOfOrder
-                }
-                _ => SequenceCheck::Fresh,
-            };
+            let may_start = !self.is_behind_refused(batch);
+            return if may_start { SequenceCheck::Fresh } else { SequenceCheck::BehindRefused };
         };
         if let Some(duplicate) = Self::check_duplicate(producer, batch) {
             return duplicate;
@@ -267,7 +265,8 @@ impl ProducerState {
             None => 0,
         };
         if batch.base_sequence != next && producer.producer_epoch >= 0 {
-            return SequenceCheck::OutOfOrder;
+            let by_us = self.is_behind_refused(batch);
+            return if by_us { SequenceCheck::BehindRefused } else { SequenceCheck::OutOfOrder };
         }
         if producer.transaction_first_offset.is_some() && !batch.is_transactional {
             return SequenceCheck::InvalidTransactionState;
@@ -291,11 +290,24 @@ impl ProducerState {
         })
     }
 
-    /// Notes a batch that may be appended but found no room. Its producer has more of them in flight: where an unknown
-    /// producer starts anywhere, the next one would take its place.
+    fn is_behind_refused(&self, batch: &ProducerBatch) -> bool {
+        self.refused.get(&batch.producer_id).is_some_and(|(epoch, sequence)| {
+            let steps_on = batch.base_sequence.wrapping_sub(*sequence) & i32::MAX;
+            *epoch == batch.producer_epoch && (1..=i32::MAX / 2).contains(&steps_on)
+        })
+    }
+
+    /// Notes a batch that found no room. Its producer has more of them in flight. Where it is not known, and so may start
+    /// anywhere, the next one would take the place of this one. Where it is known, the next one would be out of order, for
+    /// which librdkafka begins a new epoch, and sends there again what may have been appended to other partitions.
     pub fn refuse(&mut self, batch: &ProducerBatch) {
-        if !self.producers.contains_key(&batch.producer_id) && self.refused.len() < REFUSED_MAX {
-            self.refused.entry(batch.producer_id).or_insert((batch.producer_epoch, batch.base_sequence));
+        let refused = (batch.producer_epoch, batch.base_sequence);
+        let has_room = self.refused.len() < REFUSED_MAX;
+        match self.refused.get_mut(&batch.producer_id) {
+            Some((epoch, _)) if *epoch == batch.producer_epoch => {}
+            Some(earlier) => *earlier = refused,
+            None if has_room => _ = self.refused.insert(batch.producer_id, refused),
+            None => {}
         }
     }
 
@@ -548,14 +560,21 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_refused_first_batch_nothing_of_its_producer_is_taken() {
+    fn behind_a_refused_batch_nothing_of_its_producer_is_taken_nor_out_of_order() {
         let mut state = ProducerState::default();
-        let batches = [batch(0, 0, 5, 0), batch(0, 5, 1, 0)];
-        state.refuse(&batches[0]);
-        assert_eq!(state.check(&batches[1]), SequenceCheck::OutOfOrder);
-        batches.iter().for_each(|batch| append(&mut state, *batch));
-        state.refuse(&batch(0, 6, 1, 0));
-        assert!(state.refused.is_empty(), "a known producer is checked by its last sequence");
+        let start = i32::MAX - 6;
+        // The producer is not known, and then it is.
+        for (first, second) in [(start, start + 5), (start + 6, 4)] {
+            let batches = [batch(0, first, 5, 0), batch(0, second, 1, 0)];
+            batches.iter().for_each(|batch| state.refuse(batch));
+            assert_eq!(state.check(&batches[1]), SequenceCheck::BehindRefused);
+            batches.iter().for_each(|batch| append(&mut state, *batch));
+        }
+        assert_eq!(state.check(&batch(0, 2, 1, 0)), SequenceCheck::OutOfOrder, "nothing is refused any more");
+        state.refuse(&batch(0, 1, 1, 0));
+        assert_eq!(state.check(&batch(1, 3, 1, 0)), SequenceCheck::OutOfOrder, "of another epoch");
+        state.refuse(&batch(1, 0, 1, 0));
+        assert_eq!(state.check(&batch(1, 3, 1, 0)), SequenceCheck::BehindRefused, "of this one");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! Invariants:
 //! - `acked_end_offset <= log_end_offset`; nothing at or behind `acked_end_offset` is ever read out.
 //! - A failed append is reported by [`LogStore::take_failed`] before its offsets are given again.
+//! - Once a sync has failed nothing of class sync is acked: which writes its error speaks for is not known, and the next
+//!   sync may say that all is well. What was under way may be there after a restart, and is answered so.
 //! - A log costs no descriptor, and no look at the disk, before it is used: its end is among the synced points.
 
 use std::fmt;
@@ -20,11 +22,12 @@ use bytes::{Bytes, BytesMut};
 use super::append::{Appended, Stage, is_disk_full};
 use super::checkpointer::{Checkpointer, Done, Plan, SyncJob};
 use super::checkpoints::ClosedLog;
-use super::class_sync::{SyncClass, Waiting};
+use super::class_sync::SyncClass;
 use super::commit_log::{CommitLogError, Counters};
 use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::direct::DirectWrite;
 use super::error::{AppendError, ReadError, StoreError};
+use super::failure::LogDirFailure;
 use super::log::{Log, make_way, snapshot_path};
 use super::producer_state::ProducerInfo;
 use super::read::Window;
@@ -120,6 +123,7 @@ pub struct LogStore {
     acked: Vec<(LogKey, i64)>,
     failed: Vec<FailedAppend>,
     on_acked: Option<Rc<dyn Fn()>>,
+    log_dir_failure: LogDirFailure,
     config: StoreConfig,
     sync: SyncClass,
     checkpointer: Checkpointer,
@@ -165,6 +169,7 @@ impl LogStore {
             acked: Vec::new(),
             failed: Vec::new(),
             on_acked: None,
+            log_dir_failure: LogDirFailure::default(),
             config,
             sync,
             checkpointer: Checkpointer::new(),
@@ -346,11 +351,16 @@ impl LogStore {
         let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
             .map_err(|error| AppendError::Stopped(error.to_string()))?
             .ok_or(AppendError::UnknownLog)?;
+        if let Some(kind) = self.sync.commit_log.failure()
+            && stored.spec.durability == Durability::Sync
+        {
+            log.stop(&kind);
+        }
         let tail_before = log.tail.memory_bytes();
-        if log.blocked {
+        if log.blocked && log.stopped.is_none() {
             log.blocked = log.write_tail(&mut self.files).error.is_some();
         }
-        let staged = if log.blocked || log.direct.has_no_space() {
+        let staged = if log.stopped.is_none() && (log.blocked || log.direct.has_no_space()) {
             Err(AppendError::DiskFull)
         } else {
             log.stage(&batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)
@@ -428,6 +438,11 @@ impl LogStore {
     /// Ends a loop turn. Class page-cache: each log's batches of the turn are written in one go, then acked. Class sync:
     /// the turn's entries are handed to the commit log, and tails that are large or old enough are written.
     pub fn end_turn(&mut self) {
+        match self.sync.commit_log.failure() {
+            Some(_) => self.log_dir_failure.report(),
+            None if self.log_dir_failure.is_reported() => self.sync.commit_log.fail(io::ErrorKind::Other),
+            None => {}
+        }
         self.end_turn_direct();
         self.sync.commit_log.end_turn();
         for key in std::mem::take(&mut self.dirty) {
@@ -467,7 +482,10 @@ impl LogStore {
                     log.direct.written();
                     self.sync.announcing.push_back(key);
                 }
-                Err(error) => self.fail_direct(key, &error),
+                Err(error) => {
+                    self.fail_direct(key, &error);
+                    self.sync.commit_log.fail(error.kind());
+                }
             }
         }
         while let Some(key) = self.sync.announcing.front().copied() {
@@ -513,8 +531,9 @@ impl LogStore {
             return;
         };
         log.direct.due = false;
-        if log.stopped.is_some() {
-            return;
+        if let Some(reason) = &log.stopped {
+            let error = io::Error::other(reason.clone());
+            return self.fail_direct(key, &error);
         }
         let Some((segment, position, bytes)) = log.direct.start_write() else { return };
         let write = DirectWrite {
@@ -536,10 +555,9 @@ impl LogStore {
             return;
         };
         tracing::error!(folder = %log.dir.display(), %error, "a direct write failed");
-        let reason = format!("{}: {error}", log.dir.display());
-        log.stopped.get_or_insert_with(|| reason.clone());
+        let error = AppendError::MaybeAppended(log.stop(error));
         if let Some(from_offset) = log.direct.first_offset() {
-            self.failed.push(FailedAppend { key, from_offset, error: AppendError::Stopped(reason) });
+            self.failed.push(FailedAppend { key, from_offset, error });
         }
     }
 
@@ -572,7 +590,7 @@ impl LogStore {
         if let Some(error) = error {
             tracing::error!(folder = %log.dir.display(), %error, "a segment cannot be written; the commit log keeps what it lacks");
             if !log.blocked {
-                log.stopped.get_or_insert_with(|| format!("{}: {error}", log.dir.display()));
+                log.stop(&error);
             }
         }
     }
@@ -585,8 +603,24 @@ impl LogStore {
         let pressure = self.sync.commit_log.pressure();
         let is_due =
             self.sync.is_full || pressure.files_free * 2 <= pressure.files_count || self.rolled || self.is_start_moved;
-        if is_due && !self.checkpointer.is_running() && self.sync.commit_log.failure().is_none() {
-            self.start_checkpoint();
+        match self.sync.commit_log.failure() {
+            Some(kind) => self.refuse_moved_starts(&kind),
+            None if is_due && !self.checkpointer.is_running() => self.start_checkpoint(),
+            None => {}
+        }
+    }
+
+    /// No run makes them durable any more.
+    fn refuse_moved_starts(&mut self, error: &dyn fmt::Display) {
+        if !std::mem::take(&mut self.is_start_moved) {
+            return;
+        }
+        for stored in self.logs.iter_mut().flatten() {
+            if let LogState::Open(log) = &mut stored.state
+                && std::mem::take(&mut log.log_start_moved)
+            {
+                self.moved_starts.push((log.key, Err(AppendError::Stopped(error.to_string()))));
+            }
         }
     }
 
@@ -680,7 +714,9 @@ impl LogStore {
                 tracing::error!(%error, "segments cannot be synced");
                 let failed = self.moving_starts.drain(..);
                 self.moved_starts.extend(failed.map(|(key, _)| (key, Err(AppendError::Stopped(error.to_string())))));
-                // Which of the others were synced is not known: the next run syncs them again.
+                // Which of the others were synced is not known. A run that found no room for a small file is repeated; a
+                // sync is not, since it would succeed without what the first one lost.
+                let may_repeat = key.is_none() && is_disk_full(&error);
                 for (of, bases) in std::mem::take(&mut self.syncing) {
                     let Some(stored) = self.logs.get_mut(of.0 as usize).and_then(Option::as_mut) else { continue };
                     let LogState::Open(log) = &mut stored.state else { continue };
@@ -689,9 +725,12 @@ impl LogStore {
                         bases.into_iter().filter(|base| !log.unsynced.contains(base)).collect::<Vec<_>>(),
                     );
                     (log.new_names, log.written_epoch) = (true, None);
-                    if key == Some(of) || (key.is_none() && !is_disk_full(&error)) {
-                        log.stopped.get_or_insert_with(|| format!("{}: {error}", log.dir.display()));
+                    if !may_repeat {
+                        log.stop(&error);
                     }
+                }
+                if !may_repeat {
+                    self.sync.commit_log.fail(error.kind());
                 }
             }
         }
@@ -734,16 +773,16 @@ impl LogStore {
     /// Appends what was taken and could not be written. To be asked after each [`LogStore::end_turn`], before the next append.
     pub fn take_failed(&mut self, failed: &mut Vec<FailedAppend>) {
         if let Some((waiting, error)) = self.sync.take_failed() {
-            for Waiting { key, .. } in waiting {
+            let mut keys: Vec<LogKey> = waiting.iter().map(|waiting| waiting.key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            for key in keys {
                 let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { continue };
                 let from_offset = stored.acked_end_offset;
-                let failure = FailedAppend { key, from_offset, error: error.clone() };
-                if let LogState::Open(log) = &mut stored.state
-                    && log.stopped.is_none()
-                {
-                    log.stopped = Some(error.to_string());
-                    self.failed.push(failure);
+                if let LogState::Open(log) = &mut stored.state {
+                    log.stop(&error);
                 }
+                self.failed.push(FailedAppend { key, from_offset, error: error.clone() });
             }
         }
         failed.append(&mut self.failed);
@@ -753,6 +792,12 @@ impl LogStore {
     pub fn set_on_acked(&mut self, call: Rc<dyn Fn()>) {
         self.sync.commit_log.set_on_durable(Rc::clone(&call));
         self.on_acked = Some(call);
+    }
+
+    /// Makes this store one of several on its log directory: when a write or sync fails in one, none acks class sync any
+    /// more.
+    pub fn share_failure(&mut self, log_dir_failure: LogDirFailure) {
+        self.log_dir_failure = log_dir_failure;
     }
 
     /// What the commit log has done.
@@ -848,6 +893,9 @@ impl LogStore {
     /// Stops: everything is written, sealed and synced. What the logs' ends are is written down when all
     /// shards have stopped. Nothing may follow.
     pub fn close(&mut self) -> Result<Vec<ClosedLog>, StoreError> {
+        if let Some(kind) = self.sync.commit_log.failure() {
+            return Err(StoreError::CommitLog(format!("it has failed, the next start recovers: {kind}")));
+        }
         self.sync.direct_writes.close();
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use ringlog_core::log::{ClosedLog, StoreConfig, finish_clean_stop};
+use ringlog_core::log::{ClosedLog, LogDirFailure, StoreConfig, finish_clean_stop};
 use ringlog_core::reactor::{Reactor, Wake};
 use ringlog_core::ring::{Mesh, MeshPort};
 use ringlog_core::shard;
@@ -93,7 +93,8 @@ pub struct Seat {
 pub fn seats(config: BrokerConfig, stop: &Stop, on_ready: OnReady) -> Vec<Seat> {
     let BrokerConfig { settings, store, memory, doors } = config;
     let shards_count = doors.shards().len();
-    let shared = Arc::new(Shared { settings: Arc::new(settings), store, memory, doors });
+    let log_dir_failure = LogDirFailure::default();
+    let shared = Arc::new(Shared { settings: Arc::new(settings), store, memory, doors, log_dir_failure });
     let ports = Mesh::new(shards_count, MESH_CAPACITY).into_iter();
     let mut lead = Some((stop.clone(), on_ready));
     ports.map(|port| Seat { port, shared: Arc::clone(&shared), lead: lead.take() }).collect()

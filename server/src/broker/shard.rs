@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use ringlog_core::log::{ClosedLog, LogStore, StoreConfig};
+use ringlog_core::log::{ClosedLog, LogDirFailure, LogStore, StoreConfig};
 use ringlog_core::reactor::{Reactor, Socket};
 
 use super::RunError;
@@ -35,6 +35,8 @@ pub struct Shared {
     pub memory: ShardMemory,
     /// What other threads see of the shards, with the open connections of each.
     pub doors: Doors,
+    /// Met by one of the shards.
+    pub log_dir_failure: LogDirFailure,
 }
 
 /// A shard. What serves is set when the cluster is open.
@@ -120,9 +122,10 @@ impl Shard {
 
     /// Opens the partitions of this shard and begins to serve.
     pub fn start(self: &Rc<Self>, cluster: Cluster) -> Result<(), RunError> {
-        let Shared { settings, store, .. } = &*self.shared;
+        let Shared { settings, store, log_dir_failure, .. } = &*self.shared;
         let reactor = self.reactor.clone();
-        let store = LogStore::open(reactor.clone(), settings.log_dir.clone(), self.shard_id, store.clone())?;
+        let mut store = LogStore::open(reactor.clone(), settings.log_dir.clone(), self.shard_id, store.clone())?;
+        store.share_failure(log_dir_failure.clone());
         let partitions =
             Partitions::new(reactor.clone(), store, settings.retention_check_interval, Rc::clone(&self.topics));
         let outbox = self.outbox.clone();

@@ -156,6 +156,12 @@ impl CommitLog {
         self.shared.writer.borrow().failure()
     }
 
+    /// Ends the log for an error that was met beside it: what its own syncs say is not to be trusted any more.
+    pub fn fail(&mut self, kind: io::ErrorKind) {
+        self.shared.writer.borrow_mut().fail(kind);
+        self.shared.after_write(true);
+    }
+
     /// What it has done.
     pub fn counters(&self) -> Counters {
         self.shared.writer.borrow().counters

@@ -371,7 +371,11 @@ impl Writer {
 
     /// Ends the log: nothing becomes durable any more.
     pub(super) fn fail(&mut self, kind: io::ErrorKind) {
-        self.failure.get_or_insert(kind);
+        if self.failure.is_none() {
+            let (shard, durable_lsn) = (self.shard_id, self.durable_lsn);
+            tracing::error!(shard, durable_lsn, error = %kind, "the commit log has failed and takes nothing until a restart");
+            self.failure = Some(kind);
+        }
     }
 
     fn advance(&mut self) {
