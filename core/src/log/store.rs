@@ -106,6 +106,8 @@ pub(crate) struct StoredLog {
     dirty: bool,
     /// It is in the queue of tails of class sync.
     has_tail: bool,
+    /// An append was refused because the log could not be opened: the next one must not take its place.
+    is_unopenable: bool,
 }
 
 /// The logs of one shard.
@@ -202,7 +204,15 @@ impl LogStore {
             }
         };
         let from_clean_stop = self.known.from_clean_stop;
-        let mut stored = StoredLog { spec, state, from_clean_stop, acked_end_offset: 0, dirty: false, has_tail: false };
+        let mut stored = StoredLog {
+            spec,
+            state,
+            from_clean_stop,
+            acked_end_offset: 0,
+            dirty: false,
+            has_tail: false,
+            is_unopenable: false,
+        };
         stored.acked_end_offset = stored.log_end_offset();
         self.logs.push(Some(stored));
         Ok(key)
@@ -347,10 +357,26 @@ impl LogStore {
     /// Appends one batch that was validated: checks its producer's sequence and gives it offsets. Acked later, see
     /// [`LogStore::take_acked`].
     pub fn append(&mut self, key: LogKey, batch: Bytes, leader_epoch: i32) -> Result<Appended, AppendError> {
+        let result = self.try_append(key, &batch, leader_epoch);
+        if let Err(error) = &result
+            && let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut)
+        {
+            match &mut stored.state {
+                LogState::Open(log) => log.note_refused(&batch, error),
+                LogState::Unopened(_) => stored.is_unopenable = true,
+            }
+        }
+        result
+    }
+
+    fn try_append(&mut self, key: LogKey, batch: &Bytes, leader_epoch: i32) -> Result<Appended, AppendError> {
         let now_ms = self.reactor.wall_clock_ms();
         let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
             .map_err(|error| AppendError::Stopped(error.to_string()))?
             .ok_or(AppendError::UnknownLog)?;
+        if *stored.is_unopenable {
+            log.stop(&"could not be opened for an earlier batch");
+        }
         if let Some(kind) = self.sync.commit_log.failure()
             && stored.spec.durability == Durability::Sync
         {
@@ -363,19 +389,15 @@ impl LogStore {
         let staged = if log.stopped.is_none() && (log.blocked || log.direct.has_no_space()) {
             Err(AppendError::DiskFull)
         } else {
-            log.stage(&batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)
+            log.stage(batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)
         };
         if stored.spec.durability == Durability::Sync {
             // The tail may have been written: the disk has room again, or the segment was ended.
             self.sync.tail_bytes -= tail_before - log.tail.memory_bytes();
         }
-        let staged = match staged {
-            Ok(Stage::Duplicate(appended)) => return Ok(appended),
-            Ok(Stage::Fresh(staged)) => staged,
-            Err(error) => {
-                log.note_refused(&batch, &error);
-                return Err(error);
-            }
+        let staged = match staged? {
+            Stage::Duplicate(appended) => return Ok(appended),
+            Stage::Fresh(staged) => staged,
         };
         let appended = Appended {
             base_offset: staged.header.base_offset,
@@ -415,11 +437,7 @@ impl LogStore {
             Durability::Sync => {
                 let bytes = match self.sync.push(key, stored.spec, &staged) {
                     Ok(bytes) => bytes,
-                    Err(error) => {
-                        let error = self.sync.push_error(error);
-                        log.note_refused(&batch, &error);
-                        return Err(error);
-                    }
+                    Err(error) => return Err(self.sync.push_error(error)),
                 };
                 let tail_before = log.tail.memory_bytes();
                 log.append(&staged.header, bytes, Bytes::new(), false);
@@ -963,6 +981,7 @@ struct Beside<'a> {
     acked_end_offset: &'a mut i64,
     dirty: &'a mut bool,
     has_tail: &'a mut bool,
+    is_unopenable: &'a bool,
     spec: &'a LogSpec,
 }
 
@@ -980,7 +999,7 @@ fn open_log<'a>(
         let log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;
         stored.state = LogState::Open(Box::new(log));
     }
-    let StoredLog { state, acked_end_offset, dirty, has_tail, spec, .. } = stored;
+    let StoredLog { state, acked_end_offset, dirty, has_tail, is_unopenable, spec, .. } = stored;
     let LogState::Open(log) = state else { unreachable!("opened above") };
-    Ok(Some((Beside { acked_end_offset, dirty, has_tail, spec }, log)))
+    Ok(Some((Beside { acked_end_offset, dirty, has_tail, is_unopenable, spec }, log)))
 }

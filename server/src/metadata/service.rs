@@ -193,12 +193,10 @@ impl MetadataService {
         Ok(())
     }
 
-    /// Appends one batch and waits until it is durable and published.
+    /// Appends one batch and waits until it is durable and published. Also without records: what was decided then rests on
+    /// others that may not be durable yet.
     async fn commit(&self, records: Records) -> Result<(), MetadataUnavailable> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let end_offset = self.append(records)?;
+        let end_offset = if records.is_empty() { self.0.log.borrow().end_offset() } else { self.append(records)? };
         let inner = Rc::clone(&self.0);
         std::future::poll_fn(move |context| {
             if inner.durable_end_offset.get() >= end_offset {
@@ -372,7 +370,8 @@ mod tests {
         let world = SimWorld::new(3, SimConfig::default());
         let (reactor, service) = start(&world);
         world.disk(0).inject(DiskFault::eio("__cluster_metadata-0", DiskCall::Sync));
-        for name in ["a", "b"] {
+        // The last one is there already, which is not durable.
+        for name in ["a", "b", "a"] {
             let creating = service.clone();
             let topic = topic(name.to_owned());
             let result = world.block_on(&reactor, MINUTE, async move { creating.create_topics(&[topic], false).await });

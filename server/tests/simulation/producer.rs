@@ -216,12 +216,8 @@ impl Producer {
             {
                 false
             }
-            // Behind a batch that was refused. Of the first one it means that the broker forgot acked batches.
-            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
-                if self.pending[..at].iter().any(|other| other.target == *target) =>
-            {
-                false
-            }
+            // Else it means that the broker forgot acked batches, or refused one of two for a reason of its own: librdkafka
+            // would begin a new epoch, and send again what was appended and not acked.
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
                 if model.class(target.topic_id) == Class::PageCache && model.losses() > 0 =>
             {
