@@ -25,7 +25,9 @@ class Mount:
         atexit.register(self.unmount, lazily=True)
 
     def mount(self):
-        run("mount", "-o", "loop", self.source, self.directory)
+        # No loop over a loop device: see NbdDevice.
+        of_image = [] if self.source.startswith("/dev/") else ["-o", "loop"]
+        run("mount", *of_image, self.source, self.directory)
         self.mounted = True
 
     def unmount(self, lazily=False):
@@ -64,7 +66,12 @@ def unavailable(kind, directory):
 
 
 class NbdDevice:
-    """What an nbdkit command serves, as a loop device (nbdkit, nbdfuse, loop)."""
+    """What an nbdkit command serves, as a loop device (nbdkit, nbdfuse, loop), with nothing cached in between.
+
+    Through the page cache of another device a write always succeeds, and when the cache cannot be written the kernel tells
+    it to one sync only, whoever's it is: all others lose what they wrote without a word. No file system or broker can
+    keep a promise on that. Past it each write is told its own error, as by a disk.
+    """
 
     def __init__(self, directory, size_bytes, *command):
         self.socket, self.disk = os.path.join(directory, "nbd.sock"), os.path.join(directory, "nbd.disk")
@@ -81,7 +88,7 @@ class NbdDevice:
     def attach(self):
         self.fuse = subprocess.Popen(["nbdfuse", self.disk, "--unix", self.socket])
         self.wait_until(lambda: os.path.getsize(self.disk) == self.size_bytes, "nbdfuse does not mount")
-        self.loop = run("losetup", "--find", "--show", self.disk).strip()
+        self.loop = run("losetup", "--direct-io=on", "--find", "--show", self.disk).strip()
 
     def detach(self):
         """Also forgets what the kernel has cached of it: after a failed write that is not what the device holds."""

@@ -41,6 +41,8 @@ use crate::record::crc32c;
 
 /// Folder of the commit logs in the log directory. While it is there, Apache Kafka refuses the directory.
 pub const COMMIT_LOG_FOLDER: &str = ".ringlog";
+/// How the folder of a deleted partition's name ends, until it is removed: `<topic>-<partition>.<id>-delete`.
+pub(crate) const DELETED_SUFFIX: &str = "-delete";
 /// Descriptors that recovery holds.
 const OPEN_FILES_MAX: usize = 128;
 /// Bytes of replayed batches that wait in memory.
@@ -77,6 +79,7 @@ pub fn start_log_dir(
 ) -> Result<Recovered, StoreError> {
     let io_error = |source| StoreError::Io { path: log_dir.to_owned(), source };
     let dir = log_dir.join(COMMIT_LOG_FOLDER);
+    remove_deleted_folders(disk, log_dir).map_err(io_error)?;
     let (points, recovered) = if is_clean(disk, log_dir) {
         let mut points = points_by_name(disk, log_dir, specs)?;
         points.from_clean_stop = true;
@@ -99,6 +102,25 @@ pub fn start_log_dir(
     commit_log::remove_all(disk, &dir).map_err(io_error)?;
     SyncedPoints::remove_of_shards(disk, &dir)?;
     Ok(recovered)
+}
+
+/// Removes what deletions of topics left that were cut short, Kafka's too: folders renamed to `-delete`.
+fn remove_deleted_folders(disk: &Rc<dyn Disk>, log_dir: &Path) -> io::Result<()> {
+    for entry in disk.list_dir(log_dir)? {
+        if entry.is_dir && is_deleted_folder(&entry.name) {
+            tracing::info!(folder = %entry.name, "removed: of a topic that was deleted");
+            disk.remove_dir_all(&log_dir.join(entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_deleted_folder(name: &str) -> bool {
+    let named = name.strip_suffix(DELETED_SUFFIX).and_then(|name| name.rsplit_once('.'));
+    named.is_some_and(|(folder, id)| {
+        let of_partition = folder.rsplit_once('-').is_some_and(|(_, partition)| partition.parse::<u32>().is_ok());
+        of_partition && Uuid::parse_str(id).is_ok()
+    })
 }
 
 /// Leaves a log directory that crashed as a clean stop does, without serving it; nothing is done to a clean one.

@@ -29,9 +29,10 @@ use super::direct::DirectWrite;
 use super::error::{AppendError, ReadError, StoreError};
 use super::failure::LogDirFailure;
 use super::log::{Log, make_way, snapshot_path};
+use super::partition_metadata::PARTITION_METADATA_FILE;
 use super::producer_state::ProducerInfo;
 use super::read::Window;
-use super::recovery::COMMIT_LOG_FOLDER;
+use super::recovery::{COMMIT_LOG_FOLDER, DELETED_SUFFIX};
 use super::retention::Expired;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{AbortedTransaction, Durability, LogConfig, LogKey, LogSpec, StoreConfig};
@@ -239,7 +240,8 @@ impl LogStore {
             }
         }
         let dir = self.log_dir.join(stored.spec.folder());
-        let marked = self.log_dir.join(format!("{}.{}-delete", stored.spec.folder(), stored.spec.topic_id.simple()));
+        let topic_id = stored.spec.topic_id.simple();
+        let marked = self.log_dir.join(format!("{}.{topic_id}{DELETED_SUFFIX}", stored.spec.folder()));
         let disk = self.files.disk();
         match disk.rename(&dir, &marked).and_then(|()| disk.remove_dir_all(&marked)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Io { path: dir, source: error }),
@@ -698,6 +700,8 @@ impl LogStore {
                 obsolete.extend(replaced);
             }
             if std::mem::take(&mut log.new_names) {
+                // The folder says whose it is before a point says that there is something in it.
+                jobs.push(SyncJob { key: log.key, path: log.dir.join(PARTITION_METADATA_FILE) });
                 folders.push(log.dir.clone());
             }
             let point = log.synced_point(synced, stored.spec.durability);

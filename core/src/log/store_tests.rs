@@ -12,7 +12,7 @@ use super::header::{BatchHeader, HEADER_BYTES, crc_matches};
 use super::*;
 use crate::reactor::sim::{Crash, DiskCall, DiskEffect, DiskFault, SimDisk};
 use crate::reactor::{
-    Completion, Disk, Driver, File, Handle, Instant, Op, OpenMode, Piece, Pieces, Reactor, Token, Wait, Wake,
+    Completion, Disk, Driver, File, Handle, Instant, Op, OpenMode, Piece, Pieces, Reactor, Token, Wait, Wake, read_file,
 };
 use crate::record::TimestampType;
 
@@ -497,6 +497,26 @@ fn a_removed_log_leaves_nothing_and_its_name_can_be_used_again() {
 }
 
 #[test]
+fn what_a_deletion_left_that_was_cut_short_is_removed_at_the_next_start() {
+    let mut world = World::new(19);
+    let mut store = world.open();
+    let key = store.create(spec(0)).expect("created");
+    store.append(key, batch(3, 10, 0), 0).expect("appended");
+    store.end_turn();
+    world.disk.create_dir_all(Path::new("/data/mine.a-delete")).expect("of somebody else");
+    world.disk.inject(DiskFault::eio("-delete", DiskCall::Remove));
+    store.remove(key).expect_err("cut short");
+    let deleted = |world: &World| {
+        let names = world.disk.list_dir(Path::new("/data")).expect("there").into_iter().map(|entry| entry.name);
+        names.filter(|name| name.ends_with("-delete")).count()
+    };
+    assert_eq!(deleted(&world), 2);
+    world.crash(Some(store), Crash::Process);
+    world.open_with(&[]);
+    assert_eq!(deleted(&world), 1);
+}
+
+#[test]
 fn bytes_behind_the_last_batch_are_refused_after_a_clean_stop() {
     let world = World::new(10);
     let mut store = world.open();
@@ -740,6 +760,26 @@ fn a_failed_sync_of_a_segment_keeps_its_entries_in_the_commit_log() {
         let key = store.create(spec).expect("created");
         let found = read_all(&world.reactor, &mut store, key, 900);
         assert!(acked > 5 && found.len() >= acked && found == sent[..found.len()], "{acked} acked");
+    }
+}
+
+#[test]
+fn a_folder_says_durably_whose_it_is_before_a_point_is_noted() {
+    for seed in 0..8 {
+        let mut world = World::new(seed);
+        let mut store = world.open_with(&[]);
+        let key = store.create(sync_spec(0)).expect("created");
+        let points = Path::new("/data/.ringlog/synced-0");
+        while !world.disk.exists(points) {
+            store.append(key, batch(1, 300, 0), 0).expect("appended");
+            store.end_turn();
+            world.turns(3);
+        }
+        world.crash(Some(store), Crash::Power);
+        if world.disk.exists(points) {
+            let bytes = read_file(&world.dyn_disk(), Path::new("/data/t-0/partition.metadata")).expect("there");
+            assert_eq!(decode_partition_metadata(&bytes).expect("whole"), sync_spec(0).topic_id, "seed {seed}");
+        }
     }
 }
 
