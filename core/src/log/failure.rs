@@ -1,10 +1,44 @@
-//! That a write or a sync has failed somewhere in the log directory, told to the stores of all shards.
+//! That a write or a sync has failed somewhere in the log directory: told to the stores of all shards, and to the next
+//! start.
 //!
-//! They share its device. Where the device has a cache that it flushes, the flush that fails is the only one to say so:
-//! what another shard wrote meanwhile may be gone too, and its own flush goes well.
+//! The stores share a device. Where it has a cache that it flushes, the flush that fails is the only one to say so: what
+//! another shard wrote meanwhile may be gone too, and its own flush goes well.
+//!
+//! The kernel marks clean what a failed sync did not write. A process that starts again on the same kernel reads it, syncs
+//! it with success, and has nothing on the device: it must write it again. The note of that is not synced. When the
+//! kernel goes, the page cache goes with it.
 
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::recovery::COMMIT_LOG_FOLDER;
+use crate::reactor::{Disk, File, OpenMode};
+
+const SYNC_FAILED_FILE: &str = "sync-failed";
+
+/// Notes that the page cache may hold as clean what is not on the device. Taken first where a failure may be the end.
+pub(crate) fn note_failed_sync(disk: &Rc<dyn Disk>, log_dir: &Path) {
+    let path = log_dir.join(COMMIT_LOG_FOLDER).join(SYNC_FAILED_FILE);
+    if let Err(error) = File::open(disk, &path, OpenMode::REWRITE) {
+        tracing::error!(path = %path.display(), %error, "what the page cache holds may not be on the disk");
+    }
+}
+
+/// Whether that was noted.
+pub(crate) fn has_failed_sync(disk: &Rc<dyn Disk>, log_dir: &Path) -> bool {
+    disk.exists(&log_dir.join(COMMIT_LOG_FOLDER).join(SYNC_FAILED_FILE))
+}
+
+/// All of it is on the device now.
+pub(crate) fn forget_failed_sync(disk: &Rc<dyn Disk>, log_dir: &Path) -> io::Result<()> {
+    match disk.remove_file(&log_dir.join(COMMIT_LOG_FOLDER).join(SYNC_FAILED_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// Set once, by whoever meets the failure; clones are the same.
 #[derive(Debug, Clone, Default)]

@@ -37,8 +37,8 @@ use crate::record::BatchView;
 pub(crate) enum Behind {
     /// They are in the commit log, or were never acked.
     Cut,
-    /// They count while their CRC is right.
-    Keep,
+    /// They count while their CRC is right. They are written again where the page cache is not to be believed.
+    Keep { write_again: bool },
 }
 
 impl Log {
@@ -108,8 +108,8 @@ impl Log {
             return Err(self.corrupt(format!("ends here at byte {position}, and was synced up to {synced}")));
         }
         self.segments[index].raise_max_timestamp(point.max_timestamp, point.max_timestamp_offset);
-        if behind == Behind::Keep {
-            (index, position, end) = self.keep_checked(index, position, now_ms, files)?;
+        if let Behind::Keep { write_again } = behind {
+            (index, position, end) = self.keep_checked(index, position, write_again, now_ms, files)?;
         }
         let cut_bytes = if behind == Behind::Cut || end != ScanEnd::Clean {
             self.cut_behind(index, position, files).map_err(|error| self.io_error(error))?
@@ -245,6 +245,7 @@ impl Log {
         &mut self,
         mut index: usize,
         mut position: u64,
+        write_again: bool,
         now_ms: i64,
         files: &mut Descriptors,
     ) -> Result<(usize, u64, ScanEnd), StoreError> {
@@ -258,11 +259,15 @@ impl Log {
             };
             let size = file.len().map_err(io_error)?;
             self.unsynced.push(base_offset);
-            let mut scan = BatchScan::new(file, position, size);
+            let mut scan = BatchScan::new(file.clone(), position, size);
             while let Some((header, at)) = scan.next_checked().map_err(io_error)? {
                 // Compaction leaves holes below the synced point only.
                 if header.base_offset != self.log_end_offset {
                     return Ok((index, at, ScanEnd::Invalid));
+                }
+                if write_again {
+                    let batch = scan.bytes(at, header.size_bytes as usize, 0);
+                    batch.and_then(|batch| file.write_all_at(at, batch)).map_err(io_error)?;
                 }
                 self.segments[index].append(&header, &config);
                 self.leader_epochs.assign(header.leader_epoch, header.base_offset);

@@ -23,6 +23,8 @@ pub enum PlantedBug {
     PromisedWithoutSync,
     /// A partition's folder gets its first segment without `partition.metadata`.
     PartitionMetadataLate,
+    /// After a failed sync of segments only the log whose error was seen stops; the others are synced again.
+    FailedSyncRepeated,
 }
 
 #[cfg(any(test, feature = "planted-bugs"))]

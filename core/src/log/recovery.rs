@@ -28,6 +28,7 @@ use super::checkpoints::{self, ClosedLog};
 use super::commit_log::{self, EntryHeader, EntryKind, RecoverError, RecoverMode, SegmentRange};
 use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::error::StoreError;
+use super::failure::{forget_failed_sync, has_failed_sync, note_failed_sync};
 use super::header::BatchHeader;
 use super::leader_epoch_cache::LEADER_EPOCH_FILE;
 use super::log::{Log, make_way};
@@ -86,6 +87,9 @@ pub fn start_log_dir(
         (points, Recovered::default())
     } else {
         let mut recovery = Recovery::new(disk, log_dir, specs, now_ms)?;
+        if disk.exists(&dir) {
+            note_failed_sync(disk, log_dir);
+        }
         recovery.survey()?;
         recovery.open_all()?;
         recovery.replay()?;
@@ -101,6 +105,7 @@ pub fn start_log_dir(
     // From here on the points say that nothing of the commit logs is needed.
     commit_log::remove_all(disk, &dir).map_err(io_error)?;
     SyncedPoints::remove_of_shards(disk, &dir)?;
+    forget_failed_sync(disk, log_dir).map_err(io_error)?;
     Ok(recovered)
 }
 
@@ -222,6 +227,8 @@ struct Recovery<'a> {
     waiting_bytes: usize,
     /// Ringlog was here last: a partition without a point was made since the start, or is empty.
     has_points: bool,
+    /// A sync has failed in an earlier life.
+    write_again: bool,
     result: Recovered,
 }
 
@@ -253,6 +260,7 @@ impl<'a> Recovery<'a> {
             by_id: ids.collect(),
             waiting_bytes: 0,
             has_points: by_id,
+            write_again: has_failed_sync(disk, log_dir),
             result: Recovered::default(),
         })
     }
@@ -306,7 +314,7 @@ impl<'a> Recovery<'a> {
                 (false, _) if last_range.is_some() => Behind::Cut,
                 (false, Durability::Sync) if *is_noted => continue,
                 (false, _) if point.end_offset == 0 && !self.disk.exists(&self.log_dir.join(spec.folder())) => continue,
-                (false, _) => Behind::Keep,
+                (false, _) => Behind::Keep { write_again: self.write_again },
             };
             let mut opened = Log::empty(LogKey(index as u32), spec, &self.log_dir, point.log_start_offset);
             let trusted = match is_planted(PlantedBug::CutBelowSyncedPoint) {

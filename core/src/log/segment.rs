@@ -152,7 +152,8 @@ impl Segment {
         if !len.is_multiple_of(ALIGNMENT as u64) {
             return Ok(len);
         }
-        let start = self.last_entry().map_or(0, |entry| u64::from(entry.position));
+        // The index may name what a power cut took.
+        let start = self.last_entry().map_or(0, |entry| u64::from(entry.position)).min(len);
         let mut scan = BatchScan::new(file, start, len);
         while scan.next_header()?.is_some() {}
         Ok(if len - scan.position() < ALIGNMENT as u64 { scan.position() } else { len })

@@ -27,9 +27,10 @@ use super::commit_log::{CommitLogError, Counters};
 use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::direct::DirectWrite;
 use super::error::{AppendError, ReadError, StoreError};
-use super::failure::LogDirFailure;
+use super::failure::{LogDirFailure, note_failed_sync};
 use super::log::{Log, make_way, snapshot_path};
 use super::partition_metadata::PARTITION_METADATA_FILE;
+use super::planted::{PlantedBug, is_planted};
 use super::producer_state::ProducerInfo;
 use super::read::Window;
 use super::recovery::{COMMIT_LOG_FOLDER, DELETED_SUFFIX};
@@ -504,7 +505,7 @@ impl LogStore {
                 }
                 Err(error) => {
                     self.fail_direct(key, &error);
-                    self.sync.commit_log.fail(error.kind());
+                    self.fail(&error);
                 }
             }
         }
@@ -738,7 +739,7 @@ impl LogStore {
                 self.moved_starts.extend(failed.map(|(key, _)| (key, Err(AppendError::Stopped(error.to_string())))));
                 // Which of the others were synced is not known. A run that found no room for a small file is repeated; a
                 // sync is not, since it would succeed without what the first one lost.
-                let may_repeat = key.is_none() && is_disk_full(&error);
+                let may_repeat = key.is_none() && is_disk_full(&error) || is_planted(PlantedBug::FailedSyncRepeated);
                 for (of, bases) in std::mem::take(&mut self.syncing) {
                     let Some(stored) = self.logs.get_mut(of.0 as usize).and_then(Option::as_mut) else { continue };
                     let LogState::Open(log) = &mut stored.state else { continue };
@@ -747,15 +748,21 @@ impl LogStore {
                         bases.into_iter().filter(|base| !log.unsynced.contains(base)).collect::<Vec<_>>(),
                     );
                     (log.new_names, log.written_epoch) = (true, None);
-                    if !may_repeat {
+                    if !may_repeat || key == Some(of) {
                         log.stop(&error);
                     }
                 }
                 if !may_repeat {
-                    self.sync.commit_log.fail(error.kind());
+                    self.fail(&error);
                 }
             }
         }
+    }
+
+    /// Ends class sync, for this life.
+    fn fail(&mut self, error: &io::Error) {
+        self.sync.commit_log.fail(error.kind());
+        note_failed_sync(self.files.disk(), &self.log_dir);
     }
 
     fn write_and_ack(&mut self, key: LogKey) {
@@ -918,6 +925,8 @@ impl LogStore {
         if let Some(kind) = self.sync.commit_log.failure() {
             return Err(StoreError::CommitLog(format!("it has failed, the next start recovers: {kind}")));
         }
+        // Until the clean stop is finished, which removes it.
+        note_failed_sync(self.files.disk(), &self.log_dir);
         self.sync.direct_writes.close();
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);

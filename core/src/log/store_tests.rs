@@ -784,6 +784,30 @@ fn a_folder_says_durably_whose_it_is_before_a_point_is_noted() {
 }
 
 #[test]
+fn a_start_after_a_failed_sync_does_not_believe_the_page_cache() {
+    for seed in 0..8 {
+        let mut world = World::new(seed);
+        let mut store = world.open_with(&[]);
+        let key = store.create(spec(0)).expect("created");
+        world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Sync).sticky());
+        while store.append(key, batch(1, 300, 0), 0).is_ok() {
+            store.end_turn();
+            world.turns(3);
+        }
+        let acked = store.acked_end_offset(key);
+        world.crash(Some(store), Crash::Process);
+        world.disk.heal();
+        let mut store = world.open_with(&[spec(0)]);
+        let key = store.create(spec(0)).expect("created");
+        assert_eq!(read_all(&world.reactor, &mut store, key, 900).len() as i64, acked);
+        world.crash(Some(store), Crash::Power);
+        let mut store = world.open_with(&[spec(0)]);
+        let key = store.create(spec(0)).expect("created");
+        assert_eq!(read_all(&world.reactor, &mut store, key, 900).len() as i64, acked, "seed {seed}");
+    }
+}
+
+#[test]
 fn syncs_that_failed_together_are_not_made_good_by_the_next_one() {
     let mut world = World::new(16);
     let specs = [0, 1, 2].map(sync_spec);

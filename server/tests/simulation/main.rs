@@ -134,6 +134,11 @@ fn a_promise_without_a_sync_is_found() {
 }
 
 #[test]
+fn a_repeated_failed_sync_is_found() {
+    find(PlantedBug::FailedSyncRepeated);
+}
+
+#[test]
 fn late_partition_metadata_is_found() {
     find(PlantedBug::PartitionMetadataLate);
 }

@@ -58,7 +58,14 @@ enum Disturbance {
     ResetConnections,
     EvictPageCache,
     Fail(DiskFault),
-    Full { for_ms: u64 },
+    /// The device is away for a while: every sync of the partitions' files fails, or every write of all.
+    Away {
+        fault: DiskFault,
+        for_ms: u64,
+    },
+    Full {
+        for_ms: u64,
+    },
 }
 
 /// How a life ends.
@@ -203,10 +210,15 @@ impl Run {
     fn disturbances(&self) -> Vec<Disturbance> {
         let mut disturbances = Vec::new();
         while self.clock.below(3) != 0 && disturbances.len() < 4 {
-            disturbances.push(match self.clock.below(8) {
+            disturbances.push(match self.clock.below(10) {
                 0..3 => Disturbance::ResetConnections,
                 3..5 => Disturbance::EvictPageCache,
                 5 => Disturbance::Full { for_ms: self.clock.below(40) },
+                6..8 => {
+                    let (path, call) = [("/t", DiskCall::Sync), ("", DiskCall::Write)][self.clock.below(2) as usize];
+                    let fault = DiskFault::eio(path, call).sticky();
+                    Disturbance::Away { fault, for_ms: 1 + self.clock.below(10) }
+                }
                 _ => Disturbance::Fail(self.fault()),
             });
         }
@@ -235,6 +247,12 @@ impl Run {
                     self.expect_errors();
                 }
                 self.machine.disk().inject(fault.clone());
+            }
+            Disturbance::Away { fault, for_ms } => {
+                self.expect_errors();
+                self.machine.disk().inject(fault.clone());
+                self.run_for(for_ms * 1_000);
+                self.machine.disk().heal();
             }
             Disturbance::Full { for_ms } => self.fill_disk(*for_ms),
         }
