@@ -1,9 +1,11 @@
 //! Kafka's requests, responses, metadata records and the records of its coordinators, both directions.
 //!
-//! [`messages`] holds one file per API, [`metadata`], [`consumer_offsets`] and [`transaction_state`] the records of logs. Nothing here knows what an API does.
+//! [`messages`] holds one file per API, [`consumer_protocol`] what consumers put into those of classic groups, [`metadata`],
+//! [`consumer_offsets`] and [`transaction_state`] the records of logs. Nothing here knows what an API does.
 
 mod api_key;
 pub mod consumer_offsets;
+pub mod consumer_protocol;
 mod error_code;
 mod header;
 pub mod messages;

@@ -31,6 +31,44 @@ pub struct GroupSettings {
     pub consumer_heartbeat_interval_ms: i32,
     /// `group.consumer.max.size`.
     pub consumer_max_size: usize,
+    /// `group.consumer.migration.policy`.
+    pub migration_policy: MigrationPolicy,
+}
+
+/// Whether groups with members change their protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// Only while they are empty.
+    Disabled,
+    /// From classic to consumer, when the first member of that protocol joins.
+    Upgrade,
+    /// From consumer to classic, when the last member of that protocol leaves.
+    Downgrade,
+    /// Both.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    /// By Kafka's name.
+    fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "disabled" => Some(Self::Disabled),
+            "upgrade" => Some(Self::Upgrade),
+            "downgrade" => Some(Self::Downgrade),
+            "bidirectional" => Some(Self::Bidirectional),
+            _ => None,
+        }
+    }
+
+    /// Whether a classic group becomes a consumer group.
+    pub fn allows_upgrade(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Bidirectional)
+    }
+
+    /// Whether a consumer group becomes a classic group.
+    pub fn allows_downgrade(self) -> bool {
+        matches!(self, Self::Downgrade | Self::Bidirectional)
+    }
 }
 
 impl Default for GroupSettings {
@@ -50,6 +88,7 @@ impl Default for GroupSettings {
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5000,
             consumer_max_size: i32::MAX as usize,
+            migration_policy: MigrationPolicy::Bidirectional,
         }
     }
 }
@@ -115,6 +154,13 @@ impl GroupSettings {
                 default.consumer_heartbeat_interval_ms,
             ),
             consumer_max_size: values.number("group.consumer.max.size", 1..=INT as usize, default.consumer_max_size),
+            migration_policy: read_migration_policy(values).unwrap_or(default.migration_policy),
         }
     }
+}
+
+fn read_migration_policy(values: &mut Values<'_>) -> Option<MigrationPolicy> {
+    const KEY: &str = "group.consumer.migration.policy";
+    let policy = MigrationPolicy::from_name(values.text(KEY)?);
+    policy.or_else(|| values.invalid(KEY, "must be disabled, upgrade, downgrade or bidirectional"))
 }

@@ -18,6 +18,7 @@ use crate::coordinator::group::{
     ConsumerGroupDescription, ConsumerMemberDescription, GroupError, GroupReply, GroupRequest, TopicPartitionNames,
 };
 
+const CLASSIC_MEMBER: i8 = 0;
 const CONSUMER_MEMBER: i8 = 1;
 
 type Found = Result<ConsumerGroupDescription, GroupError>;
@@ -90,7 +91,7 @@ fn member(member: &ConsumerMemberDescription) -> ConsumerGroupDescribeMember<'_>
         subscribed_topic_regex: member.subscribed_topic_regex.as_deref(),
         assignment: assignment(&member.assigned),
         target_assignment: assignment(&member.target),
-        member_type: CONSUMER_MEMBER,
+        member_type: if member.is_classic { CLASSIC_MEMBER } else { CONSUMER_MEMBER },
     }
 }
 

@@ -69,7 +69,7 @@ pub static BROKER_CONFIGS: &[ConfigDef] = &[
     inert("group.consumer.max.heartbeat.interval.ms", Int(1, INT_MAX), Some("15000"), ReadOnly),
     inert("group.consumer.max.session.timeout.ms", Int(1, INT_MAX), Some("60000"), ReadOnly),
     acts("group.consumer.max.size", Int(1, INT_MAX), Some("2147483647"), ReadOnly, "The most members of a group of the consumer protocol."),
-    inert("group.consumer.migration.policy", Text, Some("bidirectional"), ReadOnly),
+    acts("group.consumer.migration.policy", Text, Some("bidirectional"), ReadOnly, "Whether a group changes between the classic and the consumer protocol while it has members: disabled, upgrade, downgrade, bidirectional."),
     inert("group.consumer.min.assignment.interval.ms", Int(0, INT_MAX), Some("0"), ReadOnly),
     inert("group.consumer.min.heartbeat.interval.ms", Int(1, INT_MAX), Some("5000"), ReadOnly),
     inert("group.consumer.min.session.timeout.ms", Int(1, INT_MAX), Some("45000"), ReadOnly),

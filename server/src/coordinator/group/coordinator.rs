@@ -11,7 +11,6 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use ringlog_core::protocol::ErrorCode;
 
-use super::classic::ClassicGroup;
 use super::members::{Group, Members};
 use super::offsets::Offsets;
 use super::{
@@ -82,20 +81,20 @@ impl Coordinator {
             GroupRequest::Join(request) => return self.join(request, token, at, output),
             GroupRequest::Sync(request) => {
                 let group_id = request.group_id.clone();
-                let sync = |group: &mut ClassicGroup, turn: &mut Turn<'_>| group.sync(request, token, turn);
-                match self.with_classic(&group_id, at, output, sync) {
+                let sync = |group: &mut Group, turn: &mut Turn<'_>| group.sync(request, token, turn);
+                match self.with_group(&group_id, at, output, sync) {
                     Some(()) => return,
                     None => GroupReply::Sync(Err(ErrorCode::UNKNOWN_MEMBER_ID)),
                 }
             }
             GroupRequest::Heartbeat(request) => {
-                let heartbeat = |group: &mut ClassicGroup, turn: &mut Turn<'_>| group.heartbeat(&request, turn);
-                let code = self.with_classic(&request.group_id, at, output, heartbeat);
+                let heartbeat = |group: &mut Group, turn: &mut Turn<'_>| group.heartbeat(&request, turn);
+                let code = self.with_group(&request.group_id, at, output, heartbeat);
                 GroupReply::Heartbeat(code.unwrap_or(ErrorCode::UNKNOWN_MEMBER_ID))
             }
             GroupRequest::Leave(request) => {
-                let leave = |group: &mut ClassicGroup, turn: &mut Turn<'_>| group.leave(&request, turn);
-                let codes = self.with_classic(&request.group_id, at, output, leave);
+                let leave = |group: &mut Group, turn: &mut Turn<'_>| group.leave(&request, turn);
+                let codes = self.with_group(&request.group_id, at, output, leave);
                 GroupReply::Leave(codes.ok_or(ErrorCode::UNKNOWN_MEMBER_ID))
             }
             GroupRequest::CommitOffsets(request) => {
@@ -178,13 +177,7 @@ impl Coordinator {
         }
         let group_id: Arc<str> = request.group_id.as_str().into();
         self.group_or_new(&group_id);
-        self.with_group(&group_id, at, output, |group, turn| match group.as_classic(&group_id, turn) {
-            Some(classic) => classic.join(request, token, turn),
-            None => {
-                let refusal = JoinReply::refusal(&request.member_id, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
-                turn.reply(token, GroupReply::Join(refusal));
-            }
-        });
+        self.with_group(&group_id, at, output, |group, turn| group.join(&group_id, request, token, turn));
     }
 
     fn consumer_heartbeat(
@@ -205,15 +198,7 @@ impl Coordinator {
             self.group_or_new(&request.group_id);
         }
         let group_id: Arc<str> = request.group_id.as_str().into();
-        let heartbeat = |group: &mut Group, turn: &mut Turn<'_>| {
-            if !request.is_join() && matches!(group.members, Members::Classic(_)) {
-                return Err(GroupError::not_found(format!("Group {group_id} is not a consumer group.")));
-            }
-            match group.as_consumer(&group_id, turn) {
-                Some(consumer) => consumer.heartbeat(request, turn),
-                None => Err(GroupError::not_found(format!("Group {group_id} is not a consumer group."))),
-            }
-        };
+        let heartbeat = |group: &mut Group, turn: &mut Turn<'_>| group.consumer_heartbeat(&group_id, request, turn);
         self.with_group(&request.group_id, at, output, heartbeat).expect("it is there, or was made above")
     }
 
@@ -375,22 +360,8 @@ impl Coordinator {
         }
     }
 
-    /// One step of a group that is there and speaks the classic protocol.
-    fn with_classic<T>(
-        &mut self,
-        group_id: &str,
-        at: Scene<'_>,
-        output: &mut Output,
-        step: impl FnOnce(&mut ClassicGroup, &mut Turn<'_>) -> T,
-    ) -> Option<T> {
-        let step = |group: &mut Group, turn: &mut Turn<'_>| match &mut group.members {
-            Members::Classic(group) => Some(step(group, turn)),
-            Members::Consumer(_) => None,
-        };
-        self.with_group(group_id, at, output, step)?
-    }
-
-    /// One step of a group that is there: afterwards it is woken when it wants to be, or forgotten.
+    /// One step of a group that is there: afterwards it changes its protocol if that is due, is woken when it wants to
+    /// be, or forgotten.
     fn with_group<T>(
         &mut self,
         group_id: &str,
@@ -403,6 +374,7 @@ impl Coordinator {
         let group = self.groups.get_mut(group_id)?;
         let mut turn = Turn::new(at.now, at.topics, &self.settings, output);
         let result = step(group, &mut turn);
+        group.downgrade_if_due(&key, &mut turn);
         if let Some(at) = turn.wake_at_ms
             && group.wake_at_ms.is_none_or(|queued| at < queued)
         {

@@ -7,7 +7,10 @@ use ringlog_core::protocol::ErrorCode;
 use super::classic::{ClassicGroup, State};
 use super::consumer::ConsumerGroup;
 use super::offsets::{CommittedOffset, Offsets};
-use super::{CommitOffsets, GroupListing, Turn};
+use super::{
+    CommitOffsets, ConsumerHeartbeat, ConsumerHeartbeatReply, GroupError, GroupListing, GroupReply, Heartbeat,
+    JoinGroup, LeaveGroup, SyncGroup, Token, Turn,
+};
 
 /// A group.
 #[derive(Debug)]
@@ -18,12 +21,13 @@ pub struct Group {
     pub wake_at_ms: Option<i64>,
 }
 
-/// The members, by the protocol that they speak. An empty group takes the protocol of the next one that joins.
+/// The members, by the protocol of the group. An empty group takes the protocol of the next one that joins; one with
+/// members changes it in [`handover`](super::handover).
 #[derive(Debug)]
 pub enum Members {
     /// The classic protocol, or no members at all.
     Classic(ClassicGroup),
-    /// KIP-848.
+    /// KIP-848; members of the classic protocol may be among them.
     Consumer(ConsumerGroup),
 }
 
@@ -50,28 +54,65 @@ impl Group {
         }
     }
 
-    /// The classic group, made of an empty consumer group if need be.
-    pub fn as_classic(&mut self, group_id: &Arc<str>, turn: &mut Turn<'_>) -> Option<&mut ClassicGroup> {
-        if let Members::Consumer(group) = &self.members
-            && group.is_empty()
-        {
+    /// JoinGroup: answered now, or when the join phase of a classic group ends.
+    pub fn join(&mut self, group_id: &Arc<str>, request: JoinGroup, token: Token, turn: &mut Turn<'_>) {
+        if matches!(&self.members, Members::Consumer(group) if group.is_empty()) {
             self.forget_members(group_id, turn);
         }
         match &mut self.members {
-            Members::Classic(group) => Some(group),
-            Members::Consumer(_) => None,
+            Members::Classic(group) => group.join(request, token, turn),
+            Members::Consumer(group) => {
+                let reply = group.classic_join(request, turn);
+                turn.reply(token, GroupReply::Join(reply));
+            }
         }
     }
 
-    /// The consumer group, made of an empty classic group if need be.
-    pub fn as_consumer(&mut self, group_id: &Arc<str>, turn: &mut Turn<'_>) -> Option<&mut ConsumerGroup> {
-        if matches!(self.members, Members::Classic(_)) && self.is_empty() {
-            self.forget_members(group_id, turn);
-            self.members = Members::Consumer(ConsumerGroup::new(Arc::clone(group_id)));
+    /// SyncGroup: answered now, or when the leader of a classic group has brought the assignment.
+    pub fn sync(&mut self, request: SyncGroup, token: Token, turn: &mut Turn<'_>) {
+        match &mut self.members {
+            Members::Classic(group) => group.sync(request, token, turn),
+            Members::Consumer(group) => {
+                let reply = group.classic_sync(&request, turn);
+                turn.reply(token, GroupReply::Sync(reply));
+            }
+        }
+    }
+
+    /// Heartbeat of the classic protocol.
+    pub fn heartbeat(&mut self, request: &Heartbeat, turn: &mut Turn<'_>) -> ErrorCode {
+        match &mut self.members {
+            Members::Classic(group) => group.heartbeat(request, turn),
+            Members::Consumer(group) => group.classic_heartbeat(request, turn),
+        }
+    }
+
+    /// LeaveGroup: a code for each member.
+    pub fn leave(&mut self, request: &LeaveGroup, turn: &mut Turn<'_>) -> Vec<ErrorCode> {
+        match &mut self.members {
+            Members::Classic(group) => group.leave(request, turn),
+            Members::Consumer(group) => group.classic_leave(request, turn),
+        }
+    }
+
+    /// ConsumerGroupHeartbeat, after its own checks. A join makes a consumer group of a classic one.
+    pub fn consumer_heartbeat(
+        &mut self,
+        group_id: &Arc<str>,
+        request: &ConsumerHeartbeat,
+        turn: &mut Turn<'_>,
+    ) -> Result<ConsumerHeartbeatReply, GroupError> {
+        if request.is_join() && matches!(self.members, Members::Classic(_)) {
+            if self.is_empty() {
+                self.forget_members(group_id, turn);
+                self.members = Members::Consumer(ConsumerGroup::new(Arc::clone(group_id)));
+            } else {
+                self.upgrade(group_id, turn)?;
+            }
         }
         match &mut self.members {
-            Members::Classic(_) => None,
-            Members::Consumer(group) => Some(group),
+            Members::Consumer(group) => group.heartbeat(request, turn),
+            Members::Classic(_) => Err(GroupError::not_found(format!("Group {group_id} is not a consumer group."))),
         }
     }
 

@@ -444,6 +444,8 @@ pub struct ConsumerMemberDescription {
     pub subscribed_topic_names: Vec<String>,
     /// Topics by expression.
     pub subscribed_topic_regex: Option<String>,
+    /// It speaks the classic protocol.
+    pub is_classic: bool,
     /// What it has.
     pub assigned: Vec<TopicPartitionNames>,
     /// What it is to have.

@@ -14,6 +14,7 @@
 mod classic;
 mod consumer;
 mod coordinator;
+mod handover;
 mod loader;
 mod members;
 mod messages;

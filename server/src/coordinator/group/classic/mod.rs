@@ -7,6 +7,7 @@
 //! - Each waiting join or sync is answered once: when the phase ends, or when its member leaves or is replaced.
 //! - `joining` counts the members that wait for the end of the join phase.
 
+mod handover;
 mod join;
 mod member;
 mod rebalance;

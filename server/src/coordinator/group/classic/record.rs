@@ -7,7 +7,8 @@ use bytes::Bytes;
 use ringlog_core::protocol::consumer_offsets::{
     CoordinatorRecord, GroupMetadataKey, GroupMetadataMember, GroupMetadataValue,
 };
-use ringlog_core::wire::{Array, DecodeError, Element, Reader, Scope};
+use ringlog_core::protocol::consumer_protocol::ConsumerProtocolSubscription;
+use ringlog_core::wire::DecodeError;
 
 use super::member::Member;
 use super::{ClassicGroup, State};
@@ -102,10 +103,8 @@ fn member_of(member: &GroupMetadataMember<'_>, value: &GroupMetadataValue<'_>) -
     }
 }
 
-/// The topics in a consumer's metadata. Every version of it begins like version 0: version, topics, user data.
+/// The topics in a consumer's metadata.
 fn subscription_topics(metadata: &[u8]) -> Result<Vec<String>, DecodeError> {
-    let mut reader = Reader::new(metadata);
-    let version = reader.read_i16()?;
-    let topics = Array::<&str>::read(&mut reader, Scope { version, flexible: false })?;
-    Ok(topics.iter().map(str::to_owned).collect())
+    let (_, subscription) = ConsumerProtocolSubscription::from_bytes(metadata)?;
+    Ok(subscription.topics.iter().map(str::to_owned).collect())
 }

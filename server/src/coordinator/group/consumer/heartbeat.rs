@@ -12,7 +12,7 @@ use crate::coordinator::group::{ConsumerHeartbeat, ConsumerHeartbeatReply, Group
 const JOIN_EPOCH: i32 = 0;
 const LEAVE_EPOCH: i32 = -1;
 /// A static member goes for a while: its partitions stay its own until its session ends.
-const LEAVE_STATIC_EPOCH: i32 = -2;
+pub(super) const LEAVE_STATIC_EPOCH: i32 = -2;
 
 fn refused<T>(error_code: ErrorCode, message: impl Into<String>) -> Result<T, GroupError> {
     Err(GroupError { error_code, message: message.into() })
@@ -114,7 +114,7 @@ impl ConsumerGroup {
                 member_id => member_id.into(),
             };
             match holder {
-                Some(holder) if self.members[&holder].member_epoch != LEAVE_STATIC_EPOCH => {
+                Some(holder) if !self.members[&holder].is_released() => {
                     return refused(ErrorCode::UNRELEASED_INSTANCE_ID, "The instance id is in use by another member.");
                 }
                 Some(holder) => self.replace_static_member(&holder, &member_id, turn),
@@ -168,12 +168,19 @@ impl ConsumerGroup {
         take(&mut member.regex, &request.regex);
         // An empty expression ends the subscription by expression.
         member.regex = member.regex.filter(|expression| !expression.is_empty());
+        member.classic = None;
         if request.rebalance_timeout_ms >= 0 {
             member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         }
         if let Some(names) = &request.topic_names {
             member.topic_names = names.iter().cloned().collect();
         }
+        self.replace_member(member, turn)
+    }
+
+    /// Puts what a member says now in the place of what it said before; whether it subscribes to something else.
+    pub(super) fn replace_member(&mut self, member: Member, turn: &mut Turn<'_>) -> bool {
+        let before = &self.members[&member.member_id];
         let is_new = before.rebalance_timeout_ms == -1;
         let is_changed = is_new || member.topic_names != before.topic_names || member.regex != before.regex;
         if is_new || member != *before {
@@ -184,7 +191,7 @@ impl ConsumerGroup {
     }
 
     /// Raises the group epoch when members, subscriptions or topics have changed.
-    fn raise_group_epoch(&mut self, is_changed: bool, turn: &mut Turn<'_>) {
+    pub(super) fn raise_group_epoch(&mut self, is_changed: bool, turn: &mut Turn<'_>) {
         let version = turn.topics.version();
         if !is_changed && self.topics_version == Some(version) {
             return;
@@ -198,7 +205,7 @@ impl ConsumerGroup {
     }
 
     /// Computes the target of a new group epoch, and records what changes.
-    fn update_target(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn update_target(&mut self, turn: &mut Turn<'_>) {
         if self.group_epoch <= self.assignment_epoch {
             return;
         }
@@ -236,7 +243,7 @@ impl ConsumerGroup {
         if named(Assignor::Range) > named(Assignor::Uniform) { Assignor::Range } else { Assignor::Uniform }
     }
 
-    fn reconcile(&mut self, member_id: &str, owned: Option<&Assignment>, turn: &mut Turn<'_>) {
+    pub(super) fn reconcile(&mut self, member_id: &str, owned: Option<&Assignment>, turn: &mut Turn<'_>) {
         let before = &self.members[member_id];
         let nothing = Assignment::new();
         let target = self.target.get(member_id).unwrap_or(&nothing);
@@ -245,7 +252,7 @@ impl ConsumerGroup {
         if member == *before {
             return;
         }
-        member.revoke_deadline_ms = match member.state {
+        member.rebalance_deadline_ms = match member.state {
             MemberState::UnrevokedPartitions => Some(turn.wake_after(member.rebalance_timeout_ms)),
             MemberState::Stable | MemberState::UnreleasedPartitions => None,
         };
@@ -253,7 +260,7 @@ impl ConsumerGroup {
         self.set_member(member);
     }
 
-    fn replace_static_member(&mut self, holder: &str, member_id: &Arc<str>, turn: &mut Turn<'_>) {
+    pub(super) fn replace_static_member(&mut self, holder: &str, member_id: &Arc<str>, turn: &mut Turn<'_>) {
         let mut member = self.members[holder].clone();
         let target = self.target.get(holder).cloned().unwrap_or_default();
         self.record_removal(holder, turn);
@@ -290,7 +297,7 @@ impl ConsumerGroup {
             let mut member = self.members[member_id].clone();
             member.member_epoch = LEAVE_STATIC_EPOCH;
             member.revoking = Assignment::new();
-            member.revoke_deadline_ms = None;
+            member.rebalance_deadline_ms = None;
             self.record_current(&member, turn);
             self.set_member(member);
         } else {
@@ -308,8 +315,6 @@ impl ConsumerGroup {
     pub(super) fn fence(&mut self, member_id: &str, turn: &mut Turn<'_>) {
         self.record_removal(member_id, turn);
         self.remove_member(member_id);
-        let metadata_hash = self.hash_topics(turn.topics);
-        self.set_epoch(self.group_epoch + 1, metadata_hash);
-        self.record_epoch(turn);
+        self.raise_group_epoch(true, turn);
     }
 }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Assignment;
+use super::heartbeat::LEAVE_STATIC_EPOCH;
+use crate::config::GroupSettings;
+use crate::coordinator::group::Protocol;
 
 /// Where a member is on its way. The numbers stand in records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +51,21 @@ pub struct Member {
     pub assigned: Assignment,
     /// Told to give up, not confirmed yet.
     pub revoking: Assignment,
+    /// What a member says that speaks the classic protocol.
+    pub classic: Option<ClassicMetadata>,
     /// Monotonic time at which its session ends.
     pub session_deadline_ms: Option<i64>,
-    /// Monotonic time by which it must have given up what it was told to.
-    pub revoke_deadline_ms: Option<i64>,
+    /// Monotonic time by which it must have given up what it was told to; one of the classic protocol: by which it must
+    /// have joined again, or asked for its assignment.
+    pub rebalance_deadline_ms: Option<i64>,
+}
+
+/// The part of a classic join that is not in a heartbeat of KIP-848.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassicMetadata {
+    pub session_timeout_ms: i32,
+    /// In its order of preference.
+    pub protocols: Vec<Protocol>,
 }
 
 impl Member {
@@ -72,9 +86,20 @@ impl Member {
             state: MemberState::Stable,
             assigned: Assignment::new(),
             revoking: Assignment::new(),
+            classic: None,
             session_deadline_ms: None,
-            revoke_deadline_ms: None,
+            rebalance_deadline_ms: None,
         }
+    }
+
+    /// How long it may be silent.
+    pub fn session_timeout_ms(&self, settings: &GroupSettings) -> i32 {
+        self.classic.as_ref().map_or(settings.consumer_session_timeout_ms, |classic| classic.session_timeout_ms)
+    }
+
+    /// Whether another may take over its instance id with a heartbeat: it has left for a while, or changes its protocol.
+    pub fn is_released(&self) -> bool {
+        self.member_epoch == LEAVE_STATIC_EPOCH || self.classic.is_some()
     }
 
     /// Whether it has arrived at an epoch.

@@ -6,10 +6,13 @@
 //! Invariants:
 //! - A partition has one owner: it is given to a member only when no member holds it, and a member holds what it was
 //!   told to revoke until it confirms.
+//! - Members of the classic protocol are members like others: their generation is their epoch.
 //! - `member_epoch <= assignment_epoch <= group_epoch`.
 //! - Everything here but the deadlines comes from records, by the same setters live and in replay.
 
 pub mod assignor;
+mod classic;
+mod handover;
 mod heartbeat;
 mod member;
 mod record;
@@ -132,6 +135,7 @@ impl ConsumerGroup {
             client_host: member.client_host.clone(),
             subscribed_topic_names: member.topic_names.iter().cloned().collect(),
             subscribed_topic_regex: member.regex.clone(),
+            is_classic: member.classic.is_some(),
             assigned: names(&member.assigned),
             target: self.target.get(&member.member_id).map(names).unwrap_or_default(),
         };
@@ -150,7 +154,10 @@ impl ConsumerGroup {
             return Ok(());
         }
         let member = self.members.get(request.member_id.as_str()).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
-        if !request.knows_member_epochs {
+        if member.classic.is_some() {
+            let is_current = request.generation_id == member.member_epoch;
+            if is_current { Ok(()) } else { Err(ErrorCode::ILLEGAL_GENERATION) }
+        } else if !request.knows_member_epochs {
             Err(ErrorCode::UNSUPPORTED_VERSION)
         } else if request.generation_id != member.member_epoch {
             Err(ErrorCode::STALE_MEMBER_EPOCH)
@@ -169,17 +176,18 @@ impl ConsumerGroup {
     /// After a restart every member gets a full session to be heard again.
     pub fn on_loaded(&mut self, turn: &mut Turn<'_>) {
         for member in self.members.values_mut() {
-            member.session_deadline_ms = Some(turn.wake_after(turn.settings.consumer_session_timeout_ms));
+            member.session_deadline_ms = Some(turn.wake_after(member.session_timeout_ms(turn.settings)));
             if member.state == MemberState::UnrevokedPartitions {
-                member.revoke_deadline_ms = Some(turn.wake_after(member.rebalance_timeout_ms));
+                member.rebalance_deadline_ms = Some(turn.wake_after(member.rebalance_timeout_ms));
             }
         }
     }
 
-    /// Removes members whose session, or whose time to revoke, is over; asks to be woken for what comes next.
+    /// Removes members whose session, or whose part in a rebalance, took too long; asks to be woken for what comes next.
     pub fn on_time(&mut self, turn: &mut Turn<'_>) {
         let now_ms = turn.now.monotonic_ms;
-        let deadline = |member: &Member| member.session_deadline_ms.into_iter().chain(member.revoke_deadline_ms).min();
+        let deadline =
+            |member: &Member| member.session_deadline_ms.into_iter().chain(member.rebalance_deadline_ms).min();
         let late = self.members.values().filter(|member| deadline(member).is_some_and(|deadline| deadline <= now_ms));
         for member_id in late.map(|member| Arc::clone(&member.member_id)).collect::<Vec<_>>() {
             self.fence(&member_id, turn);

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ringlog_core::protocol::consumer_offsets::{
-    AssignedTopicPartitions, ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue,
-    ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataKey,
-    ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey, ConsumerGroupRegularExpressionKey,
-    ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue,
-    ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue, CoordinatorRecord,
-    TargetTopicPartitions,
+    AssignedTopicPartitions, ClassicMemberMetadata, ClassicProtocol, ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue,
+    ConsumerGroupMetadataKey, ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey,
+    ConsumerGroupRegularExpressionKey, ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue, ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue, CoordinatorRecord, TargetTopicPartitions,
 };
 use ringlog_core::wire::Array;
 
-use super::member::{Member, MemberState};
+use super::member::{ClassicMetadata, Member, MemberState};
 use super::{Assignment, ConsumerGroup};
-use crate::coordinator::group::Turn;
+use crate::coordinator::group::{Protocol, Turn};
 
 impl ConsumerGroup {
     /// Replays a record of this group that is no tombstone of the whole group.
@@ -68,6 +69,7 @@ impl ConsumerGroup {
             topic_names: value.subscribed_topic_names.iter().map(str::to_owned).collect(),
             regex: value.subscribed_topic_regex.filter(|regex| !regex.is_empty()).map(str::to_owned),
             assignor: value.server_assignor.map(str::to_owned),
+            classic: value.classic_member_metadata.as_ref().map(classic_metadata),
             ..member
         });
     }
@@ -152,7 +154,10 @@ impl ConsumerGroup {
             subscribed_topic_regex: member.regex.as_deref(),
             rebalance_timeout_ms: member.rebalance_timeout_ms,
             server_assignor: member.assignor.as_deref(),
-            classic_member_metadata: None,
+            classic_member_metadata: member.classic.as_ref().map(|classic| ClassicMemberMetadata {
+                session_timeout_ms: classic.session_timeout_ms,
+                supported_protocols: classic.protocols.iter().map(classic_protocol).collect(),
+            }),
         };
         turn.record(&CoordinatorRecord::ConsumerGroupMemberMetadata(key, Some(value)));
     }
@@ -203,9 +208,12 @@ impl ConsumerGroup {
         turn.record(&CoordinatorRecord::ConsumerGroupMemberMetadata(key, None));
     }
 
-    /// The tombstones of the whole group, which has no members.
+    /// The tombstones of the whole group.
     pub fn record_tombstones(&self, turn: &mut Turn<'_>) {
         let group_id = &*self.group_id;
+        for member_id in self.members.keys() {
+            self.record_removal(member_id, turn);
+        }
         for regular_expression in &self.resolved_regexes {
             let key = ConsumerGroupRegularExpressionKey { group_id, regular_expression };
             turn.record(&CoordinatorRecord::ConsumerGroupRegularExpression(key, None));
@@ -218,6 +226,21 @@ impl ConsumerGroup {
         }
         let key = ConsumerGroupMetadataKey { group_id };
         turn.record(&CoordinatorRecord::ConsumerGroupMetadata(key, None));
+    }
+}
+
+fn classic_protocol(protocol: &Protocol) -> ClassicProtocol<'_> {
+    ClassicProtocol { name: &protocol.name, metadata: &protocol.metadata }
+}
+
+fn classic_metadata(value: &ClassicMemberMetadata<'_>) -> ClassicMetadata {
+    let protocol = |protocol: ClassicProtocol<'_>| Protocol {
+        name: protocol.name.to_owned(),
+        metadata: Bytes::copy_from_slice(protocol.metadata),
+    };
+    ClassicMetadata {
+        session_timeout_ms: value.session_timeout_ms,
+        protocols: value.supported_protocols.iter().map(protocol).collect(),
     }
 }
 

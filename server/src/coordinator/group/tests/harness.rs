@@ -71,6 +71,8 @@ pub struct Harness {
     pub log: Vec<NewGroupRecord>,
     /// Answers that were given and not taken yet.
     pub replies: BTreeMap<Token, GroupReply>,
+    /// What the leader of a classic group gives to the member of this id and place; its own id, unless a test says more.
+    pub assignment_of: fn(&str, usize) -> Bytes,
     next_token: u64,
 }
 
@@ -84,6 +86,7 @@ impl Harness {
             topics: TestTopics::default(),
             log: Vec::new(),
             replies: BTreeMap::new(),
+            assignment_of: |member_id, _| Bytes::copy_from_slice(member_id.as_bytes()),
             next_token: 0,
         };
         harness.reload();
@@ -178,10 +181,10 @@ impl Harness {
         (member_id, token)
     }
 
-    /// The leader assigns each member its own id.
+    /// The leader assigns.
     pub fn sync_leader(&mut self, reply: &JoinReply) -> Token {
-        let own = |member_id: &String| (member_id.clone(), Bytes::from(member_id.clone()));
-        let assignments = reply.members.iter().map(|member| own(&member.member_id)).collect();
+        let of = |(at, member_id): (usize, &String)| (member_id.clone(), (self.assignment_of)(member_id, at));
+        let assignments = reply.members.iter().map(|member| &member.member_id).enumerate().map(of).collect();
         self.send(GroupRequest::Sync(SyncGroup { assignments, ..sync(&reply.member_id, reply.generation_id) }))
     }
 
@@ -329,6 +332,31 @@ pub fn subscription(topics: &[&str]) -> Bytes {
     }
     bytes.extend((-1i32).to_be_bytes());
     bytes.into()
+}
+
+/// A join that says that its member holds partitions of topic `t`: version 1 of the metadata.
+pub fn owning(mut request: JoinGroup, partitions: &[i32]) -> JoinGroup {
+    for protocol in &mut request.protocols {
+        let mut bytes = subscription(&["t"]).to_vec();
+        bytes[1] = 1;
+        bytes.extend(&topic_partitions("t", partitions));
+        protocol.metadata = bytes.into();
+    }
+    request
+}
+
+/// A consumer's assignment, version 0: partitions of one topic and no user data.
+pub fn assignment(topic: &str, partitions: &[i32]) -> Bytes {
+    [&[0, 0], &topic_partitions(topic, partitions)[..], &(-1i32).to_be_bytes()].concat().into()
+}
+
+fn topic_partitions(topic: &str, partitions: &[i32]) -> Vec<u8> {
+    let mut bytes = 1i32.to_be_bytes().to_vec();
+    bytes.extend((topic.len() as i16).to_be_bytes());
+    bytes.extend(topic.as_bytes());
+    bytes.extend((partitions.len() as i32).to_be_bytes());
+    bytes.extend(partitions.iter().flat_map(|partition| partition.to_be_bytes()));
+    bytes
 }
 
 /// A heartbeat of the consumer protocol: a join says everything, others nothing.

@@ -4,6 +4,8 @@ mod classic;
 mod consumer;
 mod consumer_model;
 mod harness;
+mod migration;
+mod migration_model;
 mod model;
 mod offsets;
 mod random;
