@@ -169,13 +169,15 @@ fn print_done(format: OutputFormat, done: &'static str, topics: &[String]) -> io
 
 fn create(options: &CreateOptions) -> Result<(), CommandError> {
     let mut cluster = Cluster::enter(&options.cluster.bootstrap)?;
-    let config = |(name, value): &'_ (String, String)| (name.clone(), value.clone());
-    let configs: Vec<(String, String)> = options.configs.iter().map(config).collect();
     let topics = options.topics.iter().map(|name| CreatableTopic {
         name,
         num_partitions: options.partitions,
         replication_factor: options.replicas,
-        configs: configs.iter().map(|(name, value)| CreatableTopicConfig { name, value: Some(value) }).collect(),
+        configs: options
+            .configs
+            .iter()
+            .map(|(name, value)| CreatableTopicConfig { name, value: Some(value) })
+            .collect(),
         ..Default::default()
     });
     let request = CreateTopicsRequest { topics: topics.collect(), timeout_ms: TIMEOUT_MS, ..Default::default() };
@@ -184,6 +186,7 @@ fn create(options: &CreateOptions) -> Result<(), CommandError> {
     for topic in &response.topics {
         check(topic.name, topic.error_code, topic.error_message)?;
     }
+    options.topics.iter().try_for_each(|name| cluster.wait_for_topic(name))?;
     Ok(print_done(options.cluster.format, "created", &options.topics)?)
 }
 

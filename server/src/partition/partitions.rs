@@ -359,11 +359,16 @@ impl Partitions {
     }
 
     fn read(&self, name: TopicPartition, request: ReadRequest, reply: Reply) {
-        let meters = match self.0.table.borrow().find(name) {
-            Ok((_, partition)) => Rc::clone(&partition.meters),
+        let found = {
+            let table = self.0.table.borrow();
+            let found = table.find(name);
+            found.map(|(key, partition)| (self.start_read(key, partition, request), Rc::clone(&partition.meters)))
+        };
+        let (started, meters) = match found {
+            Ok(found) => found,
             Err(error) => return reply(PartitionReply::Read(Err(error))),
         };
-        let outcome = match self.start_read(name, request) {
+        let outcome = match started {
             Err(error) => Err(error),
             Ok((ReadResult::Ready(records), outcome)) => Ok(ReadOutcome { records, ..outcome }),
             Ok((ReadResult::Cold(reading), outcome)) => {
@@ -385,11 +390,10 @@ impl Partitions {
     /// The read on its way, and its outcome without the records.
     fn start_read(
         &self,
-        name: TopicPartition,
+        key: LogKey,
+        partition: &Partition,
         request: ReadRequest,
     ) -> Result<(ReadResult, ReadOutcome), PartitionError> {
-        let table = self.0.table.borrow();
-        let (key, partition) = table.find(name)?;
         partition.check_leader_epoch(request.current_leader_epoch)?;
         let mut store = self.0.store.borrow_mut();
         let log_start_offset = store.log_start_offset(key);

@@ -1,6 +1,7 @@
 //! The brokers of a cluster, each asked when it is needed.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use ringlog_core::protocol::messages::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic, MetadataRequest,
@@ -14,6 +15,14 @@ use super::{Answer, ClientError, Connection, check};
 
 /// A version of Metadata that names topics and knows no new error fields.
 const METADATA_VERSION_MAX: i16 = 12;
+
+/// Looks for a new topic, five seconds long.
+const LOOKS_MAX: usize = 50;
+
+#[expect(clippy::disallowed_methods, reason = "a command has no reactor")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(100));
+}
 
 /// A cluster, entered by one of its brokers.
 pub(in crate::cli) struct Cluster {
@@ -90,6 +99,17 @@ impl Cluster {
     pub(in crate::cli) fn topic(&mut self, name: &str) -> Result<TopicInfo, ClientError> {
         let topics = self.metadata(Some(&[name]))?;
         topics.into_iter().next().ok_or_else(|| ClientError::Confused("the broker".to_owned()))
+    }
+
+    /// Waits until a topic that was created can be used: brokers learn of it after the controller has answered.
+    pub(in crate::cli) fn wait_for_topic(&mut self, name: &str) -> Result<(), ClientError> {
+        for _ in 0..LOOKS_MAX {
+            match self.topic(name) {
+                Err(ClientError::Refused { code, .. }) if code.is_retriable() => pause(),
+                looked_up => return looked_up.map(drop),
+            }
+        }
+        self.topic(name).map(drop)
     }
 
     /// The offsets of one partition at `timestamp`: -1 is the end, -2 the start; -1 where there is none.
