@@ -63,6 +63,15 @@ fn several_listeners_and_ipv6_each_tell_their_own_address() {
 }
 
 #[test]
+fn one_signal_that_is_sent_twice_stops_cleanly() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path(), &ANY_PORT);
+    broker.signal_stop();
+    assert_eq!(broker.stop(), Some(0));
+    assert!(folder.path().join("ringlog-data/.kafka_cleanshutdown").exists());
+}
+
+#[test]
 fn systemd_is_told_when_clients_are_served_and_when_they_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use ringlog_core::log::{StoreConfig, StoreError};
@@ -99,7 +100,7 @@ const OTHER_DESCRIPTORS: usize = 128;
 /// Exit code of a broker that was told twice to stop: nothing that was acked is lost, and the next start recovers.
 pub const EXIT_STOPPED_AT_ONCE: u8 = 3;
 
-/// Runs until SIGTERM or SIGINT, then stops cleanly; a second one ends the process at once.
+/// Runs until SIGTERM or SIGINT, then stops cleanly; a second one, a second later, ends the process at once.
 pub fn run(mut settings: Settings) -> Result<(), RunError> {
     let cores = allowed_cores();
     let shards_by_default = || default_shard_count(cores.len(), CpuQuota::of_this_process());
@@ -192,16 +193,28 @@ fn spawn(seat: Seat, cores: &[CoreId], at_end: impl FnOnce() + Send + 'static) -
     builder.spawn(run).map_err(|source| RunError::System { what: "starting a thread", source })
 }
 
+/// A second signal that comes sooner than this is the first again: timeout(1) and some supervisors send it to the process
+/// and to its group.
+const SECOND_SIGNAL_AFTER: Duration = Duration::from_secs(1);
+
 /// Blocks until shard 0 has ended, by itself or because a signal asked it to stop.
+#[expect(clippy::disallowed_methods, reason = "signals come to a thread without a reactor")]
 fn wait_for_end(first: ShardThread, mut signals: Signals, stop: &Stop, doors: &Doors) -> Result<(), RunError> {
+    let mut asked: Option<Instant> = None;
     for _ in signals.forever() {
-        if doors.phase() == Phase::Stopping {
-            tracing::warn!("told twice to stop: ending at once, the next start recovers");
-            std::process::exit(EXIT_STOPPED_AT_ONCE.into());
+        match asked {
+            None => {
+                asked = Some(Instant::now());
+                doors.set_phase(Phase::Stopping);
+                tell_systemd(NotifyState::Stopping);
+                stop.request();
+            }
+            Some(asked) if asked.elapsed() >= SECOND_SIGNAL_AFTER => {
+                tracing::warn!("told twice to stop: ending at once, the next start recovers");
+                std::process::exit(EXIT_STOPPED_AT_ONCE.into());
+            }
+            Some(_) => {}
         }
-        doors.set_phase(Phase::Stopping);
-        tell_systemd(NotifyState::Stopping);
-        stop.request();
     }
     join(first)
 }

@@ -42,10 +42,14 @@ impl Broker {
         Self { http, addresses: addresses.collect(), _stdout: stdout, process }
     }
 
+    /// Sends SIGTERM.
+    pub fn signal_stop(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+    }
+
     /// Sends SIGTERM; the exit code.
     pub fn stop(mut self) -> Option<i32> {
-        let pid = Pid::from_child(&self.process);
-        kill_process(pid, Signal::TERM).unwrap();
+        self.signal_stop();
         self.process.wait().unwrap().code()
     }
 }

@@ -19,11 +19,7 @@ impl Writer<'_> {
         help: &str,
         rows: impl IntoIterator<Item = (L, f64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in rows {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
+        self.values(MetricType::Gauge, name, help, rows)
     }
 
     /// One value for each row, without a type: what the JMX exporter names like a part of a summary, and is none.
@@ -33,7 +29,17 @@ impl Writer<'_> {
         help: &str,
         rows: impl IntoIterator<Item = (L, f64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Unknown)?;
+        self.values(MetricType::Unknown, name, help, rows)
+    }
+
+    fn values<L: EncodeLabelSet>(
+        &mut self,
+        metric_type: MetricType,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (L, f64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
         for (labels, value) in rows {
             family.encode_family(&labels)?.encode_gauge(&value)?;
         }
