@@ -13,3 +13,4 @@ pub mod metadata;
 pub mod meters;
 pub mod net;
 pub mod partition;
+pub mod quota;

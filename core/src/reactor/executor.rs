@@ -82,6 +82,11 @@ impl Reactor {
         self.0.now.get()
     }
 
+    /// Monotonic time, read now: to measure work.
+    pub fn clock(&self) -> Instant {
+        self.0.driver.borrow().now()
+    }
+
     /// Milliseconds since 1970 UTC, read now.
     pub fn wall_clock_ms(&self) -> i64 {
         self.0.driver.borrow().wall_clock_ms()

@@ -116,6 +116,9 @@ impl Controller {
             ControlRequest::AlterConfigs(request) => {
                 ControlReply::AlterConfigs(service.alter_configs(&self.0.settings, &request).await?)
             }
+            ControlRequest::AlterClientQuotas(request) => {
+                ControlReply::AlterClientQuotas(service.alter_client_quotas(&request).await?)
+            }
             ControlRequest::ProducerIds => ControlReply::ProducerIds(service.allocate_producer_ids().await?),
         };
         let end_offset = service.durable_end_offset();

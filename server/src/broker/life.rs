@@ -26,6 +26,7 @@ use super::startup::{OpenedCluster, open_cluster};
 use crate::config::{Endpoint, Settings};
 use crate::meters::Doors;
 use crate::net::accept_loop;
+use crate::quota::{QuotaWindows, SharedRates};
 
 /// Messages between two shards before the sender keeps them itself.
 const MESH_CAPACITY: usize = 4096;
@@ -94,7 +95,9 @@ pub fn seats(config: BrokerConfig, stop: &Stop, on_ready: OnReady) -> Vec<Seat> 
     let BrokerConfig { settings, store, memory, doors } = config;
     let shards_count = doors.shards().len();
     let log_dir_failure = LogDirFailure::default();
-    let shared = Arc::new(Shared { settings: Arc::new(settings), store, memory, doors, log_dir_failure });
+    let (count, size) = settings.quota_windows;
+    let rates = Arc::new(SharedRates::new(QuotaWindows { count, size }));
+    let shared = Arc::new(Shared { settings: Arc::new(settings), store, memory, doors, rates, log_dir_failure });
     let ports = Mesh::new(shards_count, MESH_CAPACITY).into_iter();
     let mut lead = Some((stop.clone(), on_ready));
     ports.map(|port| Seat { port, shared: Arc::clone(&shared), lead: lead.take() }).collect()

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ringlog_core::log::{ClosedLog, LogDirFailure, LogStore, StoreConfig};
@@ -21,9 +22,13 @@ use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
 use crate::meters::{Ask, Doors, MetadataSnapshot, RequestMeters, ShardSnapshot, TopicsMeters};
 use crate::net::{Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, Place, Responder};
 use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
+use crate::quota::{ClientLimits, QuotaKind, SharedRates};
 
 /// Requests and answers that one connection may hold, of those of its shard.
 const CONNECTION_BYTES_MAX: usize = 128 << 20;
+
+/// Connections beyond the quota of their address that are held at one time; more are ended at once.
+const HELD_CONNECTIONS_MAX: usize = 1000;
 
 /// What all shards share: nothing that they wait for.
 pub struct Shared {
@@ -37,6 +42,8 @@ pub struct Shared {
     pub doors: Doors,
     /// Met by one of the shards.
     pub log_dir_failure: LogDirFailure,
+    /// What clients with quotas have used.
+    pub rates: Arc<SharedRates>,
 }
 
 /// A shard. What serves is set when the cluster is open.
@@ -56,6 +63,10 @@ pub struct Shard {
     budget: Budget,
     requests: Rc<RequestMeters>,
     topics: Rc<TopicsMeters>,
+    /// Of clients and addresses.
+    limits: Rc<ClientLimits>,
+    /// Connections that are held because of their address's quota.
+    held_connections: Cell<usize>,
     /// There are `max.connections`.
     refusing: Cell<bool>,
     stopped: RefCell<Vec<Result<Vec<ClosedLog>, String>>>,
@@ -79,6 +90,7 @@ impl Shard {
         let shards_count = u16::try_from(shared.doors.shards().len()).expect("shards are few");
         let view = Rc::new(MetadataView::new(shards_count, Arc::clone(&shared.settings)));
         let memory = shared.memory;
+        let limits = Rc::new(ClientLimits::new(Arc::clone(&shared.rates)));
         Rc::new(Self {
             shard_id,
             reactor,
@@ -92,6 +104,8 @@ impl Shard {
             budget: Budget::new(memory.requests_max),
             requests: Rc::default(),
             topics: Rc::default(),
+            limits,
+            held_connections: Cell::new(0),
             refusing: Cell::new(false),
             stopped: RefCell::default(),
             stopping: Cell::new(false),
@@ -155,6 +169,7 @@ impl Shard {
             quorum: cluster.quorum,
             endpoints: cluster.endpoints,
             producer_ids: ProducerIds::default(),
+            limits: Rc::clone(&self.limits),
             fetch_sessions: RefCell::new(self.fetch_sessions()),
         });
         let connections = Connections::new(self.reactor.clone(), settings.connections_max_idle, self.budget.clone());
@@ -219,6 +234,9 @@ impl Shard {
         if refuses {
             return;
         }
+        if let Err(delay) = self.connection_within_quota(&socket) {
+            return self.hold(socket, delay);
+        }
         let counts = doors.iter().map(|door| door.connections.load(Ordering::Relaxed));
         let (fewest, _) = counts.enumerate().min_by_key(|(_, count)| *count).expect("there is a shard");
         doors[fewest].connections.fetch_add(1, Ordering::Relaxed);
@@ -226,6 +244,31 @@ impl Shard {
             shard if shard == self.shard_id => self.serve(socket, listener),
             shard => self.outbox.send(shard, ShardMessage::Connection { socket: socket.into_handle(), listener }),
         }
+    }
+
+    /// Counts a connection for the quota of its address.
+    fn connection_within_quota(&self, socket: &Socket) -> Result<(), Duration> {
+        match socket.peer_address() {
+            Ok(peer) if self.limits.has(QuotaKind::Connection) => {
+                let address = peer.ip().to_canonical().to_string();
+                self.limits.try_record(QuotaKind::Connection, &address, self.reactor.now(), 1)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a connection that is too many, and ends it later: its client shall not try again at once.
+    fn hold(self: &Rc<Self>, socket: Socket, delay: Duration) {
+        if self.held_connections.get() >= HELD_CONNECTIONS_MAX {
+            return;
+        }
+        self.held_connections.set(self.held_connections.get() + 1);
+        let shard = Rc::clone(self);
+        self.reactor.spawn(async move {
+            shard.reactor.sleep(delay).await;
+            drop(socket);
+            shard.held_connections.set(shard.held_connections.get() - 1);
+        });
     }
 
     /// Takes a message of another shard.
@@ -332,6 +375,9 @@ impl Shard {
     fn apply(&self, changes: Changes) {
         let serving = self.serving.borrow();
         let Some(Serving { partitions, coordinators, .. }) = serving.as_ref() else { return };
+        if changes.client_quotas {
+            self.limits.set(self.view.image().client_quotas());
+        }
         for (topic_id, partition_index) in changes.removed {
             if self.view.owner_of(topic_id, partition_index) != self.shard_id {
                 continue;

@@ -111,6 +111,8 @@ pub struct Settings {
     pub fetch_max_bytes: u32,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_slots: u32,
+    /// `quota.window.num` and `quota.window.size.seconds`.
+    pub quota_windows: (u32, Duration),
     /// `max.connections`.
     pub max_connections: u32,
     /// `connections.max.idle.ms`; `None` is never.
@@ -247,6 +249,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         socket_request_max_bytes: values.number("socket.request.max.bytes", 1..=i32::MAX as u32, 100 << 20),
         fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),
         fetch_session_slots: values.number("max.incremental.fetch.session.cache.slots", 0..=i32::MAX as u32, 1000),
+        quota_windows: quota_windows(values),
         max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
         shards: values.number_if_given("ringlog.shards", 1..=256),
@@ -335,6 +338,15 @@ fn durability(values: &mut Values<'_>) -> Durability {
     const KEY: &str = "ringlog.durability";
     let Some(name) = values.text(KEY) else { return Durability::default() };
     Durability::from_name(name).or_else(|| values.invalid(KEY, "must be sync or page-cache")).unwrap_or_default()
+}
+
+/// More windows than this are of no use, and each takes memory per client.
+const QUOTA_WINDOWS_MAX: u32 = 1000;
+
+fn quota_windows(values: &mut Values<'_>) -> (u32, Duration) {
+    let count = values.number("quota.window.num", 1..=QUOTA_WINDOWS_MAX, 11);
+    let size_s = values.number("quota.window.size.seconds", 1..=i32::MAX as u64, 1);
+    (count, Duration::from_secs(size_s))
 }
 
 fn memory(values: &mut Values<'_>) -> Option<u64> {

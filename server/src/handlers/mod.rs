@@ -4,6 +4,7 @@
 //! A handler runs on the connection's shard, decodes and checks, sends each partition's part to the partition's owner,
 //! and answers when all have answered. It never waits in place.
 
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
@@ -16,6 +17,7 @@ mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -65,6 +67,7 @@ use crate::coordinator::group::GroupRouter;
 use crate::metadata::{ControllerLink, MetadataView, QuorumOfOne};
 use crate::net::Responder;
 use crate::partition::Router;
+use crate::quota::{ClientLimits, QuotaKind};
 
 /// What handlers may use, on one shard.
 pub struct Context {
@@ -88,6 +91,8 @@ pub struct Context {
     pub endpoints: Vec<Endpoint>,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
+    /// Of clients and users.
+    pub limits: Rc<ClientLimits>,
     /// Of this shard's readers.
     pub fetch_sessions: RefCell<FetchSessions>,
 }
@@ -149,6 +154,8 @@ static TABLE: &[Api] = &[
     api(ApiKey::AlterPartitionReassignments, 0..=1, alter_partition_reassignments::handle),
     api(ApiKey::ListPartitionReassignments, 0..=0, list_partition_reassignments::handle),
     api(ApiKey::OffsetDelete, 0..=0, offset_delete::handle),
+    api(ApiKey::DescribeClientQuotas, 0..=1, describe_client_quotas::handle),
+    api(ApiKey::AlterClientQuotas, 0..=1, alter_client_quotas::handle),
     api(ApiKey::DescribeQuorum, 0..=2, describe_quorum::handle),
     api(ApiKey::DescribeCluster, 0..=2, describe_cluster::handle),
     api(ApiKey::DescribeProducers, 0..=0, describe_producers::handle),
@@ -173,10 +180,24 @@ pub fn dispatch(context: &Rc<Context>, listener: usize, frame: Bytes, responder:
     let row = TABLE.iter().find(|row| row.key == header.api_key);
     let request = Request::new(&header, listener, frame.clone(), position, responder);
     match row {
-        Some(row) if row.versions.contains(&request.api_version) => (row.handle)(context, request),
+        Some(row) if row.versions.contains(&request.api_version) => handle(context, row, header.client_id, request),
         Some(Api { key: ApiKey::ApiVersions, .. }) => api_versions::refuse_version(context, request),
         _ => request.close(&"no such API or version"),
     }
+}
+
+/// Handles a request, within the client's quota of the shard's time if it has one: it waits for what its earlier requests
+/// took too much.
+fn handle(context: &Rc<Context>, row: &Api, client_id: Option<&str>, mut request: Request) {
+    let Context { limits, reactor, .. } = &**context;
+    if !limits.has(QuotaKind::Request) {
+        return (row.handle)(context, request);
+    }
+    let client = client_id.unwrap_or_default();
+    request.throttle(limits.bounded_delay(QuotaKind::Request, client, reactor.now()));
+    let began = reactor.clock();
+    (row.handle)(context, request);
+    limits.record(QuotaKind::Request, client, reactor.now(), reactor.clock().0 - began.0);
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::errors::{batch_error, partition_error};
 use super::{Body, Context, Request};
 use crate::metadata::TopicImage;
 use crate::partition::{AppendOutcome, PartitionError, PartitionReply, PartitionRequest, TopicPartition};
+use crate::quota::QuotaKind;
 
 /// One partition's result.
 #[derive(Debug, Clone)]
@@ -39,11 +40,16 @@ struct Pending {
 }
 
 /// Stage 1: checks and hands each batch to its partition.
-pub fn handle(context: &Rc<Context>, request: Request) {
+pub fn handle(context: &Rc<Context>, mut request: Request) {
     let (acks, batches) = match plan(context, &request) {
         Ok(planned) => planned,
         Err(error) => return request.close(&error),
     };
+    if context.limits.has(QuotaKind::Produce) {
+        let (client_id, now) = (request.client_id(), context.reactor.now());
+        let bytes = request.size_bytes() as u64;
+        request.throttle(context.limits.record(QuotaKind::Produce, &client_id, now, bytes));
+    }
     if batches.is_empty() {
         return finish(request, acks, Vec::new());
     }
@@ -170,7 +176,8 @@ fn finish(request: Request, acks: i16, outcomes: Vec<Outcome>) {
                 .collect(),
         })
         .collect();
-    request.answer(&ProduceResponse { responses, ..Default::default() }, []);
+    let throttle_time_ms = request.throttle_time_ms();
+    request.answer(&ProduceResponse { responses, throttle_time_ms, ..Default::default() }, []);
 }
 
 fn partition_response(index: i32, outcome: &Outcome) -> PartitionProduceResponse<'_> {

@@ -1,5 +1,7 @@
 //! One request on its way through a handler: the frame, its header, and the one answer it gets.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use ringlog_core::protocol::{ApiKey, RequestHeader, encode_response};
 use ringlog_core::reactor::{Piece, Pieces};
@@ -23,6 +25,8 @@ pub struct Request {
     pub listener: usize,
     body: Body,
     responder: Responder,
+    /// How long the client has to wait, as it is told.
+    throttle_time: Duration,
 }
 
 /// The body of a request, still encoded. Clones share the frame, so that a handler can borrow from one while it
@@ -57,12 +61,19 @@ impl Request {
         responder: Responder,
     ) -> Self {
         let RequestHeader { api_key, api_version, correlation_id, .. } = *header;
-        Self { api_key, api_version, correlation_id, listener, body: Body { frame, position, api_version }, responder }
+        let body = Body { frame, position, api_version };
+        let throttle_time = Duration::ZERO;
+        Self { api_key, api_version, correlation_id, listener, body, responder, throttle_time }
     }
 
     /// The body, to be decoded.
     pub fn body(&self) -> Body {
         self.body.clone()
+    }
+
+    /// Bytes of the whole frame.
+    pub fn size_bytes(&self) -> usize {
+        self.body.frame.len()
     }
 
     /// The name that the client gives itself; empty for none.
@@ -79,6 +90,20 @@ impl Request {
     /// The connection's side of this request.
     pub fn responder(&self) -> &Responder {
         &self.responder
+    }
+
+    /// The client has exceeded a quota: nothing is read from its connection for this long, and its answer says so where
+    /// the answer is one of Produce or Fetch.
+    pub fn throttle(&mut self, time: Duration) {
+        if time > self.throttle_time {
+            self.throttle_time = time;
+            self.responder.mute(time);
+        }
+    }
+
+    /// For the answer's `throttle_time_ms`.
+    pub fn throttle_time_ms(&self) -> i32 {
+        i32::try_from(self.throttle_time.as_millis()).unwrap_or(i32::MAX)
     }
 
     /// Answers. `elsewhere` holds the record data announced by [`ringlog_core::wire::Records::Elsewhere`], in order.

@@ -21,6 +21,7 @@ use ringlog_core::wire::Array;
 use smallvec::SmallVec;
 use uuid::Uuid;
 
+use super::client_quotas::{self, ClientQuotas};
 use super::node::NodeEndpoint;
 use super::records::{Records, encode, resource_type};
 
@@ -123,6 +124,7 @@ pub struct MetadataImage {
     broker_configs: BTreeMap<String, BTreeMap<String, String>>,
     brokers: BTreeMap<i32, BrokerImage>,
     features: BTreeMap<String, i16>,
+    client_quotas: ClientQuotas,
     next_producer_id: i64,
     unenforced: Unenforced,
     /// The offset that the next record will have.
@@ -237,6 +239,11 @@ impl MetadataImage {
         self.broker_configs.iter().filter(|(_, configs)| !configs.is_empty()).map(|(name, _)| name.as_str())
     }
 
+    /// Quotas of users, clients and addresses.
+    pub fn client_quotas(&self) -> &ClientQuotas {
+        &self.client_quotas
+    }
+
     /// The first producer id that nobody got yet.
     pub fn next_producer_id(&self) -> i64 {
         self.next_producer_id
@@ -325,8 +332,9 @@ impl MetadataImage {
             }
             DelegationToken(token) => _ = self.unenforced.delegation_tokens.insert(token.token_id.to_owned()),
             RemoveDelegationToken(removed) => _ = self.unenforced.delegation_tokens.remove(removed.token_id),
+            ClientQuota(quota) => client_quotas::apply(&mut self.client_quotas, quota),
             // Without effect on one node: kept in the log for Kafka.
-            NoOp(_) | RegisterController(_) | ZkMigrationState(_) | ClearElr(_) | ClientQuota(_) => {}
+            NoOp(_) | RegisterController(_) | ZkMigrationState(_) | ClearElr(_) => {}
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::{
-    AlterConfigError, AlterConfigs, CreatePartitionsError, CreateTopicError, CreatedTopic, NewPartitions, NewTopic,
-    ProducerIdBlock, ProducerIdsExhausted,
+    AlterClientQuotas, AlterConfigError, AlterConfigs, AlterQuotaError, CreatePartitionsError, CreateTopicError,
+    CreatedTopic, NewPartitions, NewTopic, ProducerIdBlock, ProducerIdsExhausted,
 };
 
 /// A request to the controller. Its answer comes when the records are durable and every shard has replayed them.
@@ -28,6 +28,8 @@ pub enum ControlRequest {
     },
     /// Alter configs.
     AlterConfigs(AlterConfigs),
+    /// Alter client quotas.
+    AlterClientQuotas(AlterClientQuotas),
     /// A block of producer ids.
     ProducerIds,
 }
@@ -43,6 +45,8 @@ pub enum ControlReply {
     CreatePartitions(Vec<Result<(), CreatePartitionsError>>),
     /// To AlterConfigs.
     AlterConfigs(Vec<Result<(), AlterConfigError>>),
+    /// To AlterClientQuotas.
+    AlterClientQuotas(Vec<Result<(), AlterQuotaError>>),
     /// To ProducerIds.
     ProducerIds(Result<ProducerIdBlock, ProducerIdsExhausted>),
     /// The metadata log cannot be written: nothing was changed.

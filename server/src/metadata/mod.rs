@@ -1,6 +1,7 @@
 //! The cluster's metadata: Kafka's own records in `__cluster_metadata-0`, the image they replay to, and the one writer.
 
 mod alter_configs;
+mod client_quotas;
 mod control;
 pub mod controller;
 mod create_partitions;
@@ -21,6 +22,9 @@ mod view;
 
 pub use alter_configs::{
     AlterConfigError, AlterConfigs, AlteredConfigs, ConfigAlteration, ConfigOp, ConfigOpKind, ConfigResource,
+};
+pub use client_quotas::{
+    AlterClientQuotas, AlterQuotaError, ClientQuotas, QuotaAlteration, QuotaEntity, QuotaValue, entity_type, quota_key,
 };
 pub use controller::{
     CreateTopicError, CreatedTopic, NewTopic, PARTITIONS_PER_REQUEST_MAX, PRODUCER_ID_BLOCK_LEN, ProducerIdBlock,

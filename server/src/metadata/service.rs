@@ -17,6 +17,7 @@ use ringlog_core::reactor::Reactor;
 use uuid::Uuid;
 
 use super::alter_configs::{AlterConfigError, AlterConfigs, alter_configs};
+use super::client_quotas::{AlterClientQuotas, AlterQuotaError, alter_client_quotas};
 use super::controller::{self, CreateTopicError, CreatedTopic, NewTopic, ProducerIdBlock, ProducerIdsExhausted};
 use super::create_partitions::{CreatePartitionsError, NewPartitions, create_partitions};
 use super::image::MetadataImage;
@@ -167,6 +168,16 @@ impl MetadataService {
         request: &AlterConfigs,
     ) -> Result<Vec<Result<(), AlterConfigError>>, MetadataUnavailable> {
         let (results, records) = alter_configs(&self.0.latest.borrow(), settings, request);
+        self.commit(records).await?;
+        Ok(results)
+    }
+
+    /// Alters client quotas; done when it is durable and published.
+    pub async fn alter_client_quotas(
+        &self,
+        request: &AlterClientQuotas,
+    ) -> Result<Vec<Result<(), AlterQuotaError>>, MetadataUnavailable> {
+        let (results, records) = alter_client_quotas(&self.0.latest.borrow(), request);
         self.commit(records).await?;
         Ok(results)
     }

@@ -35,6 +35,8 @@ pub struct Changes {
     pub deleted_topics: Vec<String>,
     /// Topics that have another configuration now.
     pub reconfigured: AHashSet<Uuid>,
+    /// Whether client quotas may be others now.
+    pub client_quotas: bool,
 }
 
 impl MetadataView {
@@ -50,7 +52,7 @@ impl MetadataView {
 
     /// Takes a whole image over, at the start.
     pub fn set_image(&self, image: MetadataImage) -> Changes {
-        let mut changes = Changes::default();
+        let mut changes = Changes { client_quotas: true, ..Changes::default() };
         for topic in image.topics() {
             for (partition, index) in topic.partitions.iter().zip(0..) {
                 changes.created.push((topic.topic_id, index, partition.leader_epoch));
@@ -82,6 +84,7 @@ impl MetadataView {
                     // A topic that is created by the same records is not there yet.
                     changes.reconfigured.extend(image.topic_by_name(config.resource_name).map(|topic| topic.topic_id));
                 }
+                MetadataRecord::ClientQuota(_) => changes.client_quotas = true,
                 MetadataRecord::Config(_) => are_all_reconfigured = true,
                 _ => {}
             }

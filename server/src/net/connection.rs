@@ -5,6 +5,7 @@
 //! - Answers leave in the order of their requests, whenever they were ready.
 //! - Reading stops while requests and answers fill the connection's budget or its shard's, while there are
 //!   `REQUESTS_MAX` requests, and before a large frame that has no room. What is there is counted, never refused.
+//! - A muted connection is not read from until its time is over; its answers leave.
 //! - A connection that is not read from keeps no buffer of the driver: others need them.
 //! - When either task ends, the socket is shut down, so that the other ends too.
 
@@ -12,8 +13,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ringlog_core::reactor::{Instant, Piece, Pieces, Reactor, Socket};
@@ -57,6 +60,8 @@ struct Inner {
     is_receiving: Cell<bool>,
     /// An answer is being sent.
     is_sending: Cell<bool>,
+    /// Nothing is read from the peer before.
+    muted_until: Cell<Instant>,
     state: RefCell<State>,
 }
 
@@ -111,7 +116,9 @@ impl Connection {
         let ConnectionLimits { frame_bytes_max, budget, pool, meters } = limits;
         let (is_receiving, is_sending) = (Cell::new(false), Cell::new(false));
         let (reactor, state) = (reactor.clone(), RefCell::default());
-        let connection = Self(Rc::new(Inner { reactor, socket, budget, meters, is_receiving, is_sending, state }));
+        let muted_until = Cell::new(Instant(0));
+        let connection =
+            Self(Rc::new(Inner { reactor, socket, budget, meters, is_receiving, is_sending, muted_until, state }));
         let reactor = &connection.0.reactor;
         let reader = connection.clone();
         reactor.spawn(async move {
@@ -164,6 +171,7 @@ impl Connection {
         // Held from before a large frame's memory grows until its request is answered.
         let mut large_frame = None;
         loop {
+            self.muted(&mut framing).await;
             while let Some(frame) = framing.next_frame().map_err(std::io::Error::other)? {
                 self.0.is_receiving.set(false);
                 let held = large_frame.take().unwrap_or_else(|| self.0.budget.hold(frame.len()));
@@ -172,6 +180,7 @@ impl Connection {
                 if !self.room(0, &mut framing).await {
                     return Ok(());
                 }
+                self.muted(&mut framing).await;
             }
             if let (None, Some(size_bytes)) = (&large_frame, framing.large_frame()) {
                 if !self.room(size_bytes, &mut framing).await {
@@ -197,6 +206,23 @@ impl Connection {
                 }
                 framing.push(chunk);
             }
+        }
+    }
+
+    /// Waits while the connection is muted.
+    async fn muted(&self, framing: &mut Framing) {
+        while self.0.muted_until.get() > self.0.reactor.now() && !self.is_closed() {
+            framing.detach();
+            self.0.socket.pause_receiving().await;
+            let mut end = pin!(self.0.reactor.sleep_until(self.0.muted_until.get()));
+            poll_fn(|context| {
+                if self.is_closed() || end.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+                self.0.state.borrow_mut().reader = Some(context.waker().clone());
+                Poll::Pending
+            })
+            .await;
         }
     }
 
@@ -318,6 +344,13 @@ impl Responder {
         if let Some(connection) = self.connection.take() {
             connection.answer(self.number, pieces);
         }
+    }
+
+    /// Nothing is read from the connection for this long; what was read already is handled.
+    pub fn mute(&self, time: Duration) {
+        let Some(Connection(inner)) = &self.connection else { return };
+        let until = inner.reactor.now().0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        inner.muted_until.set(inner.muted_until.get().max(Instant(until)));
     }
 
     /// This request gets no answer (acks=0).

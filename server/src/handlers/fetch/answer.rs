@@ -61,7 +61,8 @@ pub fn answer(
         }
     };
     let responses = topics.iter().map(topic).collect();
-    request.answer(&FetchResponse { session_id, responses, ..Default::default() }, records);
+    let throttle_time_ms = request.throttle_time_ms();
+    request.answer(&FetchResponse { session_id, responses, throttle_time_ms, ..Default::default() }, records);
     if let Some(at) = last_with_records {
         targets.begin_behind(at);
     }

@@ -25,9 +25,10 @@ use self::answer::{Told, answer};
 pub use self::session::FetchSessions;
 use self::session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION};
 use self::targets::Targets;
-use self::wait::{Bounds, Outcomes, Room};
+use self::wait::{Bounds, Outcomes, Room, record_bytes};
 use super::{Context, Request};
 use crate::partition::Isolation;
+use crate::quota::QuotaKind;
 
 /// What a fetch has to do with sessions.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +48,12 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Ok(body) => body,
         Err(error) => return request.close(&error),
     };
-    let bounds = bounds(context, &body);
+    let mut bounds = bounds(context, &body);
+    if context.limits.has(QuotaKind::Fetch) {
+        let bytes_max = context.limits.amount_max(QuotaKind::Fetch, &request.client_id());
+        bounds.max_bytes = bounds.max_bytes.min(bytes_max.unwrap_or(usize::MAX));
+        bounds.min_bytes = bounds.min_bytes.min(bounds.max_bytes);
+    }
     let (targets, session) = match begin(context, &body, request.api_version >= 13) {
         Ok(begun) => begun,
         Err(error_code) => return request.answer(&FetchResponse { error_code, ..Default::default() }, []),
@@ -99,12 +105,16 @@ fn begin(context: &Context, body: &FetchRequest<'_>, by_id: bool) -> Result<(Tar
 
 fn finish(
     context: &Context,
-    request: Request,
+    mut request: Request,
     session: Session,
     mut targets: Targets,
     isolation: Isolation,
     outcomes: Outcomes,
 ) {
+    if let Err(delay) = within_quota(context, &request, &outcomes) {
+        request.throttle(delay);
+        return answer_nothing(context, request, session, targets);
+    }
     let (session_id, told) = match session {
         Session::None => (NO_SESSION, Told::All),
         Session::New => {
@@ -118,4 +128,25 @@ fn finish(
     if session_id != NO_SESSION {
         context.fetch_sessions.borrow_mut().put_back(session_id, targets);
     }
+}
+
+/// Counts the records for the client's quota; if they are too many, how long it has to wait for them.
+fn within_quota(context: &Context, request: &Request, outcomes: &Outcomes) -> Result<(), Duration> {
+    let Context { limits, reactor, .. } = context;
+    if !limits.has(QuotaKind::Fetch) {
+        return Ok(());
+    }
+    let bytes: usize = outcomes.iter().flatten().map(record_bytes).sum();
+    limits.try_record(QuotaKind::Fetch, &request.client_id(), reactor.now(), bytes as u64)
+}
+
+/// Tells a reader to wait, and nothing else: what was read is read again then.
+fn answer_nothing(context: &Context, request: Request, session: Session, targets: Targets) {
+    let session_id = match session {
+        Session::None | Session::New => NO_SESSION,
+        Session::Next(id) => context.fetch_sessions.borrow_mut().resize(id, &targets),
+    };
+    let throttle_time_ms = request.throttle_time_ms();
+    request.answer(&FetchResponse { throttle_time_ms, session_id, ..Default::default() }, []);
+    context.fetch_sessions.borrow_mut().put_back(session_id, targets);
 }
