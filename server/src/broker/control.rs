@@ -119,6 +119,9 @@ impl Controller {
             ControlRequest::AlterClientQuotas(request) => {
                 ControlReply::AlterClientQuotas(service.alter_client_quotas(&request).await?)
             }
+            ControlRequest::UpdateFeatures(request) => {
+                ControlReply::UpdateFeatures(service.update_features(&request).await?)
+            }
             ControlRequest::ProducerIds => ControlReply::ProducerIds(service.allocate_producer_ids().await?),
         };
         let end_offset = service.durable_end_offset();

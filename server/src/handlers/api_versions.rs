@@ -11,10 +11,12 @@ use ringlog_core::protocol::messages::{
 };
 
 use super::{Context, GROUP_VERSION, Request, TABLE};
+use crate::metadata::METADATA_VERSION;
 
-/// Features that clients look at, with the highest level that is there. All begin at level 0, which clients before
-/// version 4 of this API cannot read.
-const FEATURES: [(&str, i16); 1] = [(GROUP_VERSION, 1)];
+/// Features that are there, with their lowest and highest level; what clients would rely on and is not there, is not
+/// named. Clients before version 4 of this API cannot read of a feature that begins at level 0.
+const FEATURES: [(&str, i16, i16); 3] =
+    [("eligible.leader.replicas.version", 0, 1), (GROUP_VERSION, 0, 1), ("metadata.version", 7, METADATA_VERSION)];
 const LEVEL_0_VERSION: i16 = 4;
 
 /// Answers from the table.
@@ -37,9 +39,9 @@ fn with_features(context: &Context, api_version: i16) -> ApiVersionsResponse<'st
     let image = context.metadata.image();
     let supported = FEATURES
         .iter()
-        .filter(|_| api_version >= LEVEL_0_VERSION)
-        .map(|(name, max_version)| SupportedFeatureKey { name, min_version: 0, max_version: *max_version });
-    let finalized = FEATURES.iter().filter(|(name, _)| image.feature(name) > 0).map(|(name, max_version)| {
+        .filter(|(_, min_version, _)| api_version >= LEVEL_0_VERSION || *min_version > 0)
+        .map(|&(name, min_version, max_version)| SupportedFeatureKey { name, min_version, max_version });
+    let finalized = FEATURES.iter().filter(|(name, ..)| image.feature(name) > 0).map(|(name, _, max_version)| {
         let level = image.feature(name).min(*max_version);
         FinalizedFeatureKey { name, max_version_level: level, min_version_level: level }
     });

@@ -48,6 +48,7 @@ mod produce;
 mod questions;
 mod request;
 mod sync_group;
+mod update_features;
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -157,6 +158,7 @@ static TABLE: &[Api] = &[
     api(ApiKey::DescribeClientQuotas, 0..=1, describe_client_quotas::handle),
     api(ApiKey::AlterClientQuotas, 0..=1, alter_client_quotas::handle),
     api(ApiKey::DescribeQuorum, 0..=2, describe_quorum::handle),
+    api(ApiKey::UpdateFeatures, 0..=2, update_features::handle),
     api(ApiKey::DescribeCluster, 0..=2, describe_cluster::handle),
     api(ApiKey::DescribeProducers, 0..=0, describe_producers::handle),
     api(ApiKey::ConsumerGroupHeartbeat, 0..=1, consumer_group_heartbeat::handle),

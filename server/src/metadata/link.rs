@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     AlterClientQuotas, AlterConfigError, AlterConfigs, AlterQuotaError, CreatePartitionsError, CreateTopicError,
-    CreatedTopic, NewPartitions, NewTopic, ProducerIdBlock, ProducerIdsExhausted,
+    CreatedTopic, NewPartitions, NewTopic, ProducerIdBlock, ProducerIdsExhausted, UpdateFeatures, UpdateFeaturesError,
 };
 
 /// A request to the controller. Its answer comes when the records are durable and every shard has replayed them.
@@ -30,6 +30,8 @@ pub enum ControlRequest {
     AlterConfigs(AlterConfigs),
     /// Alter client quotas.
     AlterClientQuotas(AlterClientQuotas),
+    /// Change levels of features.
+    UpdateFeatures(UpdateFeatures),
     /// A block of producer ids.
     ProducerIds,
 }
@@ -47,6 +49,8 @@ pub enum ControlReply {
     AlterConfigs(Vec<Result<(), AlterConfigError>>),
     /// To AlterClientQuotas.
     AlterClientQuotas(Vec<Result<(), AlterQuotaError>>),
+    /// To UpdateFeatures.
+    UpdateFeatures(Result<(), UpdateFeaturesError>),
     /// To ProducerIds.
     ProducerIds(Result<ProducerIdBlock, ProducerIdsExhausted>),
     /// The metadata log cannot be written: nothing was changed.

@@ -18,6 +18,7 @@ mod records;
 mod service;
 mod takeover;
 mod topic_config;
+mod update_features;
 mod view;
 
 pub use alter_configs::{
@@ -42,4 +43,5 @@ pub use records::{METADATA_VERSION, Records, resource_type};
 pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};
 pub use takeover::{OpenTransactions, TakeoverError, check as check_takeover};
 pub use topic_config::{DURABILITY, TopicConfig, config_sources};
+pub use update_features::{FeatureUpdate, FeatureUpdateKind, UpdateFeatures, UpdateFeaturesError};
 pub use view::{Changes, MetadataView, log_specs};

@@ -24,6 +24,7 @@ use super::image::MetadataImage;
 use super::log::{FoundLog, LoadedLog, MetadataLog, MetadataLogError};
 use super::node::{Identity, NodeConfig, QuorumOfOne};
 use super::records::Records;
+use super::update_features::{UpdateFeatures, UpdateFeaturesError, update_features};
 use crate::config::Settings;
 
 /// The metadata log cannot be written: nothing was changed.
@@ -180,6 +181,16 @@ impl MetadataService {
         let (results, records) = alter_client_quotas(&self.0.latest.borrow(), request);
         self.commit(records).await?;
         Ok(results)
+    }
+
+    /// Changes levels of features; done when it is durable and published.
+    pub async fn update_features(
+        &self,
+        request: &UpdateFeatures,
+    ) -> Result<Result<(), UpdateFeaturesError>, MetadataUnavailable> {
+        let (result, records) = update_features(&self.0.latest.borrow(), request);
+        self.commit(records).await?;
+        Ok(result)
     }
 
     /// A block of producer ids that nobody got before, also after a crash.
