@@ -69,7 +69,7 @@ def consume(client_id):
     while count < COUNT and time.monotonic() < began + 120:
         count += len([m for m in consumer.consume(100, 1) if not m.error()])
     consumer.close()
-    expect(count == COUNT, f"{client_id}: {COUNT} records are read")
+    expect(count >= COUNT, f"{client_id}: {count} records are read")
     return time.monotonic() - began, max((event.throttle_time for event in throttled), default=0)
 
 
@@ -88,7 +88,7 @@ for act in [produce, consume]:
     seconds, delay = act("limited")
     expect(delay > 0 and seconds > FREE_SECONDS, f"{act.__name__}: {delay:.1f} s of delay, {seconds:.1f} s in all")
 
-alter("clients", "busy", ["--add-config", "request_percentage=0.0001"])
+alter("clients", "busy", ["--add-config", "request_percentage=0.01"])
 alter("users", None, ["--delete-config", "request_percentage"])
 _, delay = produce("busy")
 expect(0 < delay <= 1, f"request_percentage: a delay of {delay:.2f} s, a window at most")
