@@ -9,7 +9,9 @@ use ahash::AHashMap;
 use uuid::Uuid;
 
 use super::Durability;
-use super::checkpoint::{LOG_START_OFFSET_FILE, OffsetCheckpoint, RECOVERY_POINT_FILE, REPLICATION_OFFSET_FILE};
+use super::checkpoint::{
+    CLEANER_OFFSET_FILE, LOG_START_OFFSET_FILE, OffsetCheckpoint, RECOVERY_POINT_FILE, REPLICATION_OFFSET_FILE,
+};
 use super::error::StoreError;
 use crate::reactor::{Disk, read_file, replace_file};
 
@@ -28,23 +30,32 @@ pub struct ClosedLog {
     pub log_end_offset: i64,
     /// The class that it was written in.
     pub durability: Durability,
+    /// Below it the log was compacted; 0 when it never was.
+    pub cleaned_offset: i64,
 }
 
-/// Start and end of logs by topic and partition.
-pub(crate) type KnownOffsets = AHashMap<(String, i32), (i64, i64)>;
+/// What the files say of one log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownLog {
+    pub log_start_offset: i64,
+    pub log_end_offset: i64,
+    pub cleaned_offset: i64,
+}
 
-/// Start and end of each log, as the last clean stop or recovery left them.
+/// By topic and partition.
+pub(crate) type KnownOffsets = AHashMap<(String, i32), KnownLog>;
+
+/// Each log as the last clean stop or recovery left it.
 pub(crate) fn read_known(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<KnownOffsets, StoreError> {
     let ends = read_offsets(disk, &log_dir.join(RECOVERY_POINT_FILE))?;
     let starts = read_offsets(disk, &log_dir.join(LOG_START_OFFSET_FILE))?;
-    Ok(ends
-        .0
-        .into_iter()
-        .map(|(name, end)| {
-            let start = starts.0.get(&name).copied().unwrap_or(0);
-            (name, (start, end))
-        })
-        .collect())
+    let cleaned = read_offsets(disk, &log_dir.join(CLEANER_OFFSET_FILE))?;
+    let known = |(name, log_end_offset)| {
+        let offset = |checkpoint: &OffsetCheckpoint| checkpoint.0.get(&name).copied().unwrap_or(0);
+        let (log_start_offset, cleaned_offset) = (offset(&starts), offset(&cleaned));
+        (name, KnownLog { log_start_offset, log_end_offset, cleaned_offset })
+    };
+    Ok(ends.0.into_iter().map(known).collect())
 }
 
 /// Writes the checkpoints of all shards' logs. The last step before the clean mark.
@@ -53,9 +64,14 @@ pub fn write_checkpoints(disk: &Rc<dyn Disk>, log_dir: &Path, logs: &[ClosedLog]
     let ends = OffsetCheckpoint(logs.iter().map(|log| (name(log), log.log_end_offset)).collect());
     let moved = logs.iter().filter(|log| log.log_start_offset > 0);
     let starts = OffsetCheckpoint(moved.map(|log| (name(log), log.log_start_offset)).collect());
-    for (name, offsets) in
-        [(RECOVERY_POINT_FILE, &ends), (REPLICATION_OFFSET_FILE, &ends), (LOG_START_OFFSET_FILE, &starts)]
-    {
+    let compacted = logs.iter().filter(|log| log.cleaned_offset > 0);
+    let cleaned = OffsetCheckpoint(compacted.map(|log| (name(log), log.cleaned_offset)).collect());
+    for (name, offsets) in [
+        (RECOVERY_POINT_FILE, &ends),
+        (REPLICATION_OFFSET_FILE, &ends),
+        (LOG_START_OFFSET_FILE, &starts),
+        (CLEANER_OFFSET_FILE, &cleaned),
+    ] {
         let path = log_dir.join(name);
         replace_file(disk, &path, offsets.encode().as_bytes()).map_err(|source| StoreError::Io { path, source })?;
     }

@@ -20,7 +20,7 @@ pub enum Durability {
 }
 
 /// Settings of one log, by the names of Kafka's topic configs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment never grows beyond this.
     pub segment_bytes: u32,
@@ -40,6 +40,26 @@ pub struct LogConfig {
     pub retention_bytes: i64,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
+    /// `cleanup.policy` has `compact` in it.
+    pub is_compacted: bool,
+    /// `min.cleanable.dirty.ratio`: the log is cleaned when more than this part of it was not cleaned before.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: segments with a record that is younger are not cleaned.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: a log with a segment that waits for longer is cleaned whatever its dirty ratio is.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long a tombstone can be read after all that it deletes is gone.
+    pub delete_retention_ms: i64,
+}
+
+impl LogConfig {
+    /// Longest span of a segment: a compacted log ends it in time for `max.compaction.lag.ms`.
+    pub(crate) fn segment_ms_max(&self) -> i64 {
+        match self.is_compacted {
+            true => self.segment_ms.min(self.max_compaction_lag_ms.max(0)),
+            false => self.segment_ms,
+        }
+    }
 }
 
 impl Default for LogConfig {
@@ -54,12 +74,17 @@ impl Default for LogConfig {
             retention_ms: 7 * 24 * 3_600_000,
             retention_bytes: -1,
             file_delete_delay_ms: 60_000,
+            is_compacted: false,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 24 * 3_600_000,
         }
     }
 }
 
 /// One partition's log as metadata knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogSpec {
     /// Name of the topic; a checked one, it becomes part of a folder's name.
     pub topic_name: String,

@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::checkpointer::SmallFile;
+use super::cleaner::remove_cleaned;
 use super::descriptors::{Descriptors, FileKind};
 use super::direct::DirectQueue;
 use super::error::StoreError;
@@ -77,9 +78,24 @@ pub(crate) struct Log {
     pub unsynced: Vec<i64>,
     /// Records were deleted: the log start is to become durable with the next checkpoint.
     pub log_start_moved: bool,
+    /// Below it the log was compacted; 0 when it never was.
+    pub cleaned_offset: i64,
+    /// It moved, and is to be noted with the next checkpoint.
+    pub cleaned_moved: bool,
+    pub cleaner: CleanerState,
     /// Where recent reads ended: the next one goes on there without a look at the index.
     pub read_hints: [Option<ReadHint>; 4],
     pub next_hint: usize,
+}
+
+/// What compaction does with a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CleanerState {
+    Idle,
+    /// A round is under way: no other one begins, and no segment is retired.
+    Running,
+    /// The log cannot be cleaned: nothing is tried until it was opened anew.
+    Failed,
 }
 
 /// A batch that begins at this offset (or the first one behind it) begins at this position.
@@ -118,6 +134,9 @@ impl Log {
             new_names: false,
             unsynced: Vec::new(),
             log_start_moved: false,
+            cleaned_offset: 0,
+            cleaned_moved: false,
+            cleaner: CleanerState::Idle,
             read_hints: [None; 4],
             next_hint: 0,
         }
@@ -208,6 +227,7 @@ impl Log {
     pub fn synced_point(&self, end_offset: i64, durability: Durability) -> SyncedPoint {
         let active = self.segments.last().expect("a log has a segment");
         let mut point = SyncedPoint::new(self.log_start_offset, end_offset, durability);
+        point.cleaned_offset = self.cleaned_offset;
         if end_offset > active.base_offset && active.max_timestamp_offset < end_offset {
             (point.max_timestamp, point.max_timestamp_offset) = (active.max_timestamp, active.max_timestamp_offset);
         }
@@ -266,6 +286,7 @@ impl Log {
         if self.log_end_offset > 0 {
             self.write_snapshot(files)?;
         }
+        remove_cleaned(&**files.disk(), &self.dir)?;
         self.remove_stray_snapshots(files)
     }
 

@@ -10,6 +10,7 @@ mod append;
 mod checkpointer;
 mod checkpoints;
 mod class_sync;
+mod cleaner;
 pub mod commit_log;
 mod config;
 mod descriptors;
@@ -33,6 +34,7 @@ mod timestamps;
 
 pub use append::Appended;
 pub use checkpoints::{ClosedLog, write_checkpoints};
+pub use cleaner::{CleanError, CleanedSegment, CleanerConfig, Cleaning, Dirtiness};
 pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};

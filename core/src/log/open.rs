@@ -16,6 +16,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use super::cleaner::finish_swaps;
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::StoreError;
 use super::header::BatchHeader;
@@ -75,11 +76,13 @@ impl Log {
     ) -> Result<Self, StoreError> {
         if !from_clean_stop {
             let mut log = Self::empty(key, spec, log_dir, point.log_start_offset);
+            log.cleaned_offset = point.cleaned_offset;
             log.recover(point, point.end_offset, Behind::Cut, now_ms, files)?;
             log.load_producers(files)?;
             return Ok(log);
         }
-        let log = Self::open(key, spec, log_dir, point.log_start_offset, now_ms, files)?;
+        let mut log = Self::open(key, spec, log_dir, point.log_start_offset, now_ms, files)?;
+        log.cleaned_offset = point.cleaned_offset;
         let (end, known) = (log.log_end_offset, point.end_offset);
         if end == known { Ok(log) } else { Err(log.corrupt(format!("ends at {end}, its checkpoint says {known}"))) }
     }
@@ -154,8 +157,11 @@ impl Log {
 
     /// Takes in the names in the partition's folder, the segments among them; an empty log begins with one.
     fn open_segments(&mut self, now_ms: i64, files: &Descriptors) -> Result<Vec<String>, StoreError> {
-        let names = self.list_files(files)?;
+        let mut names = self.list_files(files)?;
         self.remove_deleted(&names, &**files.disk()).map_err(|error| self.io_error(error))?;
+        if finish_swaps(files.disk(), &self.dir, &names).map_err(|error| self.io_error(error))? {
+            names = self.list_files(files)?;
+        }
         self.folder_ready = names.iter().any(|name| name == PARTITION_METADATA_FILE);
         let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
         bases.sort_unstable();
@@ -406,8 +412,11 @@ impl Log {
         for entry in epochs.entries() {
             let index = self.segment_index(entry.start_offset);
             let begins = self.find_batch(index, entry.start_offset, files)?.is_some_and(|header| {
-                header.leader_epoch == entry.leader_epoch
-                    && header.base_offset.max(self.log_start_offset) == entry.start_offset
+                match header.base_offset.max(self.log_start_offset) {
+                    start if start == entry.start_offset => header.leader_epoch == entry.leader_epoch,
+                    // Compaction takes the first batch of an epoch away, and the epoch stays.
+                    start => start > entry.start_offset && header.leader_epoch >= entry.leader_epoch,
+                }
             });
             if !begins {
                 return Ok(false);

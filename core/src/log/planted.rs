@@ -25,6 +25,14 @@ pub enum PlantedBug {
     PartitionMetadataLate,
     /// After a failed sync of segments only the log whose error was seen stops; the others are synced again.
     FailedSyncRepeated,
+    /// Compaction drops the batch that holds the last sequence of a producer.
+    LastOfProducerDropped,
+    /// A cleaned segment takes its place before the segments that it replaces are durably gone.
+    SwapUnordered,
+    /// Compaction trusts a cleaned segment that was not synced.
+    CleanedNotSynced,
+    /// Compaction cleans segments that are not synced yet.
+    UnsyncedCleaned,
 }
 
 #[cfg(any(test, feature = "planted-bugs"))]

@@ -213,6 +213,15 @@ pub struct ProducerInfo {
     pub transaction_first_offset: Option<i64>,
 }
 
+/// Where the newest of what the log needs to know of a producer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastRecord {
+    /// Last offset of its last batch; `None` when it has written none in this epoch.
+    pub data_offset: Option<i64>,
+    /// Its epoch.
+    pub producer_epoch: i16,
+}
+
 /// A snapshot that cannot be used; the log is replayed from an older one, or from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
@@ -364,6 +373,15 @@ impl ProducerState {
             producer.transaction_first_offset.is_some()
                 || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
         });
+    }
+
+    /// Where the last batch of each producer is, by id.
+    pub(crate) fn last_records(&self) -> AHashMap<i64, LastRecord> {
+        let last = |producer: &Producer| LastRecord {
+            data_offset: producer.kept().last().filter(|last| last.last_offset >= 0).map(|last| last.last_offset),
+            producer_epoch: producer.producer_epoch,
+        };
+        self.producers.iter().map(|(producer_id, producer)| (*producer_id, last(producer))).collect()
     }
 
     /// Producers that are known.

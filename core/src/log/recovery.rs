@@ -146,15 +146,24 @@ pub fn recover_log_dir(
     let mut closed = Vec::with_capacity(specs.len());
     for (index, spec) in specs.iter().enumerate() {
         let (topic_name, partition_index) = (spec.topic_name.clone(), spec.partition_index);
-        let (mut log_start_offset, mut log_end_offset) = (0, 0);
+        let (mut log_start_offset, mut log_end_offset, mut cleaned_offset) = (0, 0, 0);
         if let Some(point) = points.of(spec.topic_id, partition_index) {
             let key = LogKey(index as u32);
             let mut log = Log::open_at(key, spec, &point, points.from_clean_stop, log_dir, now_ms, &mut files)?;
             log.seal(&mut files).map_err(|error| log.io_error(error))?;
             (log_start_offset, log_end_offset) = (log.log_start_offset, log.log_end_offset);
+            cleaned_offset = log.cleaned_offset;
         }
         let LogSpec { topic_id, durability, .. } = *spec;
-        closed.push(ClosedLog { topic_id, topic_name, partition_index, log_start_offset, log_end_offset, durability });
+        closed.push(ClosedLog {
+            topic_id,
+            topic_name,
+            partition_index,
+            log_start_offset,
+            log_end_offset,
+            durability,
+            cleaned_offset,
+        });
     }
     disk.sync_all(log_dir).map_err(|source| StoreError::Io { path: log_dir.to_owned(), source })?;
     finish_clean_stop(disk, log_dir, &closed, broker_epoch)?;
@@ -175,7 +184,8 @@ pub fn finish_clean_stop(
     // A crash behind this line is one without commit logs: the points must not be behind what these held.
     let mut points = SyncedPoints::default();
     for log in logs {
-        let point = SyncedPoint::new(log.log_start_offset, log.log_end_offset, log.durability);
+        let mut point = SyncedPoint::new(log.log_start_offset, log.log_end_offset, log.durability);
+        point.cleaned_offset = log.cleaned_offset;
         points.set(log.topic_id, log.partition_index, point);
     }
     replace_file(disk, &dir.join(SyncedPoints::START_FILE), points.encode().as_bytes()).map_err(io_error)?;
@@ -194,8 +204,10 @@ fn points_by_name(disk: &Rc<dyn Disk>, log_dir: &Path, specs: &[LogSpec]) -> Res
     let known = checkpoints::read_known(disk, log_dir)?;
     let mut points = SyncedPoints::default();
     for spec in specs {
-        if let Some((start, end)) = known.get(&(spec.topic_name.clone(), spec.partition_index)) {
-            points.set(spec.topic_id, spec.partition_index, SyncedPoint::new(*start, *end, spec.durability));
+        if let Some(log) = known.get(&(spec.topic_name.clone(), spec.partition_index)) {
+            let mut point = SyncedPoint::new(log.log_start_offset, log.log_end_offset, spec.durability);
+            point.cleaned_offset = log.cleaned_offset;
+            points.set(spec.topic_id, spec.partition_index, point);
         }
     }
     Ok(points)
@@ -317,6 +329,7 @@ impl<'a> Recovery<'a> {
                 (false, _) => Behind::Keep { write_again: self.write_again },
             };
             let mut opened = Log::empty(LogKey(index as u32), spec, &self.log_dir, point.log_start_offset);
+            opened.cleaned_offset = point.cleaned_offset;
             let trusted = match is_planted(PlantedBug::CutBelowSyncedPoint) {
                 true => SyncedPoint::new(point.log_start_offset, 0, spec.durability),
                 false => *point,

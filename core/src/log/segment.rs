@@ -239,7 +239,7 @@ impl Segment {
         let time_entries_max = config.segment_index_bytes / TIME_ENTRY_BYTES as u32;
         size > u64::from(config.segment_bytes).saturating_sub(u64::from(batch_bytes))
             || (size > 0
-                && (waited_ms > config.segment_ms
+                && (waited_ms > config.segment_ms_max()
                     || self.offsets.count() >= offset_entries_max
                     || self.times.count() + 1 >= time_entries_max))
             || last_offset - self.base_offset > i64::from(i32::MAX)
@@ -352,6 +352,29 @@ impl Segment {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of both indexes.
+    pub fn index_bytes(&self) -> [u64; 2] {
+        let (offsets, times) = (u64::from(self.offsets.count()), u64::from(self.times.count()));
+        [offsets * OFFSET_ENTRY_BYTES as u64, times * TIME_ENTRY_BYTES as u64]
+    }
+
+    /// Ends a segment of which nothing was written yet by this: its offset index and its time index, to be written by
+    /// the caller.
+    pub fn seal_in_memory(&mut self) -> [Vec<u8>; 2] {
+        self.push_time_entry();
+        assert!(self.offsets.written == 0 && self.times.written == 0, "nothing was written");
+        self.offsets.written = self.offsets.count();
+        self.times.written = self.times.count();
+        self.times_checked = true;
+        let base_offset = self.base_offset;
+        let offset_bytes = |entry: OffsetEntry| entry.encode(base_offset).expect("counted in by `append`");
+        let time_bytes = |entry: TimeEntry| entry.encode(base_offset).expect("counted in by `append`");
+        [
+            std::mem::take(&mut self.offsets.pending).into_iter().flat_map(offset_bytes).collect(),
+            std::mem::take(&mut self.times.pending).into_iter().flat_map(time_bytes).collect(),
+        ]
     }
 
     /// The last entry at or below `offset`: its batch, or one behind it, holds `offset`. `None`: begin at position 0.

@@ -10,6 +10,7 @@
 //!   sync may say that all is well. What was under way may be there after a restart, and is answered so.
 //! - A log costs no descriptor, and no look at the disk, before it is used: its end is among the synced points.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -28,7 +29,7 @@ use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::direct::DirectWrite;
 use super::error::{AppendError, ReadError, StoreError};
 use super::failure::{LogDirFailure, note_failed_sync};
-use super::log::{Log, make_way, snapshot_path};
+use super::log::{CleanerState, Log, make_way, snapshot_path};
 use super::partition_metadata::PARTITION_METADATA_FILE;
 use super::planted::{PlantedBug, is_planted};
 use super::producer_state::ProducerInfo;
@@ -92,7 +93,7 @@ pub struct Retired {
 
 /// A log that was not used yet, or one that is open.
 #[derive(Debug)]
-enum LogState {
+pub(super) enum LogState {
     /// Its end is where it was synced: the log is brought there when it is first used.
     Unopened(SyncedPoint),
     Open(Box<Log>),
@@ -100,8 +101,8 @@ enum LogState {
 
 #[derive(Debug)]
 pub(crate) struct StoredLog {
-    spec: LogSpec,
-    state: LogState,
+    pub(super) spec: LogSpec,
+    pub(super) state: LogState,
     from_clean_stop: bool,
     acked_end_offset: i64,
     /// It has a batch of this turn: it is in `LogStore::dirty`, or among the logs of the turn of class sync.
@@ -114,11 +115,11 @@ pub(crate) struct StoredLog {
 
 /// The logs of one shard.
 pub struct LogStore {
-    reactor: Reactor,
-    log_dir: PathBuf,
+    pub(super) reactor: Reactor,
+    pub(super) log_dir: PathBuf,
     shard_id: u16,
-    files: Descriptors,
-    logs: Vec<Option<StoredLog>>,
+    pub(super) files: Descriptors,
+    pub(super) logs: Vec<Option<StoredLog>>,
     heads: BytesMut,
     /// Memory of small reads.
     window: Window,
@@ -127,7 +128,7 @@ pub struct LogStore {
     acked: Vec<(LogKey, i64)>,
     failed: Vec<FailedAppend>,
     on_acked: Option<Rc<dyn Fn()>>,
-    log_dir_failure: LogDirFailure,
+    pub(super) log_dir_failure: LogDirFailure,
     config: StoreConfig,
     sync: SyncClass,
     checkpointer: Checkpointer,
@@ -136,9 +137,11 @@ pub struct LogStore {
     /// What the run of the checkpointer writes.
     points_of_run: SyncedPoints,
     /// Segments that the run of the checkpointer syncs.
-    syncing: Vec<(LogKey, Vec<i64>)>,
-    /// A segment of class page-cache was ended since the last checkpoint.
-    rolled: bool,
+    pub(super) syncing: Vec<(LogKey, Vec<i64>)>,
+    /// A checkpoint is due: a segment of class page-cache was ended since the last one, or a log was compacted.
+    pub(super) rolled: bool,
+    /// Logs that compaction is to look at.
+    pub(super) to_clean: BTreeSet<LogKey>,
     /// Start and end of logs as the last clean stop, or recovery, left them.
     known: SyncedPoints,
     /// Log starts that the run of the checkpointer makes durable.
@@ -181,6 +184,7 @@ impl LogStore {
             points_of_run: SyncedPoints::default(),
             syncing: Vec::new(),
             rolled: false,
+            to_clean: BTreeSet::new(),
             known,
             moving_starts: Vec::new(),
             moved_starts: Vec::new(),
@@ -216,6 +220,9 @@ impl LogStore {
             is_unopenable: false,
         };
         stored.acked_end_offset = stored.log_end_offset();
+        if stored.spec.config.is_compacted && stored.acked_end_offset > 0 {
+            self.to_clean.insert(key);
+        }
         self.logs.push(Some(stored));
         Ok(key)
     }
@@ -224,6 +231,9 @@ impl LogStore {
     pub fn reconfigure(&mut self, key: LogKey, config: &LogConfig) {
         let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
         stored.spec.config.clone_from(config);
+        if config.is_compacted && stored.acked_end_offset > 0 {
+            self.to_clean.insert(key);
+        }
         if let LogState::Open(log) = &mut stored.state {
             log.config.clone_from(config);
         }
@@ -266,6 +276,9 @@ impl LogStore {
         if log.stopped.is_some() {
             return Ok(Retired::default());
         }
+        if log.cleaner == CleanerState::Running {
+            return Ok(Retired { is_bounded: true, ..Retired::default() });
+        }
         let config = &log.config;
         let mut retired = Retired {
             is_bounded: config.is_deleted
@@ -274,8 +287,7 @@ impl LogStore {
             delay_ms: config.file_delete_delay_ms,
             files: Vec::new(),
         };
-        let syncing = self.syncing.iter().find(|(of, _)| *of == key).map_or(&[][..], |(_, bases)| bases);
-        let unsynced: Vec<i64> = log.unsynced.iter().chain(syncing).copied().collect();
+        let unsynced = unsynced(&self.syncing, log);
         let expired = log.expired(now_ms, |base| !unsynced.contains(&base), &mut self.files);
         match expired.map_err(|error| log.io_error(error))? {
             Expired::Segments(0) => {
@@ -289,18 +301,28 @@ impl LogStore {
             Expired::Everything => {
                 log.roll(now_ms, &mut self.files).map_err(|error| log.io_error(error))?;
                 self.rolled = true;
+                if log.config.is_compacted {
+                    self.to_clean.insert(key);
+                }
             }
         }
         if let Some(point) = unused
             && !self.rolled
         {
             let point = SyncedPoint { log_start_offset: log.log_start_offset, ..point };
-            let bases: Vec<i64> = log.segments.iter().map(|segment| segment.base_offset).collect();
-            bases.into_iter().for_each(|base| self.files.forget(key, base));
             debug_assert_eq!(*beside.acked_end_offset, point.end_offset);
-            self.logs[key.0 as usize].as_mut().expect("looked up above").state = LogState::Unopened(point);
+            self.put_back(key, point);
         }
         Ok(retired)
+    }
+
+    /// Closes a log that was only looked at; nothing of it has changed but `point`.
+    pub(super) fn put_back(&mut self, key: LogKey, point: SyncedPoint) {
+        let stored = self.logs[key.0 as usize].as_mut().expect("it was looked at");
+        if let LogState::Open(log) = &stored.state {
+            log.segments.iter().for_each(|segment| self.files.forget(key, segment.base_offset));
+        }
+        stored.state = LogState::Unopened(point);
     }
 
     /// Moves the log start up to `offset`, which is not above the acked end; -1 is that end. The new start is told by
@@ -385,7 +407,7 @@ impl LogStore {
         {
             log.stop(&kind);
         }
-        let tail_before = log.tail.memory_bytes();
+        let (tail_before, segments_before) = (log.tail.memory_bytes(), log.segments.len());
         if log.blocked && log.stopped.is_none() {
             log.blocked = log.write_tail(&mut self.files).error.is_some();
         }
@@ -394,6 +416,9 @@ impl LogStore {
         } else {
             log.stage(batch, leader_epoch, now_ms, &mut self.heads, &mut self.files)
         };
+        if log.segments.len() > segments_before && log.config.is_compacted {
+            self.to_clean.insert(key);
+        }
         if stored.spec.durability == Durability::Sync {
             // The tail may have been written: the disk has room again, or the segment was ended.
             self.sync.tail_bytes -= tail_before - log.tail.memory_bytes();
@@ -654,6 +679,7 @@ impl LogStore {
         let mut release = Some(self.sync.commit_log.next_lsn());
         let (mut small_files, mut jobs, mut folders, mut obsolete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut points = self.synced_points.clone();
+        let mut is_cleaned_moved = false;
         for stored in self.logs.iter_mut().flatten() {
             let LogState::Open(log) = &mut stored.state else { continue };
             let is_sync = stored.spec.durability == Durability::Sync;
@@ -667,18 +693,20 @@ impl LogStore {
                 continue;
             }
             let is_start_moved = std::mem::take(&mut log.log_start_moved);
+            let is_cleaned = std::mem::take(&mut log.cleaned_moved);
+            is_cleaned_moved |= is_cleaned;
             if is_start_moved {
                 self.moving_starts.push((log.key, log.log_start_offset));
-            } else if log.unsynced.is_empty() {
+            } else if log.unsynced.is_empty() && !is_cleaned {
                 continue;
             }
             // A log start above what is synced would be one without a log.
-            let is_whole = is_sync || is_start_moved;
+            let is_whole = is_sync || is_start_moved || is_cleaned;
             let active = log.active().base_offset;
             let (now, later): (Vec<i64>, Vec<i64>) =
                 std::mem::take(&mut log.unsynced).into_iter().partition(|base| is_whole || *base < active);
             log.unsynced = later;
-            if now.is_empty() && !is_start_moved {
+            if now.is_empty() && !is_start_moved && !is_cleaned {
                 continue;
             }
             let synced = if is_whole { log.written_end_offset() } else { active };
@@ -712,7 +740,7 @@ impl LogStore {
             folders.push(self.log_dir.clone());
         }
         let is_news = release.is_some_and(|release| release > self.sync.commit_log.oldest_unreleased());
-        if jobs.is_empty() && !is_news && self.moving_starts.is_empty() {
+        if jobs.is_empty() && !is_news && self.moving_starts.is_empty() && !is_cleaned_moved {
             return;
         }
         let points_path = self.log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::file_name(self.shard_id));
@@ -760,7 +788,7 @@ impl LogStore {
     }
 
     /// Ends class sync, for this life.
-    fn fail(&mut self, error: &io::Error) {
+    pub(super) fn fail(&mut self, error: &io::Error) {
         self.sync.commit_log.fail(error.kind());
         note_failed_sync(self.files.disk(), &self.log_dir);
     }
@@ -852,7 +880,7 @@ impl LogStore {
         self.stored(key).map_or(0, |stored| stored.acked_end_offset)
     }
 
-    fn stored(&self, key: LogKey) -> Option<&StoredLog> {
+    pub(super) fn stored(&self, key: LogKey) -> Option<&StoredLog> {
         self.logs.get(key.0 as usize).and_then(Option::as_ref)
     }
 
@@ -928,6 +956,7 @@ impl LogStore {
         // Until the clean stop is finished, which removes it.
         note_failed_sync(self.files.disk(), &self.log_dir);
         self.sync.direct_writes.close();
+        self.stop_cleaning();
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);
         }
@@ -974,11 +1003,12 @@ impl StoredLog {
     }
 
     fn closed(&self) -> ClosedLog {
-        let log_start_offset = match &self.state {
-            LogState::Unopened(point) => point.log_start_offset,
-            LogState::Open(log) => log.log_start_offset,
+        let (log_start_offset, cleaned_offset) = match &self.state {
+            LogState::Unopened(point) => (point.log_start_offset, point.cleaned_offset),
+            LogState::Open(log) => (log.log_start_offset, log.cleaned_offset),
         };
         ClosedLog {
+            cleaned_offset,
             topic_id: self.spec.topic_id,
             durability: self.spec.durability,
             topic_name: self.spec.topic_name.clone(),
@@ -989,9 +1019,15 @@ impl StoredLog {
     }
 }
 
+/// Base offsets of segments that recovery may need, because they are not synced, or not yet known to be.
+pub(super) fn unsynced(syncing: &[(LogKey, Vec<i64>)], log: &Log) -> Vec<i64> {
+    let syncing = syncing.iter().find(|(of, _)| *of == log.key).map_or(&[][..], |(_, bases)| bases);
+    log.unsynced.iter().chain(syncing).copied().collect()
+}
+
 /// What of a stored log may be changed while its log is borrowed.
-struct Beside<'a> {
-    acked_end_offset: &'a mut i64,
+pub(super) struct Beside<'a> {
+    pub(super) acked_end_offset: &'a mut i64,
     dirty: &'a mut bool,
     has_tail: &'a mut bool,
     is_unopenable: &'a bool,
@@ -999,7 +1035,7 @@ struct Beside<'a> {
 }
 
 /// The log, opened when this is its first use. Free of `self` so that the store's other fields stay usable.
-fn open_log<'a>(
+pub(super) fn open_log<'a>(
     logs: &'a mut [Option<StoredLog>],
     files: &mut Descriptors,
     reactor: &Reactor,

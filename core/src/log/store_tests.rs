@@ -1,5 +1,6 @@
 //! Behaviour of the store on the simulated disk, with segments of a few hundred bytes.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub(super) const NOW_MS: i64 = 1_700_000_000_000;
 struct DiskDriver {
     disk: Rc<SimDisk>,
     done: Vec<Completion>,
+    now_ms: Rc<Cell<i64>>,
 }
 
 struct NoWake;
@@ -36,7 +38,7 @@ impl Driver for DiskDriver {
     }
 
     fn wall_clock_ms(&self) -> i64 {
-        NOW_MS
+        self.now_ms.get()
     }
 
     fn random_u64(&mut self) -> u64 {
@@ -107,7 +109,9 @@ impl Driver for DiskDriver {
 
 pub(super) struct World {
     pub(super) disk: Rc<SimDisk>,
-    reactor: Reactor,
+    pub(super) reactor: Reactor,
+    /// The wall clock.
+    pub(super) now_ms: Rc<Cell<i64>>,
 }
 
 impl World {
@@ -115,19 +119,20 @@ impl World {
         let disk = SimDisk::new(seed);
         disk.create_dir_all(Path::new("/data")).expect("a folder");
         disk.sync_all(Path::new("/data")).expect("a folder that stays");
-        let reactor = Self::reactor(&disk);
-        Self { disk, reactor }
+        let now_ms = Rc::new(Cell::new(NOW_MS));
+        let reactor = Self::reactor(&disk, &now_ms);
+        Self { disk, reactor, now_ms }
     }
 
-    fn reactor(disk: &Rc<SimDisk>) -> Reactor {
-        Reactor::new(Box::new(DiskDriver { disk: Rc::clone(disk), done: Vec::new() }))
+    fn reactor(disk: &Rc<SimDisk>, now_ms: &Rc<Cell<i64>>) -> Reactor {
+        Reactor::new(Box::new(DiskDriver { disk: Rc::clone(disk), done: Vec::new(), now_ms: Rc::clone(now_ms) }))
     }
 
     /// Ends the process: its tasks end with it.
-    fn crash(&mut self, store: Option<LogStore>, crash: Crash) {
+    pub(super) fn crash(&mut self, store: Option<LogStore>, crash: Crash) {
         self.disk.crash(crash);
         drop(store);
-        self.reactor = Self::reactor(&self.disk);
+        self.reactor = Self::reactor(&self.disk, &self.now_ms);
     }
 
     pub(super) fn dyn_disk(&self) -> Rc<dyn Disk> {

@@ -2,8 +2,8 @@
 //!
 //! `synced-start` is written before anything is served and knows all logs; `synced-<shard>` is what the shard's background
 //! sync has reached since. The first line is `from a clean stop: <true or false>`, the others are `<topic id in 32 hex digits> <partition> <log start offset> <synced end offset>
-//! <class> <largest timestamp> <its offset>`, the timestamp that of the segment that the end lies in, -1 when it is not
-//! known. The last line is `crc32c <8 hex digits>`, over all lines before it.
+//! <class> <largest timestamp> <its offset> <cleaned offset>`, the timestamp that of the segment that the end lies in, -1 when
+//! it is not known. (Files of before compaction have no cleaned offset.) The last line is `crc32c <8 hex digits>`, over all lines before it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,18 +32,22 @@ pub(crate) struct SyncedPoint {
     pub max_timestamp: i64,
     /// Last offset of the batch that holds it.
     pub max_timestamp_offset: i64,
+    /// Below it the log was compacted.
+    pub cleaned_offset: i64,
 }
 
 impl SyncedPoint {
     /// A log of which only the ends are known.
     pub fn new(log_start_offset: i64, end_offset: i64, durability: Durability) -> Self {
-        Self { log_start_offset, end_offset, durability, max_timestamp: NO_TIMESTAMP, max_timestamp_offset: 0 }
+        let (max_timestamp, max_timestamp_offset, cleaned_offset) = (NO_TIMESTAMP, 0, 0);
+        Self { log_start_offset, end_offset, durability, max_timestamp, max_timestamp_offset, cleaned_offset }
     }
 
-    /// The one that reaches further; the log start only moves up.
+    /// The one that reaches further; the log start and the cleaned offset only move up.
     fn merge(self, other: Self) -> Self {
         let further = if other.end_offset >= self.end_offset { other } else { self };
-        Self { log_start_offset: self.log_start_offset.max(other.log_start_offset), ..further }
+        let log_start_offset = self.log_start_offset.max(other.log_start_offset);
+        Self { log_start_offset, cleaned_offset: self.cleaned_offset.max(other.cleaned_offset), ..further }
     }
 }
 
@@ -130,10 +134,11 @@ impl SyncedPoints {
     pub fn encode(&self) -> String {
         let mut text = format!("from a clean stop: {}\n", self.from_clean_stop);
         text.extend(self.points.iter().map(|((topic_id, partition_index), point)| {
-            let SyncedPoint { log_start_offset, end_offset, durability, max_timestamp, max_timestamp_offset } = point;
+            let SyncedPoint { log_start_offset, end_offset, durability, .. } = point;
+            let SyncedPoint { max_timestamp, max_timestamp_offset, cleaned_offset, .. } = point;
             let class = class_name(*durability);
             let topic_id = topic_id.simple();
-            format!("{topic_id} {partition_index} {log_start_offset} {end_offset} {class} {max_timestamp} {max_timestamp_offset}\n")
+            format!("{topic_id} {partition_index} {log_start_offset} {end_offset} {class} {max_timestamp} {max_timestamp_offset} {cleaned_offset}\n")
         }));
         text.push_str(&crc_line(&text));
         text
@@ -153,8 +158,16 @@ impl SyncedPoints {
             let (log_start_offset, end_offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
             let durability = class_of(words.next()?)?;
             let (max_timestamp, max_timestamp_offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            let cleaned_offset = words.next().map_or(Some(0), |word| word.parse().ok())?;
             words.next().is_none().then_some(())?;
-            let point = SyncedPoint { log_start_offset, end_offset, durability, max_timestamp, max_timestamp_offset };
+            let point = SyncedPoint {
+                log_start_offset,
+                end_offset,
+                durability,
+                max_timestamp,
+                max_timestamp_offset,
+                cleaned_offset,
+            };
             points.set(topic_id, partition_index, point);
         }
         Some(points)
@@ -184,11 +197,18 @@ mod tests {
     fn points_go_round_and_damage_is_refused() {
         let mut points = SyncedPoints { from_clean_stop: true, ..SyncedPoints::default() };
         points.set(Uuid::from_u128(7), 3, SyncedPoint::new(5, 1000, Durability::PageCache));
-        let known =
-            SyncedPoint { max_timestamp: 77, max_timestamp_offset: 41, ..SyncedPoint::new(0, 42, Durability::Sync) };
+        let known = SyncedPoint {
+            max_timestamp: 77,
+            max_timestamp_offset: 41,
+            cleaned_offset: 40,
+            ..SyncedPoint::new(0, 42, Durability::Sync)
+        };
         points.set(Uuid::from_u128(8), 0, known);
         let text = points.encode();
         assert_eq!(SyncedPoints::decode(&text), Some(points));
+        let before = "from a clean stop: false\n00000000000000000000000000000007 3 5 9 sync -1 0\n";
+        let before = SyncedPoints::decode(&format!("{before}{}", crc_line(before))).expect("of before compaction");
+        assert_eq!(before.of(Uuid::from_u128(7), 3), Some(SyncedPoint::new(5, 9, Durability::Sync)));
         assert_eq!(SyncedPoints::decode(&SyncedPoints::default().encode()), Some(SyncedPoints::default()));
         assert_eq!(SyncedPoints::decode(""), None);
         for at in 0..text.len() {
@@ -204,9 +224,9 @@ mod tests {
 
     #[test]
     fn the_point_that_reaches_further_counts() {
-        let old = SyncedPoint::new(8, 10, Durability::PageCache);
+        let old = SyncedPoint { cleaned_offset: 9, ..SyncedPoint::new(8, 10, Durability::PageCache) };
         let new = SyncedPoint { max_timestamp: 5, ..SyncedPoint::new(3, 20, Durability::Sync) };
-        let both = SyncedPoint { log_start_offset: 8, ..new };
+        let both = SyncedPoint { log_start_offset: 8, cleaned_offset: 9, ..new };
         assert_eq!((old.merge(new), new.merge(old)), (both, both));
     }
 }

@@ -5,6 +5,7 @@
 //! was aborted has no file.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -25,6 +26,20 @@ pub struct AbortedTransaction {
     pub first_offset: i64,
     /// Of its abort marker (inclusive).
     pub last_offset: i64,
+    /// What it was when the marker was written.
+    pub last_stable_offset: i64,
+}
+
+impl AbortedTransaction {
+    /// Its bytes.
+    pub(crate) fn encode(&self) -> [u8; TRANSACTION_ENTRY_BYTES] {
+        let mut bytes = [0; TRANSACTION_ENTRY_BYTES];
+        let fields = [self.producer_id, self.first_offset, self.last_offset, self.last_stable_offset];
+        for (field, into) in fields.iter().zip(bytes[2..].as_chunks_mut::<8>().0) {
+            *into = field.to_be_bytes();
+        }
+        bytes
+    }
 }
 
 /// All aborted transactions of a log, in the order of their markers.
@@ -53,7 +68,12 @@ impl TransactionIndex {
         for entry in entries {
             let (version, rest) = entry.split_first_chunk().expect("an entry is 34 bytes");
             let field = |at: usize| i64::from_be_bytes(rest[8 * at..8 * at + 8].try_into().expect("8 bytes"));
-            let aborted = AbortedTransaction { producer_id: field(0), first_offset: field(1), last_offset: field(2) };
+            let aborted = AbortedTransaction {
+                producer_id: field(0),
+                first_offset: field(1),
+                last_offset: field(2),
+                last_stable_offset: field(3),
+            };
             let fits = aborted.first_offset <= aborted.last_offset && aborted.last_offset >= base_offset;
             if *version != [0, 0] || !fits || self.0.last().is_some_and(|last| last.last_offset >= aborted.last_offset)
             {
@@ -67,6 +87,13 @@ impl TransactionIndex {
     /// Forgets transactions that ended below the log start.
     pub fn forget_below(&mut self, log_start_offset: i64) {
         self.0.retain(|transaction| transaction.last_offset >= log_start_offset);
+    }
+
+    /// Puts `entries` in the place of those of which the markers are in `offsets`.
+    pub fn replace(&mut self, offsets: Range<i64>, entries: Vec<AbortedTransaction>) {
+        let start = self.0.partition_point(|aborted| aborted.last_offset < offsets.start);
+        let end = self.0.partition_point(|aborted| aborted.last_offset < offsets.end);
+        self.0.splice(start..end, entries);
     }
 
     /// Those with records between `from` (inclusive) and `to` (exclusive), by their first offset.
@@ -84,11 +111,9 @@ mod tests {
     use super::*;
 
     fn entry(producer_id: i64, first_offset: i64, last_offset: i64) -> Vec<u8> {
-        let mut bytes = vec![0, 0];
-        for field in [producer_id, first_offset, last_offset, first_offset] {
-            bytes.extend_from_slice(&field.to_be_bytes());
-        }
-        bytes
+        AbortedTransaction { producer_id, first_offset, last_offset, last_stable_offset: first_offset }
+            .encode()
+            .to_vec()
     }
 
     fn index(entries: &[(i64, i64, i64)]) -> TransactionIndex {

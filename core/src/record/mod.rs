@@ -13,6 +13,7 @@ pub mod compression;
 mod crc;
 mod partitioner;
 mod records;
+mod retain;
 mod validate;
 
 pub use batch::{
@@ -23,6 +24,7 @@ pub use builder::{BatchBuilder, NewRecord};
 pub use crc::{Crc32c, Crc32cJoin, crc32c, crc32c_join};
 pub use partitioner::{murmur2, partition_of};
 pub use records::{Headers, RecordError, RecordView, Records};
+pub use retain::{RawRecord, RawRecords, retain_nothing, retain_records};
 pub use validate::{
     BatchError, KeylessRule, ProduceRules, Producer, Rejection, TimestampRule, ValidBatch, ValidationLevel,
     record_errors, validate_produce,

@@ -8,6 +8,8 @@ use super::RunError;
 const SHARD_BYTES_MIN: u64 = 64 << 20;
 /// A shard takes no more unless it is told to.
 const SHARD_BYTES_BY_DEFAULT: u64 = 512 << 20;
+/// An offset map that knows 46 million keys.
+const CLEANER_BYTES_MAX: u64 = 1 << 30;
 /// Buffers for receiving: `UringConfig::default()`.
 const RECEIVE_BYTES: u64 = 8 << 20;
 
@@ -24,6 +26,8 @@ pub struct ShardMemory {
     pub staging_max: usize,
     /// Partitions in fetch sessions.
     pub fetch_sessions_max: usize,
+    /// The offset map of a log that is compacted.
+    pub cleaner_max: usize,
 }
 
 impl ShardMemory {
@@ -40,8 +44,8 @@ impl ShardMemory {
         };
         let eighth = |bytes_max: u64| (share / 8).min(bytes_max);
         let (frame_pool, dirty, staging) = (eighth(16 << 20), eighth(16 << 20), eighth(32 << 20));
-        let fetch_sessions = share / 32;
-        let requests = share - frame_pool - dirty - staging - fetch_sessions - RECEIVE_BYTES;
+        let (fetch_sessions, cleaner) = (share / 32, (share / 16).min(CLEANER_BYTES_MAX));
+        let requests = share - frame_pool - dirty - staging - fetch_sessions - cleaner - RECEIVE_BYTES;
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Self {
             requests_max: bytes(requests),
@@ -49,6 +53,7 @@ impl ShardMemory {
             dirty_max: bytes(dirty),
             staging_max: bytes(staging),
             fetch_sessions_max: bytes(fetch_sessions),
+            cleaner_max: bytes(cleaner),
         })
     }
 
@@ -67,8 +72,10 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn sum(memory: &ShardMemory) -> u64 {
-        let ShardMemory { requests_max, frame_pool_max, dirty_max, staging_max, fetch_sessions_max } = memory;
-        (requests_max + frame_pool_max + dirty_max + staging_max + fetch_sessions_max) as u64 + RECEIVE_BYTES
+        let ShardMemory { requests_max, frame_pool_max, dirty_max, staging_max, fetch_sessions_max, cleaner_max } =
+            memory;
+        let parts = [requests_max, frame_pool_max, dirty_max, staging_max, fetch_sessions_max, cleaner_max];
+        parts.into_iter().sum::<usize>() as u64 + RECEIVE_BYTES
     }
 
     #[test]

@@ -140,8 +140,10 @@ impl Shard {
         let reactor = self.reactor.clone();
         let mut store = LogStore::open(reactor.clone(), settings.log_dir.clone(), self.shard_id, store.clone())?;
         store.share_failure(log_dir_failure.clone());
-        let partitions =
-            Partitions::new(reactor.clone(), store, settings.retention_check_interval, Rc::clone(&self.topics));
+        let (view, cleaner_max) = (Rc::clone(&self.view), self.shared.memory.cleaner_max);
+        let cleaner = Box::new(move || view.cleaner(cleaner_max));
+        let interval = settings.retention_check_interval;
+        let partitions = Partitions::new(reactor.clone(), store, interval, cleaner, Rc::clone(&self.topics));
         let outbox = self.outbox.clone();
         let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
         let router = Router::new(self.shard_id, partitions.clone(), Box::new(send));

@@ -452,10 +452,7 @@ fn notices(properties: &Properties) -> Vec<Notice> {
         if NO_THREAD_POOLS.contains(&key) {
             pools.push(key);
         } else if let Some(def) = broker_config(key) {
-            if key == "log.cleanup.policy" && property.value.contains("compact") {
-                let text = format!("{key}={}: nothing is compacted yet, all is kept", property.value);
-                notices.push(Notice::Warning(text));
-            } else if !def.acts() {
+            if !def.acts() {
                 inert.push(key);
             }
         } else if !key.starts_with("listener.name.") {
@@ -588,15 +585,13 @@ mod tests {
             ("num.io.threads", "8"),
             ("num.network.threads", "3"),
             ("offsets.load.buffer.size", "1"),
-            ("log.cleanup.policy", "compact"),
         ];
         let (_, notices) = accepted(&more).unwrap();
         assert_eq!(notices[0], Notice::Warning("unknown key num.partition, did you mean num.partitions?".to_owned()));
         assert_eq!(notices[1], Notice::Warning("unknown key frobnicate".to_owned()));
-        assert!(matches!(&notices[2], Notice::Warning(text) if text.starts_with("log.cleanup.policy")));
-        let Notice::Info(pools) = &notices[3] else { panic!("{notices:?}") };
+        let Notice::Info(pools) = &notices[2] else { panic!("{notices:?}") };
         assert!(pools.ends_with("num.io.threads, num.network.threads"), "{pools}");
-        let Notice::Info(inert) = &notices[4] else { panic!("{notices:?}") };
+        let Notice::Info(inert) = &notices[3] else { panic!("{notices:?}") };
         assert!(inert.ends_with("offsets.load.buffer.size"), "{inert}");
     }
 

@@ -1,6 +1,7 @@
 //! The cluster's metadata: Kafka's own records in `__cluster_metadata-0`, the image they replay to, and the one writer.
 
 mod alter_configs;
+mod cleaner_config;
 mod client_quotas;
 mod control;
 pub mod controller;
@@ -24,6 +25,7 @@ mod view;
 pub use alter_configs::{
     AlterConfigError, AlterConfigs, AlteredConfigs, ConfigAlteration, ConfigOp, ConfigOpKind, ConfigResource,
 };
+pub use cleaner_config::ShardCleaner;
 pub use client_quotas::{
     AlterClientQuotas, AlterQuotaError, ClientQuotas, QuotaAlteration, QuotaEntity, QuotaValue, entity_type, quota_key,
 };

@@ -48,6 +48,11 @@ impl TopicConfig {
             retention_ms: values.number("retention.ms"),
             retention_bytes: values.number("retention.bytes"),
             file_delete_delay_ms: values.number("file.delete.delay.ms"),
+            is_compacted,
+            min_cleanable_dirty_ratio: values.number("min.cleanable.dirty.ratio"),
+            min_compaction_lag_ms: values.number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: values.number("max.compaction.lag.ms"),
+            delete_retention_ms: values.number("delete.retention.ms"),
         };
         let produce = ProduceRules {
             batch_bytes_max: values.number("max.message.bytes"),
@@ -140,7 +145,13 @@ mod tests {
         assert_eq!((config.log.segment_bytes, config.produce.batch_bytes_max), (3_000_000, 88));
         assert_eq!((config.durability, config.produce.keyless), (Durability::PageCache, KeylessRule::Reject));
         assert_eq!(config.produce.timestamps, TimestampRule::LogAppendTime);
-        assert!(!resolve(&[], &[("cleanup.policy", "compact")]).log.is_deleted);
+        let compacted = resolve(
+            &[("log.cleaner.min.cleanable.ratio", "0.1"), ("log.cleaner.delete.retention.ms", "7")],
+            &[("cleanup.policy", "compact"), ("max.compaction.lag.ms", "9"), ("min.compaction.lag.ms", "8")],
+        );
+        assert!(compacted.log.is_compacted && !compacted.log.is_deleted);
+        assert_eq!((compacted.log.min_cleanable_dirty_ratio, compacted.log.delete_retention_ms), (0.1, 7));
+        assert_eq!((compacted.log.min_compaction_lag_ms, compacted.log.max_compaction_lag_ms), (8, 9));
         assert_eq!(resolve(&[("log.retention.minutes", "2")], &[]).log.retention_ms, 120_000);
         let small = resolve(&[("ringlog.internal.segment.bytes", "4096")], &[]);
         assert_eq!(small.log.segment_bytes, 4096);

@@ -11,7 +11,7 @@ use ringlog_core::record::ProduceRules;
 use uuid::Uuid;
 
 use super::topic_config::{TopicConfig, config_sources};
-use super::{MetadataImage, Records, ReplayError, TopicImage, owner_shard, resource_type};
+use super::{MetadataImage, Records, ReplayError, ShardCleaner, TopicImage, owner_shard, resource_type};
 use crate::config::{Properties, Settings};
 
 /// One shard's view.
@@ -125,6 +125,13 @@ impl MetadataView {
         let config = Rc::new(TopicConfig::resolve(&sources, &topic.configs));
         self.configs.borrow_mut().insert(topic.topic_id, Rc::clone(&config));
         config
+    }
+
+    /// How a shard compacts its logs, with an offset map of at most `memory_max` bytes.
+    pub fn cleaner(&self, memory_max: usize) -> ShardCleaner {
+        let image = self.image();
+        let sources = config_sources(&image, self.settings.node_id, &self.settings.properties);
+        ShardCleaner::resolve(&sources, self.shards_count, memory_max)
     }
 
     /// How a partition of a topic is stored.

@@ -3,12 +3,14 @@
 //! It knows neither connections nor other shards' partitions; [`Router`] reaches those over the mesh.
 
 mod calls;
+mod cleaner;
 mod messages;
 mod partitions;
 mod retention;
 mod router;
 
 pub use calls::Calls;
+pub use cleaner::CleanerSource;
 pub use messages::{
     AppendOutcome, EpochEnd, EpochEndRequest, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError,
     PartitionMessage, PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,

@@ -18,6 +18,7 @@ use ringlog_core::log::{
 };
 use ringlog_core::reactor::{Piece, Reactor};
 
+use super::cleaner::{Cleaner, CleanerSource};
 use super::retention::Retention;
 use super::{
     AppendOutcome, EpochEnd, EpochEndRequest, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError,
@@ -37,13 +38,14 @@ pub struct Partitions(pub(super) Rc<Inner>);
 
 pub(super) struct Inner {
     pub(super) reactor: Reactor,
-    store: RefCell<LogStore>,
+    pub(super) store: RefCell<LogStore>,
     table: RefCell<Table>,
     /// The end of this turn will flush.
     flush_due: Cell<bool>,
     acked: RefCell<Vec<(LogKey, i64)>>,
     meters: Rc<TopicsMeters>,
     pub(super) retention: Retention,
+    pub(super) cleaner: Cleaner,
 }
 
 #[derive(Default)]
@@ -91,6 +93,7 @@ impl Partitions {
         reactor: Reactor,
         store: LogStore,
         retention_check_interval: Duration,
+        cleaner_source: CleanerSource,
         meters: Rc<TopicsMeters>,
     ) -> Self {
         let partitions = Self(Rc::new(Inner {
@@ -101,6 +104,7 @@ impl Partitions {
             acked: RefCell::default(),
             meters,
             retention: Retention::new(retention_check_interval),
+            cleaner: Cleaner::new(cleaner_source),
         }));
         let acknowledging = Rc::downgrade(&partitions.0);
         partitions.0.store.borrow_mut().set_on_acked(Rc::new(move || {
@@ -135,6 +139,7 @@ impl Partitions {
         if store.log_start_offset(key) < high_watermark {
             drop((table, store));
             self.arm_retention();
+            self.arm_cleaner();
         }
         Ok(())
     }
@@ -144,6 +149,7 @@ impl Partitions {
         if let Some(key) = self.0.table.borrow().keys.get(&name) {
             self.0.store.borrow_mut().reconfigure(*key, config);
             self.arm_retention();
+            self.arm_cleaner();
         }
     }
 
@@ -500,6 +506,7 @@ impl Partitions {
         for (key, moved) in moved_starts {
             self.finish_deletions(key, &moved);
         }
+        self.arm_cleaner();
     }
 
     /// Answers the appends that were taken and could not be written.

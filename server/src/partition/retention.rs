@@ -71,7 +71,7 @@ impl Partitions {
 }
 
 /// A stop before the end leaves the files: the next use of the log removes them.
-async fn remove_later(reactor: Reactor, files: Vec<PathBuf>, delay_ms: i64) {
+pub(super) async fn remove_later(reactor: Reactor, files: Vec<PathBuf>, delay_ms: i64) {
     reactor.sleep(Duration::from_millis(u64::try_from(delay_ms).unwrap_or_default())).await;
     let disk: Rc<_> = reactor.disk();
     for path in files {

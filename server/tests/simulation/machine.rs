@@ -29,6 +29,7 @@ const MEMORY: ShardMemory = ShardMemory {
     dirty_max: 12 << 10,
     staging_max: 96 << 10,
     fetch_sessions_max: 64 << 10,
+    cleaner_max: 64 << 10,
 };
 /// Rounds that one wait may take, in case the clock hardly moves because somebody never rests.
 const ROUNDS_MAX: u64 = 3_000_000;
