@@ -314,8 +314,11 @@ impl Shard {
 
     /// Answers who asked at this shard's door.
     pub fn answer_asks(&self) {
-        for Ask { with_partitions, reply } in self.shared.doors.shards()[usize::from(self.shard_id)].take() {
-            reply(self.snapshot(with_partitions));
+        let door = &self.shared.doors.shards()[usize::from(self.shard_id)];
+        if door.has_asks() {
+            for Ask { with_partitions, reply } in door.take() {
+                reply(self.snapshot(with_partitions));
+            }
         }
     }
 

@@ -44,7 +44,7 @@ impl Door {
             return;
         }
         state.asks.push(ask);
-        // Release: with the Acquire of `take`, which then takes the lock anyway. A waker that is set later finds the asks.
+        // Release: with the Acquire of `has_asks`; what was asked is behind the lock anyway. A waker that is set later finds the asks.
         self.has_asks.store(true, Ordering::Release);
         if let Some(waker) = &state.waker {
             waker.wake();
@@ -56,11 +56,13 @@ impl Door {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).waker = Some(waker);
     }
 
-    /// Takes what was asked. One load where nothing was.
+    /// Whether somebody asks: one load, in every turn.
+    pub fn has_asks(&self) -> bool {
+        self.has_asks.load(Ordering::Acquire)
+    }
+
+    /// Takes what was asked.
     pub fn take(&self) -> Vec<Ask> {
-        if !self.has_asks.load(Ordering::Acquire) {
-            return Vec::new();
-        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.has_asks.store(false, Ordering::Relaxed);
         std::mem::take(&mut state.asks)
@@ -130,12 +132,13 @@ mod tests {
     #[test]
     fn each_question_is_answered_once_and_too_many_are_dropped() {
         let door = Door::default();
-        assert!(door.take().is_empty());
+        assert!(!door.has_asks());
         let askers: Vec<_> = (0..=ASKS_MAX).map(|_| ask(&door)).collect();
+        assert!(door.has_asks());
         for taken in door.take() {
             (taken.reply)(ShardSnapshot { cpu_ns: 7, ..ShardSnapshot::default() });
         }
-        assert!(door.take().is_empty());
+        assert!(!door.has_asks());
         let answered = askers.iter().filter(|asker| asker.recv().is_ok_and(|snapshot| snapshot.cpu_ns == 7)).count();
         assert_eq!(answered, ASKS_MAX);
     }
