@@ -6,6 +6,7 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Stdio;
 
 use outside::{ANY_PORT, Broker, ask, command};
 
@@ -77,7 +78,7 @@ fn systemd_is_told_when_clients_are_served_and_when_they_are_not() {
     let path = folder.path().join("notify");
     let systemd = UnixDatagram::bind(&path).unwrap();
     let mut starting = command(folder.path(), &ANY_PORT);
-    starting.env("NOTIFY_SOCKET", &path);
+    starting.env("NOTIFY_SOCKET", &path).stderr(Stdio::null());
     let broker = Broker::run(starting);
     let told = || {
         let mut message = [0; 256];
@@ -87,6 +88,18 @@ fn systemd_is_told_when_clients_are_served_and_when_they_are_not() {
     assert_eq!(told().trim(), "READY=1");
     assert_eq!(broker.stop(), Some(0));
     assert_eq!(told().trim(), "STOPPING=1");
+}
+
+#[test]
+fn the_log_is_json_if_it_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut starting = command(folder.path(), &[&ANY_PORT[..], &["--override", "ringlog.log.format=json"]].concat());
+    starting.stderr(std::fs::File::create(&log).unwrap());
+    assert_eq!(Broker::run(starting).stop(), Some(0));
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["message"] == "stopped" && line["level"] == "INFO"), "{log}");
 }
 
 #[test]

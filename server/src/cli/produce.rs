@@ -4,7 +4,7 @@
 //! for now, so that a person sees each line acked and a pipe is sent in batches.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use ringlog_core::protocol::ApiKey;
 use ringlog_core::protocol::messages::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
@@ -20,6 +20,7 @@ use crate::config::{Compression, OutputFormat, ProduceOptions};
 
 const BATCH_RECORDS_MAX: usize = 10_000;
 const BATCH_BYTES_MAX: usize = 512 << 10;
+const LINE_BYTES_MAX: u64 = 64 << 20;
 /// The last that names topics instead of their ids.
 const PRODUCE_VERSION_MAX: i16 = 12;
 const ACKS_ALL: i16 = -1;
@@ -40,7 +41,10 @@ pub(super) fn run(options: &ProduceOptions) -> Result<(), CommandError> {
     let mut producer = Producer::new(options, topic)?;
     let mut input = BufReader::with_capacity(BATCH_BYTES_MAX, io::stdin());
     let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line)? > 0 {
+    while input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? > 0 {
+        if line.len() as u64 == LINE_BYTES_MAX {
+            return Err(CommandError::Usage(format!("a line of {LINE_BYTES_MAX} bytes or more")));
+        }
         producer.push(line.strip_suffix(b"\n").unwrap_or(&line))?;
         line.clear();
         if producer.is_full() || input.buffer().is_empty() {

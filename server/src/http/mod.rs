@@ -35,8 +35,8 @@ const CONNECTIONS_MAX: usize = 32;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Time for a request's head, and between two requests.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
-/// Time for a connection: one that does not take its answer ends too.
-const CONNECTION_TIME_MAX: Duration = Duration::from_secs(600);
+/// Time for a connection: one that does not take its answer ends too. Who scrapes opens another.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What the answers say of this broker.
 #[derive(Debug, Clone)]

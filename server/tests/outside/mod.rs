@@ -25,12 +25,14 @@ pub struct Broker {
 impl Broker {
     /// Starts, and waits for the banner.
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
-        Self::run(command(folder, arguments))
+        let mut command = command(folder, arguments);
+        command.stderr(Stdio::null());
+        Self::run(command)
     }
 
     /// Runs a command that starts a broker, and waits for the banner.
     pub fn run(mut command: Command) -> Self {
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut banner = String::new();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         stdout.read_line(&mut banner).unwrap();

@@ -86,11 +86,11 @@ fn positions(cluster: &mut Cluster, options: &ConsumeOptions) -> Result<Vec<Posi
         let start = cluster.offset(&topic.name, &partition, START)?;
         let end = cluster.offset(&topic.name, &partition, END)?;
         let next_offset = match parse_offset(&options.offset)? {
-            From::Start => start,
-            From::End => end,
-            From::Offset(offset) => offset.max(start),
-            From::Last(count) => (end - count).max(start),
-            From::Time(time_ms) => match cluster.offset(&topic.name, &partition, time_ms)? {
+            Begin::Start => start,
+            Begin::End => end,
+            Begin::Offset(offset) => offset.max(start),
+            Begin::Last(count) => (end - count).max(start),
+            Begin::Time(time_ms) => match cluster.offset(&topic.name, &partition, time_ms)? {
                 -1 => end,
                 offset => offset,
             },
@@ -101,7 +101,8 @@ fn positions(cluster: &mut Cluster, options: &ConsumeOptions) -> Result<Vec<Posi
     Ok(positions)
 }
 
-enum From {
+/// Where reading begins.
+enum Begin {
     Start,
     End,
     Offset(i64),
@@ -109,15 +110,15 @@ enum From {
     Time(i64),
 }
 
-fn parse_offset(text: &str) -> Result<From, CommandError> {
+fn parse_offset(text: &str) -> Result<Begin, CommandError> {
     let wrong = || CommandError::Usage(format!("'{text}' is no place to begin: start, end, N, -N or @MILLISECONDS"));
     let number = |digits: &str| digits.parse::<i64>().ok().filter(|number| *number >= 0).ok_or_else(wrong);
     match text.split_at_checked(1) {
-        _ if text == "start" => Ok(From::Start),
-        _ if text == "end" => Ok(From::End),
-        Some(("-", digits)) => number(digits).map(From::Last),
-        Some(("@", digits)) => number(digits).map(From::Time),
-        _ => number(text).map(From::Offset),
+        _ if text == "start" => Ok(Begin::Start),
+        _ if text == "end" => Ok(Begin::End),
+        Some(("-", digits)) => number(digits).map(Begin::Last),
+        Some(("@", digits)) => number(digits).map(Begin::Time),
+        _ => number(text).map(Begin::Offset),
     }
 }
 
@@ -196,11 +197,11 @@ mod tests {
 
     #[test]
     fn places_to_begin() {
-        assert!(matches!(parse_offset("start"), Ok(From::Start)));
-        assert!(matches!(parse_offset("end"), Ok(From::End)));
-        assert!(matches!(parse_offset("17"), Ok(From::Offset(17))));
-        assert!(matches!(parse_offset("-5"), Ok(From::Last(5))));
-        assert!(matches!(parse_offset("@1700000000000"), Ok(From::Time(1_700_000_000_000))));
+        assert!(matches!(parse_offset("start"), Ok(Begin::Start)));
+        assert!(matches!(parse_offset("end"), Ok(Begin::End)));
+        assert!(matches!(parse_offset("17"), Ok(Begin::Offset(17))));
+        assert!(matches!(parse_offset("-5"), Ok(Begin::Last(5))));
+        assert!(matches!(parse_offset("@1700000000000"), Ok(Begin::Time(1_700_000_000_000))));
         for text in ["", "-", "@", "x", "--5", "@-", "1.5"] {
             assert!(parse_offset(text).is_err(), "{text}");
         }
