@@ -1,7 +1,8 @@
 //! FindCoordinator (api key 10), versions 0..=6. Which broker coordinates a group: this one.
 //!
 //! v1 key type   v3 flexible   v4 several keys   v6 share groups
-//! Errors: COORDINATOR_NOT_AVAILABLE, INVALID_REQUEST for a key type that is not there.
+//! Errors: COORDINATOR_NOT_AVAILABLE, INVALID_REQUEST for a key type that is not there. Transactions are not there: their
+//! coordinator is answered with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take as final instead of asking again.
 //!
 //! The first question creates `__consumer_offsets`; it is answered when the topic is there.
 
@@ -29,7 +30,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     match body.key_type {
         GROUP if context.groups.partitions_count().is_some() => finish(context, request, ErrorCode::NONE),
         GROUP => create_topic(context, request),
-        TRANSACTION => finish(context, request, ErrorCode::COORDINATOR_NOT_AVAILABLE),
+        TRANSACTION => finish(context, request, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         _ => finish(context, request, ErrorCode::INVALID_REQUEST),
     }
 }
@@ -70,7 +71,10 @@ fn finish(context: &Context, request: Request, error_code: ErrorCode) {
             port: i32::from(endpoint.port),
             ..Default::default()
         },
-        _ => Coordinator { key, node_id: -1, port: -1, error_code, ..Default::default() },
+        _ => {
+            let error_message = (body.key_type == TRANSACTION).then_some("Transactions are not there yet.");
+            Coordinator { key, node_id: -1, port: -1, error_code, error_message, ..Default::default() }
+        }
     };
     let response = if request.api_version >= BATCH_VERSION {
         let coordinators = body.coordinator_keys.iter().map(coordinator).collect();
