@@ -1,5 +1,6 @@
 //! The settings of consumer groups.
 
+use super::DynamicConfigs;
 use super::values::Values;
 
 /// How the coordinators treat groups and offsets.
@@ -29,10 +30,23 @@ pub struct GroupSettings {
     pub consumer_session_timeout_ms: i32,
     /// `group.consumer.heartbeat.interval.ms`.
     pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.min.session.timeout.ms` to `group.consumer.max.session.timeout.ms`.
+    pub consumer_session_timeout_bounds_ms: (i32, i32),
+    /// `group.consumer.min.heartbeat.interval.ms` to `group.consumer.max.heartbeat.interval.ms`.
+    pub consumer_heartbeat_interval_bounds_ms: (i32, i32),
     /// `group.consumer.max.size`.
     pub consumer_max_size: usize,
     /// `group.consumer.migration.policy`.
     pub migration_policy: MigrationPolicy,
+}
+
+/// The times of the consumer protocol that one group has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumerTimes {
+    /// A member that is silent for this long is removed.
+    pub session_timeout_ms: i32,
+    /// How often members send heartbeats.
+    pub heartbeat_interval_ms: i32,
 }
 
 /// Whether groups with members change their protocol.
@@ -87,6 +101,8 @@ impl Default for GroupSettings {
             max_size: i32::MAX as usize,
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5000,
+            consumer_session_timeout_bounds_ms: (45_000, 60_000),
+            consumer_heartbeat_interval_bounds_ms: (5000, 15_000),
             consumer_max_size: i32::MAX as usize,
             migration_policy: MigrationPolicy::Bidirectional,
         }
@@ -153,8 +169,49 @@ impl GroupSettings {
                 1..=INT,
                 default.consumer_heartbeat_interval_ms,
             ),
+            consumer_session_timeout_bounds_ms: (
+                values.number("group.consumer.min.session.timeout.ms", 1..=INT, 45_000),
+                values.number("group.consumer.max.session.timeout.ms", 1..=INT, 60_000),
+            ),
+            consumer_heartbeat_interval_bounds_ms: (
+                values.number("group.consumer.min.heartbeat.interval.ms", 1..=INT, 5000),
+                values.number("group.consumer.max.heartbeat.interval.ms", 1..=INT, 15_000),
+            ),
             consumer_max_size: values.number("group.consumer.max.size", 1..=INT as usize, default.consumer_max_size),
             migration_policy: read_migration_policy(values).unwrap_or(default.migration_policy),
+        }
+    }
+}
+
+const SESSION_TIMEOUT: &str = "consumer.session.timeout.ms";
+const HEARTBEAT_INTERVAL: &str = "consumer.heartbeat.interval.ms";
+
+impl GroupSettings {
+    /// The times of a group, given what is set for it; what lies outside of the broker's bounds is moved to them.
+    pub fn consumer_times(&self, set: Option<&DynamicConfigs>) -> ConsumerTimes {
+        let of_group = |key: &str, (min, max): (i32, i32)| {
+            let value: i32 = set?.get(key)?.parse().ok()?;
+            Some(value.min(max).max(min))
+        };
+        ConsumerTimes {
+            session_timeout_ms: of_group(SESSION_TIMEOUT, self.consumer_session_timeout_bounds_ms)
+                .unwrap_or(self.consumer_session_timeout_ms),
+            heartbeat_interval_ms: of_group(HEARTBEAT_INTERVAL, self.consumer_heartbeat_interval_bounds_ms)
+                .unwrap_or(self.consumer_heartbeat_interval_ms),
+        }
+    }
+
+    /// Why a group cannot have this value, beside what [`check_group_config`](super::check_group_config) says.
+    pub fn check_consumer_bounds(&self, key: &str, value: &str) -> Result<(), String> {
+        let (name, (min, max)) = match key {
+            SESSION_TIMEOUT => ("session.timeout.ms", self.consumer_session_timeout_bounds_ms),
+            HEARTBEAT_INTERVAL => ("heartbeat.interval.ms", self.consumer_heartbeat_interval_bounds_ms),
+            _ => return Ok(()),
+        };
+        match value.trim().parse::<i32>() {
+            Ok(value) if value < min => Err(format!("{key} must be at least group.consumer.min.{name}, {min}")),
+            Ok(value) if value > max => Err(format!("{key} must be at most group.consumer.max.{name}, {max}")),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 }

@@ -19,8 +19,10 @@ mod values;
 pub use client_options::{
     AlterOptions, ClusterOptions, Compression, ConsumeOptions, CreateOptions, LogCommand, ProduceOptions, TopicCommand,
 };
-pub use definitions::{ConfigDef, broker_config, check_topic_config, nearest_broker_config, topic_config};
-pub use groups::{GroupSettings, MigrationPolicy};
+pub use definitions::{
+    ConfigDef, broker_config, check_group_config, check_topic_config, group_config, nearest_broker_config, topic_config,
+};
+pub use groups::{ConsumerTimes, GroupSettings, MigrationPolicy};
 pub use listeners::{Endpoint, HttpListener, Listener};
 pub use options::{
     BrokerOptions, Command, ConfigCommand, DoctorOptions, FormatOptions, Options, OutputFormat, RecoverOptions,

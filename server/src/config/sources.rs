@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Properties;
-use super::definitions::{BROKER_CONFIGS, ConfigDef, TOPIC_CONFIGS, TopicConfigDef, broker_config, topic_config};
+use super::definitions::{
+    BROKER_CONFIGS, ConfigDef, GROUP_CONFIGS, TOPIC_CONFIGS, TopicConfigDef, broker_config, topic_config,
+};
 
 /// Keys and values that were set while the broker ran.
 pub type DynamicConfigs = BTreeMap<String, String>;
@@ -24,6 +26,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Nothing was set.
     Default = 5,
+    /// Set for the group.
+    DynamicGroup = 8,
 }
 
 /// What is set for a broker.
@@ -92,6 +96,26 @@ impl<'a> ConfigSources<'a> {
                 synonyms.extend(self.synonyms(first, &keys));
             }
             let value = self.value_for_topic(topic, known);
+            DescribedConfig { name, def: Some(&known.def), value, source: first_source(&synonyms), synonyms }
+        });
+        described.collect()
+    }
+
+    /// Every key of a group.
+    pub fn describe_group(&self, group: Option<&'a DynamicConfigs>) -> Vec<DescribedConfig<'a>> {
+        let described = GROUP_CONFIGS.iter().map(|known| {
+            let name = known.def.name;
+            let own = group.and_then(|group| group.get(name));
+            let own = own.map(|value| ConfigSynonym { name, value, source: ConfigSource::DynamicGroup });
+            let fallback = match known.broker_key {
+                Some(key) => self.synonyms(key, &[key]),
+                None => {
+                    let default = known.def.default.into_iter();
+                    default.map(|value| ConfigSynonym { name, value, source: ConfigSource::Default }).collect()
+                }
+            };
+            let synonyms: Vec<_> = own.into_iter().chain(fallback).collect();
+            let value = synonyms.first().map(|first| Cow::Borrowed(first.value));
             DescribedConfig { name, def: Some(&known.def), value, source: first_source(&synonyms), synonyms }
         });
         described.collect()
@@ -203,6 +227,7 @@ mod tests {
             ConfigSource::DynamicDefaultBroker => "DYNAMIC_DEFAULT_BROKER_CONFIG",
             ConfigSource::StaticBroker => "STATIC_BROKER_CONFIG",
             ConfigSource::Default => "DEFAULT_CONFIG",
+            ConfigSource::DynamicGroup => "DYNAMIC_GROUP_CONFIG",
         };
         let synonym = |s: &ConfigSynonym<'_>| format!("{}:{}={}", source(s.source), s.name, s.value);
         let types = ["UNKNOWN", "BOOLEAN", "STRING", "INT", "SHORT", "LONG", "DOUBLE", "LIST", "CLASS", "PASSWORD"];

@@ -8,12 +8,15 @@ use crate::metadata::{AlterConfigError, ConfigResource, ControlReply};
 pub const TOPIC: i8 = 2;
 /// A broker, or all of them with an empty name.
 pub const BROKER: i8 = 4;
+/// A group.
+pub const GROUP: i8 = 32;
 
 /// What a request names.
 pub fn resource(resource_type: i8, name: &str) -> ConfigResource {
     match resource_type {
         TOPIC => ConfigResource::Topic(name.to_owned()),
         BROKER => ConfigResource::Broker(name.to_owned()),
+        GROUP => ConfigResource::Group(name.to_owned()),
         other => ConfigResource::Other(other),
     }
 }

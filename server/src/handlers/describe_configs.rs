@@ -12,9 +12,9 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::Array;
 
-use super::config_resources::{BROKER, TOPIC};
+use super::config_resources::{BROKER, GROUP, TOPIC};
 use super::{Context, Request};
-use crate::config::{ConfigSources, ConfigSynonym, DescribedConfig, DynamicConfigs};
+use crate::config::{ConfigSources, ConfigSynonym, DescribedConfig, DynamicConfigs, broker_config};
 use crate::metadata::{MetadataImage, TopicImage, check_topic_name, config_sources};
 
 /// Answers at once.
@@ -76,6 +76,8 @@ fn describe<'a>(
             let text = format!("Unexpected broker id, expected {node_id} or empty string, but received {name}");
             Err((ErrorCode::INVALID_REQUEST, text))
         }
+        GROUP if name.is_empty() => Err((ErrorCode::INVALID_REQUEST, "Group name must not be empty".to_owned())),
+        GROUP => Ok(sources.describe_group(image.group_configs().get(name))),
         other => Err((ErrorCode::INVALID_REQUEST, format!("Unsupported resource type: {other}"))),
     }
 }
@@ -92,7 +94,7 @@ fn entry<'a>(config: &'a DescribedConfig<'_>, body: &DescribeConfigsRequest<'_>)
     DescribeConfigsResourceResult {
         name: config.name,
         value: shown(config.value.as_deref()),
-        read_only: !config.def.is_some_and(|def| def.is_dynamic() || is_of_topic(config)),
+        read_only: config.def.is_none_or(|def| is_of_broker(config) && !def.is_dynamic()),
         config_source: config.source as i8,
         is_sensitive,
         synonyms,
@@ -101,10 +103,9 @@ fn entry<'a>(config: &'a DescribedConfig<'_>, body: &DescribeConfigsRequest<'_>)
     }
 }
 
-/// A topic's keys can all be altered, whether they have an effect or not.
-fn is_of_topic(config: &DescribedConfig<'_>) -> bool {
-    crate::config::topic_config(config.name)
-        .is_some_and(|topic| config.def.is_some_and(|def| std::ptr::eq(def, &topic.def)))
+/// The keys of topics and groups are never shown as fixed.
+fn is_of_broker(config: &DescribedConfig<'_>) -> bool {
+    broker_config(config.name).is_some_and(|known| config.def.is_some_and(|def| std::ptr::eq(def, known)))
 }
 
 /// The configuration of a topic that is created with `configs`, as CreateTopics answers it.

@@ -1,4 +1,4 @@
-//! ListConfigResources (api key 74), versions 0..=1. Topics and brokers have configs; client metrics are not there.
+//! ListConfigResources (api key 74), versions 0..=1. Topics, brokers and groups have configs; client metrics are not there.
 //!
 //! v0 client metrics only   v1 resource types (KIP-1142)
 //! Errors: UNSUPPORTED_VERSION, for a type that nobody knows.
@@ -8,11 +8,11 @@ use std::rc::Rc;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{ListConfigResourcesRequest, ListConfigResourcesResponse, ListedConfigResource};
 
-use super::config_resources::{BROKER, TOPIC};
+use super::config_resources::{BROKER, GROUP, TOPIC};
 use super::{Context, Request};
 
 /// All that Kafka has: topics, brokers, loggers of brokers, client metrics, groups.
-const KNOWN: [i8; 5] = [TOPIC, BROKER, 8, 16, 32];
+const KNOWN: [i8; 5] = [TOPIC, BROKER, 8, 16, GROUP];
 
 /// Answers at once.
 pub fn handle(context: &Rc<Context>, request: Request) {
@@ -37,6 +37,10 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     }
     if is_asked(BROKER) {
         config_resources.push(ListedConfigResource { resource_name: &node_id, resource_type: BROKER });
+    }
+    if is_asked(GROUP) {
+        let group = |name| ListedConfigResource { resource_name: name, resource_type: GROUP };
+        config_resources.extend(image.group_configs().keys().map(|group_id| group(group_id.as_str())));
     }
     let config_resources = config_resources.into();
     request.answer(&ListConfigResourcesResponse { config_resources, ..Default::default() }, []);

@@ -12,7 +12,8 @@ use super::image::MetadataImage;
 use super::records::{Records, resource_type};
 use super::topic_config::{DURABILITY, config_sources};
 use crate::config::{
-    ConfigDef, DynamicConfigs, Settings, broker_config, check_topic_config, nearest_broker_config, topic_config,
+    ConfigDef, DynamicConfigs, GroupSettings, Settings, broker_config, check_group_config, check_topic_config,
+    group_config, nearest_broker_config, topic_config,
 };
 
 /// What has a configuration.
@@ -22,6 +23,8 @@ pub enum ConfigResource {
     Topic(String),
     /// A broker by its node id, or all of them with an empty name.
     Broker(String),
+    /// A group, by its id; it need not be there.
+    Group(String),
     /// Anything else, by its number.
     Other(i8),
 }
@@ -102,6 +105,7 @@ pub fn alter_configs(image: &MetadataImage, settings: &Settings, request: &Alter
             let (resource_type, resource_name) = match &alteration.resource {
                 ConfigResource::Topic(name) => (resource_type::TOPIC, name),
                 ConfigResource::Broker(name) => (resource_type::BROKER, name),
+                ConfigResource::Group(name) => (resource_type::GROUP, name),
                 ConfigResource::Other(_) => unreachable!("refused by `decide`"),
             };
             records.extend(changes.iter().map(|(name, value)| {
@@ -125,10 +129,10 @@ fn decide(
     is_replacement: bool,
 ) -> Result<KeyChanges, AlterConfigError> {
     let none = DynamicConfigs::new();
-    let (current, is_topic) = match &alteration.resource {
+    let current = match &alteration.resource {
         ConfigResource::Topic(name) => {
             let topic = image.topic_by_name(name).ok_or_else(|| UnknownTopic(name.clone()))?;
-            (&topic.configs, true)
+            &topic.configs
         }
         ConfigResource::Broker(name) => {
             if !name.is_empty() && *name != settings.node_id.to_string() {
@@ -137,8 +141,12 @@ fn decide(
                 });
                 return Err(InvalidRequest(text));
             }
-            (image.broker_configs(name).unwrap_or(&none), false)
+            image.broker_configs(name).unwrap_or(&none)
         }
+        ConfigResource::Group(name) if name.is_empty() => {
+            return Err(InvalidRequest("A group must be named: there are no configs of all groups.".to_owned()));
+        }
+        ConfigResource::Group(name) => image.group_configs().get(name).unwrap_or(&none),
         ConfigResource::Other(number) => {
             return Err(InvalidRequest(format!("Configs of resource type {number} cannot be altered here.")));
         }
@@ -153,21 +161,32 @@ fn decide(
             return Err(InvalidRequest("Error due to duplicate config keys".to_owned()));
         }
         seen.push(&op.name);
+        let is_topic = matches!(alteration.resource, ConfigResource::Topic(_));
         let effective = || match is_topic {
             true => config_sources(image, settings.node_id, &settings.properties)
                 .topic_value(current, &op.name)
                 .map(|value| value.into_owned()),
             false => current.get(&op.name).cloned(),
         };
-        let def = if is_topic { topic_config(&op.name).map(|known| &known.def) } else { broker_config(&op.name) };
+        let def = match alteration.resource {
+            ConfigResource::Topic(_) => topic_config(&op.name).map(|known| &known.def),
+            ConfigResource::Broker(_) => broker_config(&op.name),
+            ConfigResource::Group(_) => group_config(&op.name).map(|known| &known.def),
+            ConfigResource::Other(_) => unreachable!("refused above"),
+        };
         changes.insert(op.name.clone(), apply(op, def, effective)?);
     }
     changes.retain(|key, value| current.get(key) != value.as_ref());
     for (key, value) in &changes {
-        match is_topic {
-            true => check_for_topic(key, value.as_deref())?,
-            false => check_for_broker(key, value.as_deref())?,
+        match alteration.resource {
+            ConfigResource::Topic(_) => check_for_topic(key, value.as_deref())?,
+            ConfigResource::Broker(_) => check_for_broker(key, value.as_deref())?,
+            ConfigResource::Group(_) => check_for_group(&settings.groups, key, value.as_deref())?,
+            ConfigResource::Other(_) => unreachable!("refused above"),
         }
+    }
+    if let ConfigResource::Group(_) = alteration.resource {
+        check_times_of_group(&settings.groups, current, &changes)?;
     }
     Ok(changes)
 }
@@ -232,6 +251,33 @@ fn check_for_broker(key: &str, value: Option<&str>) -> Result<(), AlterConfigErr
         return Err(InvalidRequest(format!("Cannot update these configs dynamically: [{key}]{why}")));
     }
     def.check(value).map_err(|reason| InvalidConfig(format!("Invalid value {value} for configuration {key}: {reason}")))
+}
+
+fn check_for_group(settings: &GroupSettings, key: &str, value: Option<&str>) -> Result<(), AlterConfigError> {
+    let Some(value) = value else { return Ok(()) };
+    check_group_config(key, value).map_err(InvalidConfig)?;
+    settings.check_consumer_bounds(key, value).map_err(InvalidConfig)
+}
+
+/// A session must hold a heartbeat.
+fn check_times_of_group(
+    settings: &GroupSettings,
+    current: &DynamicConfigs,
+    changes: &KeyChanges,
+) -> Result<(), AlterConfigError> {
+    let mut configs = current.clone();
+    for (key, value) in changes {
+        match value {
+            Some(value) => _ = configs.insert(key.clone(), value.clone()),
+            None => _ = configs.remove(key),
+        }
+    }
+    let times = settings.consumer_times(Some(&configs));
+    if times.session_timeout_ms > times.heartbeat_interval_ms {
+        return Ok(());
+    }
+    let text = "consumer.session.timeout.ms must be longer than consumer.heartbeat.interval.ms";
+    Err(InvalidConfig(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -327,6 +373,18 @@ mod tests {
         check(broker(""), &[("log.retention.m", Set, Some("5"))], "did you mean log.retention.ms?");
         check(broker(""), &[("log.retention.ms", Set, Some("-5"))], "at least -1");
         check(ConfigResource::Other(8), &[], "resource type 8");
+        let group = |name: &str| ConfigResource::Group(name.to_owned());
+        const SESSION: &str = "consumer.session.timeout.ms";
+        check(group(""), &[(SESSION, Set, Some("46000"))], "must be named");
+        check(group("g"), &[(SESSION, Set, Some("44999"))], "at least group.consumer.min.session.timeout.ms");
+        check(group("g"), &[(SESSION, Set, Some("60001"))], "at most group.consumer.max.session.timeout.ms");
+        check(group("g"), &[(SESSION, Set, Some("soon"))], "type INT");
+        check(group("g"), &[("share.session.timeout.ms", Set, Some("46000"))], "no effect on this broker");
+        check(
+            group("g"),
+            &[("consumer.session.timeout", Set, Some("46000"))],
+            "did you mean consumer.session.timeout.ms?",
+        );
         let before = configs(&image);
         assert_eq!(before, "");
     }
@@ -342,5 +400,15 @@ mod tests {
         let twice = AlterConfigs { alterations: [broker.alterations.clone(), broker.alterations].concat(), ..broker };
         let (results, _) = alter_configs(&image, &settings(), &twice);
         assert!(results.iter().all(Result::is_err));
+    }
+
+    #[test]
+    fn configs_of_a_group_come_and_go() {
+        let mut image = image();
+        let group = || ConfigResource::Group("g".to_owned());
+        alter(&mut image, &request(group(), &[("consumer.session.timeout.ms", Set, Some("46000"))])).unwrap();
+        assert_eq!(image.group_configs()["g"]["consumer.session.timeout.ms"], "46000");
+        alter(&mut image, &request(group(), &[("consumer.session.timeout.ms", Delete, None)])).unwrap();
+        assert!(image.group_configs().is_empty());
     }
 }

@@ -122,6 +122,8 @@ pub struct MetadataImage {
     partitions_count: usize,
     /// Configs of brokers; the default of all of them under an empty name.
     broker_configs: BTreeMap<String, BTreeMap<String, String>>,
+    /// Configs of groups, those without any left out.
+    group_configs: BTreeMap<String, BTreeMap<String, String>>,
     brokers: BTreeMap<i32, BrokerImage>,
     features: BTreeMap<String, i16>,
     client_quotas: ClientQuotas,
@@ -242,6 +244,11 @@ impl MetadataImage {
     /// Quotas of users, clients and addresses.
     pub fn client_quotas(&self) -> &ClientQuotas {
         &self.client_quotas
+    }
+
+    /// Keys that were set for groups, by group id.
+    pub fn group_configs(&self) -> &BTreeMap<String, BTreeMap<String, String>> {
+        &self.group_configs
     }
 
     /// The first producer id that nobody got yet.
@@ -421,6 +428,7 @@ impl MetadataImage {
                 Some(&mut Arc::make_mut(topic).configs)
             }
             resource_type::BROKER => Some(self.broker_configs.entry(name.to_owned()).or_default()),
+            resource_type::GROUP => Some(self.group_configs.entry(name.to_owned()).or_default()),
             _ => None,
         }
     }
@@ -430,6 +438,9 @@ impl MetadataImage {
         match config.value {
             Some(value) => _ = configs.insert(config.name.to_owned(), value.to_owned()),
             None => _ = configs.remove(config.name),
+        }
+        if config.resource_type == resource_type::GROUP && configs.is_empty() {
+            self.group_configs.remove(config.resource_name);
         }
     }
 

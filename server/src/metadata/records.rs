@@ -13,6 +13,8 @@ pub mod resource_type {
     pub const TOPIC: i8 = 2;
     /// A broker, or all of them with an empty name.
     pub const BROKER: i8 = 4;
+    /// A group.
+    pub const GROUP: i8 = 32;
 }
 
 /// Encoded records, in order. They become one batch of the log, or several.

@@ -85,7 +85,9 @@ impl MetadataView {
                     changes.reconfigured.extend(image.topic_by_name(config.resource_name).map(|topic| topic.topic_id));
                 }
                 MetadataRecord::ClientQuota(_) => changes.client_quotas = true,
-                MetadataRecord::Config(_) => are_all_reconfigured = true,
+                MetadataRecord::Config(config) if config.resource_type == resource_type::BROKER => {
+                    are_all_reconfigured = true;
+                }
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! The definitions of all keys, of the broker and of topics: one table that `server.properties`, CreateTopics, the
+//! The definitions of all keys, of the broker, of topics and of groups: one table that `server.properties`, CreateTopics, the
 //! alteration of configs and their description share.
 //!
 //! Invariant: a key either says what it does here, or is accepted without effect; which, is in its row.
@@ -6,9 +6,12 @@
 #[rustfmt::skip]
 mod broker;
 #[rustfmt::skip]
+mod group;
+#[rustfmt::skip]
 mod topic;
 
 pub use broker::BROKER_CONFIGS;
+pub use group::{GROUP_CONFIGS, GroupConfigDef};
 pub use topic::{TOPIC_CONFIGS, TopicConfigDef};
 
 const INT_MAX: i64 = i32::MAX as i64;
@@ -217,6 +220,25 @@ fn nearest(key: &str, names: impl Iterator<Item = &'static str>) -> Option<&'sta
     (distance <= 1 + key.len() / 5).then_some(known)
 }
 
+/// The definition of a group's key.
+pub fn group_config(name: &str) -> Option<&'static GroupConfigDef> {
+    let at = GROUP_CONFIGS.binary_search_by(|group| group.def.name.cmp(name)).ok()?;
+    Some(&GROUP_CONFIGS[at])
+}
+
+/// Why a group cannot have this value; the text is for the client.
+pub fn check_group_config(key: &str, value: &str) -> Result<(), String> {
+    let Some(GroupConfigDef { def, .. }) = group_config(key) else {
+        let near = nearest(key, GROUP_CONFIGS.iter().map(|group| group.def.name));
+        let hint = near.map_or(String::new(), |near| format!(", did you mean {near}?"));
+        return Err(format!("Unknown group config name: {key}{hint}"));
+    };
+    if !def.acts() {
+        return Err(format!("Cannot set {key}: it has no effect on this broker"));
+    }
+    def.check(value).map_err(|reason| format!("Invalid value {value} for configuration {key}: {reason}"))
+}
+
 /// Why a topic cannot have this value; the text is for the client. `None` is null.
 pub fn check_topic_config(key: &str, value: Option<&str>) -> Result<(), String> {
     let Some(topic) = topic_config(key) else {
@@ -248,11 +270,16 @@ mod tests {
     fn the_tables_are_sorted_and_their_defaults_are_values() {
         assert!(BROKER_CONFIGS.is_sorted_by_key(|def| def.name));
         assert!(TOPIC_CONFIGS.is_sorted_by_key(|topic| topic.def.name));
+        assert!(GROUP_CONFIGS.is_sorted_by_key(|group| group.def.name));
         for def in BROKER_CONFIGS.iter().chain(TOPIC_CONFIGS.iter().map(|topic| &topic.def)) {
             assert_eq!(def.default.map_or(Ok(()), |value| def.check(value)), Ok(()), "{}", def.name);
         }
         for (key, _) in TOPIC_CONFIGS.iter().flat_map(|topic| topic.broker_keys) {
             assert!(broker_config(key).is_some(), "{key}");
+        }
+        for group in GROUP_CONFIGS {
+            let of_broker = group.broker_key.map(|key| broker_config(key).expect(key));
+            assert_eq!(of_broker.map_or(group.def.default, |def| def.default), group.def.default, "{}", group.def.name);
         }
     }
 

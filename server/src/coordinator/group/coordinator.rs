@@ -5,7 +5,7 @@
 //! - A group that replay would not bring back (no generation, no offset, nobody on the way) is forgotten at once.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use ahash::AHashMap;
@@ -18,19 +18,24 @@ use super::{
     GroupDescription, GroupError, GroupListing, GroupReply, GroupRequest, JoinGroup, JoinReply, ListGroups, Now,
     Output, PartitionOffset, Token, TopicOffsets, Topics, Turn,
 };
-use crate::config::GroupSettings;
+use crate::config::{DynamicConfigs, GroupSettings};
 use crate::meters::CommittedSnapshot;
+
+/// Configs by group id.
+pub type GroupConfigs = BTreeMap<String, DynamicConfigs>;
 
 /// Groups of one coordinator; more are refused.
 const GROUPS_MAX: usize = 1_000_000;
 
-/// What surrounds a step: the time and the topics.
+/// What surrounds a step: the time, the topics, and the configs of groups.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
     /// When it happens.
     pub now: Now,
     /// The topics that there are.
     pub topics: &'a dyn Topics,
+    /// What is set for groups.
+    pub configs: &'a GroupConfigs,
 }
 
 /// The groups of one partition.
@@ -372,7 +377,7 @@ impl Coordinator {
         let (key, _) = self.groups.get_key_value(group_id)?;
         let key = Arc::clone(key);
         let group = self.groups.get_mut(group_id)?;
-        let mut turn = Turn::new(at.now, at.topics, &self.settings, output);
+        let mut turn = Turn::new(at, at.configs.get(group_id), &self.settings, output);
         let result = step(group, &mut turn);
         group.downgrade_if_due(&key, &mut turn);
         if let Some(at) = turn.wake_at_ms

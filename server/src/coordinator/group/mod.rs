@@ -28,7 +28,7 @@ mod topic;
 mod turn;
 
 pub use consumer::Assignment;
-pub use coordinator::{Coordinator, Scene};
+pub use coordinator::{Coordinator, GroupConfigs, Scene};
 pub use messages::{
     CommitOffsets, CommitPartition, CommitTopic, ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatReply,
     ConsumerMemberDescription, DeleteOffsets, FetchOffsets, GroupDescription, GroupError, GroupListing, GroupMessage,

@@ -155,7 +155,12 @@ impl GroupCoordinators {
                 Some(Hosted { active: Some(active), .. }) => {
                     let (token, now, mut output) = (active.open(reply), self.now(), Output::default());
                     let image = self.0.view.image();
-                    active.coordinator.handle(request, token, Scene { now, topics: &*image }, &mut output);
+                    active.coordinator.handle(
+                        request,
+                        token,
+                        Scene { now, topics: &*image, configs: image.group_configs() },
+                        &mut output,
+                    );
                     drop(image);
                     let due = active.take_output(output, now.wall_ms);
                     drop(hosted);
@@ -288,7 +293,9 @@ impl GroupCoordinators {
 
     fn on_loaded(&self, partition_index: i32, incarnation: u64, mut coordinator: Coordinator) {
         let (now, mut output) = (self.now(), Output::default());
-        coordinator.on_loaded(Scene { now, topics: &*self.0.view.image() }, &mut output);
+        let image = self.0.view.image();
+        coordinator.on_loaded(Scene { now, topics: &*image, configs: image.group_configs() }, &mut output);
+        drop(image);
         let due = {
             let mut hosted = self.0.hosted.borrow_mut();
             let Some(hosted) = hosted.get_mut(&partition_index).filter(|hosted| hosted.incarnation == incarnation)
@@ -345,7 +352,9 @@ impl GroupCoordinators {
             let due = match self.0.hosted.borrow_mut().get_mut(&partition_index) {
                 Some(Hosted { active: Some(active), .. }) => {
                     let mut output = Output::default();
-                    step(&mut active.coordinator, Scene { now, topics: &*self.0.view.image() }, &mut output);
+                    let image = self.0.view.image();
+                    let at = Scene { now, topics: &*image, configs: image.group_configs() };
+                    step(&mut active.coordinator, at, &mut output);
                     active.take_output(output, now.wall_ms)
                 }
                 _ => continue,

@@ -4,8 +4,8 @@ use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
 
 use uuid::Uuid;
 
-use super::GroupReply;
-use crate::config::GroupSettings;
+use super::{GroupReply, Scene};
+use crate::config::{ConsumerTimes, DynamicConfigs, GroupSettings};
 use crate::metadata::MetadataImage;
 
 /// The time of a request. Sessions run on the monotonic clock, so that a jump of the wall clock ends none.
@@ -85,6 +85,8 @@ pub struct Turn<'a> {
     pub topics: &'a dyn Topics,
     /// The broker's rules for groups.
     pub settings: &'a GroupSettings,
+    /// The times of the consumer protocol in this group.
+    pub consumer_times: ConsumerTimes,
     /// What it leads to.
     pub output: &'a mut Output,
     /// The group wants to be looked at no later than this monotonic time.
@@ -92,9 +94,15 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// Nothing has come out yet.
-    pub fn new(now: Now, topics: &'a dyn Topics, settings: &'a GroupSettings, output: &'a mut Output) -> Self {
-        Self { now, topics, settings, output, wake_at_ms: None }
+    /// Nothing has come out yet. `configs`: what is set for the group.
+    pub fn new(
+        Scene { now, topics, .. }: Scene<'a>,
+        configs: Option<&DynamicConfigs>,
+        settings: &'a GroupSettings,
+        output: &'a mut Output,
+    ) -> Self {
+        let consumer_times = settings.consumer_times(configs);
+        Self { now, topics, settings, consumer_times, output, wake_at_ms: None }
     }
 
     /// Answers a request.

@@ -216,7 +216,7 @@ impl ConsumerGroup {
 
     fn renew_classic_session(&mut self, member_id: &str, turn: &mut Turn<'_>) {
         let member = self.members.get_mut(member_id).expect("found by the caller");
-        member.session_deadline_ms = Some(turn.wake_after(member.session_timeout_ms(turn.settings)));
+        member.session_deadline_ms = Some(turn.wake_after(member.session_timeout_ms(turn.consumer_times)));
     }
 
     /// The member has been told to join again: it has its rebalance timeout for that.

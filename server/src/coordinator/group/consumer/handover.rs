@@ -37,7 +37,7 @@ impl ConsumerGroup {
     /// Records the whole group, and begins the sessions of its members.
     pub fn begin(&mut self, turn: &mut Turn<'_>) {
         for member in self.members.values_mut() {
-            member.session_deadline_ms = Some(turn.wake_after(member.session_timeout_ms(turn.settings)));
+            member.session_deadline_ms = Some(turn.wake_after(member.session_timeout_ms(turn.consumer_times)));
         }
         for member in self.members.values() {
             self.record_member(member, turn);

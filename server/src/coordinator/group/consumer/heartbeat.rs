@@ -85,7 +85,7 @@ impl ConsumerGroup {
         self.raise_group_epoch(is_changed, turn);
         self.update_target(turn);
         self.reconcile(&member_id, request.owned.as_ref(), turn);
-        let deadline = turn.wake_after(turn.settings.consumer_session_timeout_ms);
+        let deadline = turn.wake_after(turn.consumer_times.session_timeout_ms);
         let member = self.members.get_mut(&member_id).expect("found above");
         member.session_deadline_ms = Some(deadline);
         let is_full = request.is_join()
@@ -95,7 +95,7 @@ impl ConsumerGroup {
         Ok(ConsumerHeartbeatReply {
             member_id: member_id.to_string(),
             member_epoch: member.member_epoch,
-            heartbeat_interval_ms: turn.settings.consumer_heartbeat_interval_ms,
+            heartbeat_interval_ms: turn.consumer_times.heartbeat_interval_ms,
             assignment: (is_full || member.assigned != assigned_before).then(|| member.assigned.clone()),
         })
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Assignment;
 use super::heartbeat::LEAVE_STATIC_EPOCH;
-use crate::config::GroupSettings;
+use crate::config::ConsumerTimes;
 use crate::coordinator::group::Protocol;
 
 /// Where a member is on its way. The numbers stand in records.
@@ -93,8 +93,8 @@ impl Member {
     }
 
     /// How long it may be silent.
-    pub fn session_timeout_ms(&self, settings: &GroupSettings) -> i32 {
-        self.classic.as_ref().map_or(settings.consumer_session_timeout_ms, |classic| classic.session_timeout_ms)
+    pub fn session_timeout_ms(&self, of_group: ConsumerTimes) -> i32 {
+        self.classic.as_ref().map_or(of_group.session_timeout_ms, |classic| classic.session_timeout_ms)
     }
 
     /// Whether another may take over its instance id with a heartbeat: it has left for a while, or changes its protocol.

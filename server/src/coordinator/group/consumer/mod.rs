@@ -176,7 +176,7 @@ impl ConsumerGroup {
     /// After a restart every member gets a full session to be heard again.
     pub fn on_loaded(&mut self, turn: &mut Turn<'_>) {
         for member in self.members.values_mut() {
-            member.session_deadline_ms = Some(turn.wake_after(member.session_timeout_ms(turn.settings)));
+            member.session_deadline_ms = Some(turn.wake_after(member.session_timeout_ms(turn.consumer_times)));
             if member.state == MemberState::UnrevokedPartitions {
                 member.rebalance_deadline_ms = Some(turn.wake_after(member.rebalance_timeout_ms));
             }

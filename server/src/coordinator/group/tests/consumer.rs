@@ -183,3 +183,17 @@ fn an_empty_group_changes_its_protocol_and_keeps_its_offsets() {
     harness.reload();
     assert_eq!((harness.state(), harness.committed()), ("Stable", 5));
 }
+
+#[test]
+fn a_group_has_times_of_its_own() {
+    let mut harness = harness();
+    let set = |key: &str, value: &str| (format!("consumer.{key}.ms"), value.to_owned());
+    let own = [set("session.timeout", "50000"), set("heartbeat.interval", "60000")];
+    harness.configs.insert(GROUP.to_owned(), own.into());
+    let reply = beat(&mut harness, heartbeat_848("a", 0)).expect("joined");
+    assert_eq!(reply.heartbeat_interval_ms, 15_000, "no more than the broker's bound");
+    harness.pass(49_000);
+    assert_eq!(describe(&mut harness).members.len(), 1, "past the broker's 45 s");
+    harness.pass(2000);
+    assert_eq!(describe(&mut harness).members.len(), 0);
+}

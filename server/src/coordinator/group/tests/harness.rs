@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::config::GroupSettings;
 use crate::coordinator::group::{
-    Assignment, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, Coordinator, FetchOffsets, GroupReply,
-    GroupRequest, Heartbeat, JoinGroup, JoinReply, LeaveGroup, NewGroupRecord, Now, Output, Protocol, Scene, SyncGroup,
-    SyncReply, Token, Topics,
+    Assignment, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, Coordinator, FetchOffsets,
+    GroupConfigs, GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, LeaveGroup, NewGroupRecord, Now, Output,
+    Protocol, Scene, SyncGroup, SyncReply, Token, Topics,
 };
 
 /// The group of most tests.
@@ -67,6 +67,7 @@ pub struct Harness {
     pub coordinator: Coordinator,
     pub now: Now,
     pub topics: TestTopics,
+    pub configs: GroupConfigs,
     /// What was appended, in order.
     pub log: Vec<NewGroupRecord>,
     /// Answers that were given and not taken yet.
@@ -84,6 +85,7 @@ impl Harness {
             settings,
             now: Now { monotonic_ms: 1000, wall_ms: 1_700_000_000_000 },
             topics: TestTopics::default(),
+            configs: GroupConfigs::new(),
             log: Vec::new(),
             replies: BTreeMap::new(),
             assignment_of: |member_id, _| Bytes::copy_from_slice(member_id.as_bytes()),
@@ -102,7 +104,12 @@ impl Harness {
         self.next_token += 1;
         let token = Token(self.next_token);
         let mut output = Output::default();
-        self.coordinator.handle(request, token, Scene { now: self.now, topics: &self.topics }, &mut output);
+        self.coordinator.handle(
+            request,
+            token,
+            Scene { now: self.now, topics: &self.topics, configs: &self.configs },
+            &mut output,
+        );
         self.take(output);
         token
     }
@@ -126,7 +133,8 @@ impl Harness {
         while let Some(at) = self.coordinator.wake_at_ms().filter(|at| *at <= end_ms) {
             self.move_clock(at.max(self.now.monotonic_ms));
             let mut output = Output::default();
-            self.coordinator.on_time(Scene { now: self.now, topics: &self.topics }, &mut output);
+            self.coordinator
+                .on_time(Scene { now: self.now, topics: &self.topics, configs: &self.configs }, &mut output);
             self.take(output);
         }
         self.move_clock(end_ms);
@@ -135,7 +143,7 @@ impl Harness {
     /// A topic is deleted.
     pub fn forget_topic(&mut self, topic: &str) {
         let mut output = Output::default();
-        let at = Scene { now: self.now, topics: &self.topics };
+        let at = Scene { now: self.now, topics: &self.topics, configs: &self.configs };
         self.coordinator.forget_topics(&[topic.to_owned()], at, &mut output);
         self.take(output);
     }
@@ -153,7 +161,7 @@ impl Harness {
             self.coordinator.replay(&record, -1);
         }
         let mut output = Output::default();
-        self.coordinator.on_loaded(Scene { now: self.now, topics: &self.topics }, &mut output);
+        self.coordinator.on_loaded(Scene { now: self.now, topics: &self.topics, configs: &self.configs }, &mut output);
         self.take(output);
     }
 
