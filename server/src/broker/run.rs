@@ -20,7 +20,7 @@ use crate::cli::version_line;
 use crate::config::{Endpoint, HttpListener, Settings};
 use crate::http::{About, Http};
 use crate::metadata::{DirectoryError, MetadataLogError, TakeoverError};
-use crate::meters::{Doors, Phase};
+use crate::meters::Doors;
 
 /// Why a broker does not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +121,7 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
     let stop = Stop::default();
     let ready = doors.clone();
     let on_ready = move |endpoints: &[Endpoint]| {
-        ready.set_phase(Phase::Ready);
+        ready.set_ready();
         banner.print(endpoints);
         tell_systemd(NotifyState::Ready);
     };
@@ -205,7 +205,7 @@ fn wait_for_end(first: ShardThread, mut signals: Signals, stop: &Stop, doors: &D
         match asked {
             None => {
                 asked = Some(Instant::now());
-                doors.set_phase(Phase::Stopping);
+                doors.set_stopping();
                 tell_systemd(NotifyState::Stopping);
                 stop.request();
             }

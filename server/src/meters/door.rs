@@ -110,9 +110,16 @@ impl Doors {
         }
     }
 
-    /// The broker does something else now.
-    pub fn set_phase(&self, phase: Phase) {
-        self.0.phase.store(phase as u8, Ordering::Relaxed);
+    /// Clients are served from now on, unless the broker was asked to stop meanwhile.
+    pub fn set_ready(&self) {
+        let (starting, ready) = (Phase::Starting as u8, Phase::Ready as u8);
+        // Not exchanged is the case in which it stops.
+        let _ = self.0.phase.compare_exchange(starting, ready, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The broker was asked to stop.
+    pub fn set_stopping(&self) {
+        self.0.phase.store(Phase::Stopping as u8, Ordering::Relaxed);
     }
 }
 
@@ -127,6 +134,17 @@ mod tests {
         let reply = Box::new(move |snapshot| sender.send(snapshot).unwrap());
         door.ask(Ask { with_partitions: false, reply });
         receiver
+    }
+
+    #[test]
+    fn a_broker_that_stops_is_not_ready_again() {
+        let doors = Doors::new(1);
+        assert_eq!(doors.phase(), Phase::Starting);
+        doors.set_ready();
+        assert_eq!(doors.phase(), Phase::Ready);
+        doors.set_stopping();
+        doors.set_ready();
+        assert_eq!(doors.phase(), Phase::Stopping);
     }
 
     #[test]

@@ -115,6 +115,8 @@ fn controller(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
     ] {
         to.gauge(&format!("kafka_controller_kafkacontroller_{name}"), help, value)?;
     }
+    let help = "Elections of a replica that was not in sync";
+    to.counter("kafka_controller_controllerstats_uncleanleaderelections", help, 0.0)?;
     let end_offset = metadata.end_offset as f64;
     for (name, help, value) in [
         ("current_leader", "The leader of the metadata quorum", f64::from(scrape.about.node_id)),
