@@ -8,7 +8,7 @@ use super::client_options::{ConsumeOptions, LogCommand, ProduceOptions, TopicCom
 
 /// A Kafka-wire-compatible message broker.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "ringlog", version, args_conflicts_with_subcommands = true)]
+#[command(name = "ringlog", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Options {
     /// Running the broker is what happens without a subcommand.
     #[command(flatten)]
@@ -17,6 +17,10 @@ pub struct Options {
     #[command(subcommand)]
     pub command: Option<Command>,
 }
+
+const EXIT_CODES: &str = "\
+Every KEY can be an environment variable too, as in the Apache Kafka image: KAFKA_NUM_PARTITIONS=16.
+Exit codes: 0 done, 1 failed, 2 wrong usage or a configuration that is refused, 3 told twice to stop.";
 
 /// Options of a broker that runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
