@@ -33,7 +33,9 @@ class Load:
         self.producer = Producer({
             "bootstrap.servers": address, "enable.idempotence": True, "acks": "all", "linger.ms": 2,
             "batch.size": 16000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
-            "retry.backoff.ms": 20, "message.timeout.ms": 600000, "log_level": 0,
+            "retry.backoff.ms": 20, "retry.backoff.max.ms": 100, "message.timeout.ms": 600000, "log_level": 0,
+            # It goes on with the broker that it knows, instead of forgetting it when none answers.
+            "metadata.recovery.strategy": "none",
             # What waits for a broker that is away, or for room on its disk, must fit there afterwards.
             "queue.buffering.max.messages": 20000})
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -65,11 +67,15 @@ class Load:
     def start(self, seconds=30):
         """Returns when the first record was acked: the producer has its id, and goes on at once after each restart."""
         self.thread.start()
+        self.await_ack(0, seconds)
+
+    def await_ack(self, acked, seconds=60):
+        """Returns when there are more than `acked`: the producer has found the broker again, and a fault meets its load."""
         deadline = time.monotonic() + seconds
-        while not self.acked:
+        while len(self.acked) == acked:
             if time.monotonic() > deadline:
-                raise SystemExit("FAILED: nothing is acked")
-            time.sleep(0.01)
+                raise SystemExit(f"FAILED: nothing is acked for {seconds} s")
+            time.sleep(0.005)
 
     def finish(self, seconds=120):
         """Stops producing and waits for what is under way; returns how many records were not sent."""

@@ -38,6 +38,7 @@ def cut_and_start(broker, mount, load):
     mount.unmount()
     mount.mount()
     seconds = broker.start()
+    load.await_ack(len(acked))
     found = ends(broker.address)
     lost = [at for at in acked if at[2] >= found[at[1]]]
     if lost:
