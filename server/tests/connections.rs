@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ringlog_core::reactor::{Reactor, UringConfig, UringDriver};
@@ -13,6 +13,7 @@ use ringlog_server::net::{Budget, Connection, ConnectionLimits, FrameHandler, Fr
 const FRAME_BYTES_MAX: usize = 8 << 20;
 const CONNECTION_BYTES_MAX: usize = 1 << 20;
 const SHARD_BYTES_MAX: usize = 16 << 20;
+const MUTED: Duration = Duration::from_millis(300);
 
 /// Echoes each frame; holds back frames that begin with `w` until one that begins with `g` comes.
 struct Echo {
@@ -31,6 +32,10 @@ impl FrameHandler for Echo {
             }
             Some(b'c') => responder.close(),
             Some(b'0') => responder.none(),
+            Some(b'm') => {
+                responder.mute(MUTED);
+                answer(frame, responder);
+            }
             _ => answer(frame, responder),
         }
     }
@@ -95,6 +100,23 @@ fn answers_leave_in_request_order() {
         for expected in [&b"w1"[..], b"x2", b"w3", b"g4", b"x5"] {
             assert_eq!(receive(&mut stream), expected);
         }
+    });
+}
+
+#[test]
+fn a_muted_connection_is_answered_and_then_not_read_from() {
+    with_server(|address| {
+        let (mut muted, mut other) = (connect(address), connect(address));
+        #[expect(clippy::disallowed_methods, reason = "the client is no part of the broker")]
+        let began = Instant::now();
+        send(&mut muted, b"m");
+        assert_eq!(receive(&mut muted), b"m");
+        send(&mut muted, b"x");
+        send(&mut other, b"x");
+        assert_eq!(receive(&mut other), b"x");
+        assert_eq!(receive(&mut muted), b"x");
+        // The reactor's time is that of the turn, which may have begun a little before.
+        assert!(began.elapsed() > MUTED * 2 / 3, "{:?}", began.elapsed());
     });
 }
 

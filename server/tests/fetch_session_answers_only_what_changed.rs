@@ -2,44 +2,15 @@
 
 mod outside;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-
+use outside::client::Client;
 use outside::{ANY_PORT, Broker};
 use ringlog_core::protocol::messages::*;
-use ringlog_core::protocol::{ApiKey, ErrorCode, RequestHeader, ResponseHeader, encode_request};
+use ringlog_core::protocol::{ApiKey, ErrorCode};
 use ringlog_core::record::{BatchBuilder, NewRecord};
 use ringlog_core::wire::{Message, Reader, Records};
 use uuid::Uuid;
 
-/// One connection, which stays on its shard.
-struct Client(TcpStream);
-
 impl Client {
-    fn connect(address: SocketAddr) -> Self {
-        Self(TcpStream::connect(address).unwrap())
-    }
-
-    fn call<'a>(&mut self, api_key: ApiKey, api_version: i16, request: &impl Message<'a>) -> Vec<u8> {
-        let header = RequestHeader { api_key, api_version, correlation_id: 7, client_id: Some("sessions") };
-        self.0.write_all(&encode_request(Vec::new(), &header, request).unwrap().bytes).unwrap();
-        let mut length = [0; 4];
-        self.0.read_exact(&mut length).unwrap();
-        let mut answer = vec![0; i32::from_be_bytes(length) as usize];
-        self.0.read_exact(&mut answer).unwrap();
-        let mut reader = Reader::new(&answer);
-        ResponseHeader::decode(&mut reader, api_key, api_version).unwrap();
-        reader.rest().to_vec()
-    }
-
-    fn create(&mut self, name: &str, num_partitions: i32) -> Uuid {
-        let topic = CreatableTopic { name, num_partitions, replication_factor: 1, ..Default::default() };
-        let request = CreateTopicsRequest { topics: vec![topic].into(), timeout_ms: 10_000, ..Default::default() };
-        let answer = self.call(ApiKey::CreateTopics, 7, &request);
-        let answer = CreateTopicsResponse::decode(&mut Reader::new(&answer), 7).unwrap();
-        answer.topics.iter().next().unwrap().topic_id
-    }
-
     fn produce(&mut self, topic_id: Uuid, index: i32) {
         let mut builder = BatchBuilder::new();
         builder.push(NewRecord { value: Some(b"v"), ..Default::default() });

@@ -144,8 +144,7 @@ impl Log {
 
     /// Begins a new segment if this batch needs one. What waits for the old one is written first.
     fn stage_roll(&mut self, header: &BatchHeader, now_ms: i64, files: &mut Descriptors) -> Result<(), AppendError> {
-        let config = self.config.clone();
-        if !self.active().must_roll(&config, header.size_bytes, header.max_timestamp, header.last_offset(), now_ms) {
+        if !self.must_roll(header, now_ms) {
             return Ok(());
         }
         if let Some(error) = self.write_tail(files).error {

@@ -26,6 +26,8 @@ pub struct LogConfig {
     pub segment_bytes: u32,
     /// `segment.ms`: longest span between a segment's first batch and a later one, by their timestamps.
     pub segment_ms: i64,
+    /// `segment.jitter.ms`: segments end up to this much earlier, so that those of many logs do not end at once.
+    pub segment_jitter_ms: i64,
     /// `segment.index.bytes`: how large an index may grow before the segment rolls.
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`: log bytes between two index entries.
@@ -67,6 +69,7 @@ impl Default for LogConfig {
         Self {
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3_600_000,
+            segment_jitter_ms: 0,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             timestamp_type: TimestampType::CreateTime,

@@ -23,6 +23,7 @@ use super::cleaner::remove_cleaned;
 use super::descriptors::{Descriptors, FileKind};
 use super::direct::DirectQueue;
 use super::error::StoreError;
+use super::header::BatchHeader;
 use super::leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache};
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata, encode_partition_metadata};
 use super::planted::{PlantedBug, is_planted};
@@ -33,6 +34,7 @@ use super::tail::Tail;
 use super::transaction_index::TransactionIndex;
 use super::{Durability, LogConfig, LogKey, LogSpec};
 use crate::reactor::Disk;
+use crate::record::Crc32c;
 
 /// Bytes of the active segment between two producer snapshots that checkpoints take.
 const SNAPSHOT_INTERVAL_BYTES: u64 = 1 << 20;
@@ -197,6 +199,28 @@ impl Log {
         }
         self.folder_ready = true;
         Ok(())
+    }
+
+    /// Whether the next batch belongs into a new segment.
+    pub fn must_roll(&self, header: &BatchHeader, now_ms: i64) -> bool {
+        let active = self.segments.last().expect("a log has a segment");
+        let segment_ms = self.config.segment_ms_max() - self.jitter_ms(active.base_offset);
+        let (size_bytes, max_timestamp) = (header.size_bytes, header.max_timestamp);
+        active.must_roll(&self.config, segment_ms, size_bytes, max_timestamp, header.last_offset(), now_ms)
+    }
+
+    /// How much earlier than others a segment ends: as good as random, and the same when its end is looked for again
+    /// after a crash.
+    fn jitter_ms(&self, base_offset: i64) -> i64 {
+        let bound = self.config.segment_jitter_ms.min(self.config.segment_ms_max());
+        if bound <= 0 {
+            return 0;
+        }
+        let mut digest = Crc32c::new();
+        digest.update(self.dir.as_os_str().as_encoded_bytes());
+        digest.update(&base_offset.to_be_bytes());
+        // A part of the bound in 32 bits; a product of two i64 fits in i128.
+        ((i128::from(digest.finish()) * i128::from(bound)) >> 32) as i64
     }
 
     /// Ends the active segment and begins the next one at the log end. The tail is empty.

@@ -430,8 +430,7 @@ fn check_range(disk: &Rc<dyn Disk>, dir: &Path, range: &SegmentRange) -> Result<
 impl Log {
     /// Appends a batch of the commit log: it was checked when it was first appended.
     fn replay(&mut self, header: &BatchHeader, payload: Bytes, now_ms: i64, files: &mut Descriptors) -> io::Result<()> {
-        let config = self.config.clone();
-        if self.active().must_roll(&config, header.size_bytes, header.max_timestamp, header.last_offset(), now_ms) {
+        if self.must_roll(header, now_ms) {
             if let Some(error) = self.write_tail(files).error {
                 return Err(error);
             }

@@ -221,10 +221,11 @@ impl Segment {
         *self = Self::new(self.base_offset, now_ms);
     }
 
-    /// Whether the next batch belongs into a new segment.
+    /// Whether the next batch belongs into a new segment. `segment_ms`: the configured one, less this segment's jitter.
     pub fn must_roll(
         &self,
         config: &LogConfig,
+        segment_ms: i64,
         batch_bytes: u32,
         max_timestamp: i64,
         last_offset: i64,
@@ -239,7 +240,7 @@ impl Segment {
         let time_entries_max = config.segment_index_bytes / TIME_ENTRY_BYTES as u32;
         size > u64::from(config.segment_bytes).saturating_sub(u64::from(batch_bytes))
             || (size > 0
-                && (waited_ms > config.segment_ms_max()
+                && (waited_ms > segment_ms
                     || self.offsets.count() >= offset_entries_max
                     || self.times.count() + 1 >= time_entries_max))
             || last_offset - self.base_offset > i64::from(i32::MAX)

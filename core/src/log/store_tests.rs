@@ -1065,6 +1065,37 @@ fn names(world: &World) -> Vec<String> {
 }
 
 #[test]
+fn segments_end_earlier_by_a_jitter_of_their_own() {
+    let span_of_first_segment = |partition_index, segment_jitter_ms| {
+        let mut spec = spec(partition_index);
+        spec.config = LogConfig { segment_bytes: 1 << 20, segment_ms: 1000, segment_jitter_ms, ..LogConfig::default() };
+        let world = World::new(6);
+        let mut store = world.open_with(&[spec.clone()]);
+        let key = store.create(spec.clone()).expect("created");
+        let folder = PathBuf::from("/data").join(spec.folder());
+        let is_segment = |entry: &crate::reactor::DirEntry| entry.name.ends_with(".log");
+        let segments =
+            || world.disk.list_dir(&folder).expect("a folder").iter().filter(|entry| is_segment(entry)).count();
+        let append = |store: &mut LogStore, timestamp| {
+            store.append(key, batch_of(None, &[timestamp], b"v"), 0).expect("appended");
+            store.end_turn();
+            world.turns(1);
+        };
+        append(&mut store, NOW_MS);
+        let before = segments();
+        let spans = (10..).step_by(10).find(|span| {
+            append(&mut store, NOW_MS + span);
+            segments() > before
+        });
+        spans.expect("segments end")
+    };
+    assert_eq!((span_of_first_segment(0, 0), span_of_first_segment(1, 0)), (1010, 1010));
+    let (first, second) = (span_of_first_segment(0, 900), span_of_first_segment(1, 900));
+    assert!(first != second && (100..1010).contains(&first) && (100..1010).contains(&second), "{first} {second}");
+    assert_eq!(span_of_first_segment(0, 900), first, "the same when it is looked for again");
+}
+
+#[test]
 fn retention_takes_whole_synced_segments_from_the_front_and_never_acked_data_that_is_young() {
     const HOUR: i64 = 3_600_000;
     for durability in [Durability::PageCache, Durability::Sync] {

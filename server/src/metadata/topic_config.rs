@@ -41,6 +41,7 @@ impl TopicConfig {
         let log = LogConfig {
             segment_bytes: values.segment_bytes(),
             segment_ms: values.number("segment.ms"),
+            segment_jitter_ms: values.number("segment.jitter.ms"),
             segment_index_bytes: values.number("segment.index.bytes"),
             index_interval_bytes: values.number("index.interval.bytes"),
             timestamp_type,

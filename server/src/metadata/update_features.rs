@@ -57,8 +57,11 @@ pub fn update_features(image: &MetadataImage, request: &UpdateFeatures) -> (Resu
     for update in &request.updates {
         if let Err(reason) = check(image, update) {
             let (level, feature) = (update.level, &update.feature);
+            let current = image.feature(feature);
             let text = match feature.as_str() {
-                METADATA => format!("Invalid metadata.version {level}. {reason}"),
+                METADATA if (0..current).contains(&level) && update.kind != Some(FeatureUpdateKind::Upgrade) => {
+                    format!("Unsupported metadata.version downgrade from {current} to {level}. {reason}")
+                }
                 _ => format!("Invalid update version {level} for feature {feature}. {reason}"),
             };
             return (Err(UpdateFeaturesError(text)), records_for(image));

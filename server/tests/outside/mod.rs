@@ -1,6 +1,8 @@
 //! The program `ringlog` from outside, for tests.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+pub mod client;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

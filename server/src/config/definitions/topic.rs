@@ -57,7 +57,7 @@ pub static TOPIC_CONFIGS: &[TopicConfigDef] = &[
     topic(acts("ringlog.durability", OneOf(&["sync", "page-cache"]), Some("sync"), ClusterWide, "What an ack promises: that the batch survives a power cut (sync), or that the operating system has it (page-cache)."), &[("ringlog.durability", 1)]),
     topic(acts("segment.bytes", Int(1_048_576, INT_MAX), Some("1073741824"), ClusterWide, "A segment never grows beyond this."), &[("log.segment.bytes", 1)]),
     topic(acts("segment.index.bytes", Int(4, INT_MAX), Some("10485760"), ClusterWide, "How large an index may grow before its segment is ended."), &[("log.index.size.max.bytes", 1)]),
-    topic(inert("segment.jitter.ms", Long(0, LONG_MAX), Some("0"), ClusterWide), &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR_MS)]),
+    topic(acts("segment.jitter.ms", Long(0, LONG_MAX), Some("0"), ClusterWide, "Segments end up to this many milliseconds before segment.ms, each by another part of it."), &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR_MS)]),
     topic(acts("segment.ms", Long(1, LONG_MAX), Some("604800000"), ClusterWide, "Age at which a segment is ended."), &[("log.roll.ms", 1), ("log.roll.hours", HOUR_MS)]),
     topic(inert("unclean.leader.election.enable", Boolean, Some("false"), ClusterWide), &[("unclean.leader.election.enable", 1)]),
 ];
