@@ -8,7 +8,7 @@ import json, os, re, socket, subprocess, sys, tempfile, time, urllib.parse, urll
 binary, directory = os.path.abspath(sys.argv[1]), tempfile.mkdtemp(dir=sys.argv[2])
 packaging = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../packaging/prometheus")
 
-# Each must have a result: what the dashboards 7589, 11285, 24002 and those of Strimzi are made of.
+# Each must have a result: what Strimzi's dashboards and kafka_exporter's own are made of, without the JVM.
 QUERIES = [
     *[f'sum(rate(kafka_server_brokertopicmetrics_{name}_total{{topic!=""}}[30s])) by (topic)'
       for name in ["messagesin", "bytesin", "bytesout", "totalproducerequests", "totalfetchrequests",
@@ -22,7 +22,9 @@ QUERIES = [
     'sum(kafka_server_socket_server_metrics_connection_count)',
     *[f"sum(kafka_server_replicamanager_{name})"
       for name in ["partitioncount", "leadercount", "underreplicatedpartitions", "underminisrpartitioncount",
-                   "isrshrinks_total", "isrexpands_total"]],
+                   "atminisrpartitioncount", "isrshrinks_total", "isrexpands_total"]],
+    "sum(kafka_cluster_partition_atminisr)",
+    "sum(irate(kafka_controller_controllerstats_uncleanleaderelections_total[30s]))",
     *[f"sum(kafka_controller_kafkacontroller_{name})"
       for name in ["activecontrollercount", "globaltopiccount", "globalpartitioncount", "offlinepartitionscount",
                    "fencedbrokercount"]],

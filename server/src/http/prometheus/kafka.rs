@@ -82,7 +82,7 @@ fn requests(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
     )
 }
 
-/// One node leads all it has, and is in sync with itself.
+/// One node leads all it has, and is in sync with itself. As in Kafka, min.insync.replicas is never more than the replicas.
 fn replicas(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
     const PREFIX: &str = "kafka_server_replicamanager_";
     let count = scrape.shards.iter().map(|shard| shard.partitions_count).sum::<usize>() as f64;
@@ -91,6 +91,7 @@ fn replicas(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
         ("leadercount", "Partitions that this broker leads", count),
         ("underreplicatedpartitions", "Partitions with fewer replicas in sync than replicas", 0.0),
         ("underminisrpartitioncount", "Partitions with fewer replicas in sync than min.insync.replicas", 0.0),
+        ("atminisrpartitioncount", "Partitions with just min.insync.replicas, or all they can have, in sync", count),
         ("offlinereplicacount", "Replicas that are offline", 0.0),
     ] {
         to.gauge(&format!("{PREFIX}{name}"), help, value)?;

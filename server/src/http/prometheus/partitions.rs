@@ -60,6 +60,7 @@ fn replicas(partitions: &[Row<'_>], to: &mut Writer<'_>) -> fmt::Result {
     for (name, help, value) in [
         ("kafka_cluster_partition_replicascount", "Replicas", 1.0),
         ("kafka_cluster_partition_underminisr", "Whether fewer are in sync than min.insync.replicas", 0.0),
+        ("kafka_cluster_partition_atminisr", "Whether just as many as that are in sync", 1.0),
         ("kafka_topic_partition_replicas", "Replicas", 1.0),
         ("kafka_topic_partition_in_sync_replica", "Replicas in sync", 1.0),
         ("kafka_topic_partition_leader_is_preferred", "Whether the preferred replica leads", 1.0),
