@@ -1,5 +1,7 @@
 //! What a log and a store are told from outside: names, durability class, sizes.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::commit_log::CommitLogConfig;
@@ -108,6 +110,21 @@ impl LogSpec {
     }
 }
 
+/// How long idempotent producers that do not write are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerExpiry {
+    /// `producer.id.expiration.ms`.
+    pub expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`: the least time between two looks at the producers of a log.
+    pub check_interval: Duration,
+}
+
+impl Default for ProducerExpiry {
+    fn default() -> Self {
+        Self { expiration: Duration::from_secs(24 * 3_600), check_interval: Duration::from_secs(600) }
+    }
+}
+
 /// Bounds of a store.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
@@ -121,6 +138,8 @@ pub struct StoreConfig {
     pub direct: DirectConfig,
     /// Sizes of the shard's commit log.
     pub commit_log: CommitLogConfig,
+    /// When producers are forgotten.
+    pub producer_expiry: ProducerExpiry,
 }
 
 impl Default for StoreConfig {
@@ -131,6 +150,7 @@ impl Default for StoreConfig {
             dirty_bytes_max: 16 << 20,
             direct: DirectConfig::default(),
             commit_log: CommitLogConfig::default(),
+            producer_expiry: ProducerExpiry::default(),
         }
     }
 }

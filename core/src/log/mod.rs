@@ -35,7 +35,7 @@ mod timestamps;
 pub use append::Appended;
 pub use checkpoints::{ClosedLog, write_checkpoints};
 pub use cleaner::{CleanError, CleanedSegment, CleanerConfig, Cleaning, Dirtiness};
-pub use config::{Durability, LogConfig, LogKey, LogSpec, StoreConfig};
+pub use config::{Durability, LogConfig, LogKey, LogSpec, ProducerExpiry, StoreConfig};
 pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
 pub use failure::LogDirFailure;

@@ -13,9 +13,11 @@
 //! entry for each batch that is remembered, oldest first; Kafka, which reads them in order, keeps the last.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ahash::AHashMap;
 
+use super::ProducerExpiry;
 use crate::record::{BatchHeader, BatchView, crc32c};
 
 /// Batches remembered per producer. The Java client keeps as many in flight.
@@ -247,6 +249,8 @@ pub struct ProducerState {
     open_transactions: BTreeSet<(i64, i64)>,
     /// Epoch and sequence of a producer's first batch that found no room, until one of its batches does. Not in snapshots.
     refused: AHashMap<i64, (i16, i32)>,
+    /// When it is next looked for producers to forget.
+    expire_at_ms: i64,
 }
 
 impl PartialEq for ProducerState {
@@ -366,9 +370,17 @@ impl ProducerState {
         self.open_transactions.first().map(|(first_offset, _)| *first_offset)
     }
 
-    /// Forgets producers that have not written for `expiration_ms` (`producer.id.expiration.ms`) and have no open
-    /// transaction.
-    pub fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
+    /// From time to time forgets producers that have not written for long and have no open transaction. Called with each
+    /// append: only where something is written the producers become more.
+    pub fn expire(&mut self, now_ms: i64, expiry: &ProducerExpiry) {
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        if now_ms >= self.expire_at_ms {
+            self.expire_at_ms = now_ms.saturating_add(ms(expiry.check_interval));
+            self.remove_expired(now_ms, ms(expiry.expiration));
+        }
+    }
+
+    fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
         self.producers.retain(|_, producer| {
             producer.transaction_first_offset.is_some()
                 || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
@@ -662,7 +674,12 @@ mod tests {
         append(&mut state, batch(0, 0, 1, 10));
         append(&mut state, ProducerBatch { producer_id: 2, is_transactional: true, ..batch(0, 0, 1, 1) });
         append(&mut state, ProducerBatch { producer_id: 3, ..batch(0, 0, 1, 50) });
-        state.remove_expired(600, 500);
+        let expiry =
+            ProducerExpiry { expiration: Duration::from_millis(500), check_interval: Duration::from_millis(100) };
+        state.expire(550, &expiry);
+        state.expire(600, &expiry);
+        assert_eq!(state.producers().len(), 3, "it has just looked");
+        state.expire(650, &expiry);
         assert_eq!(state.producers().iter().map(|info| info.producer_id).collect::<Vec<_>>(), [2, 3]);
     }
 

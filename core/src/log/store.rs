@@ -407,6 +407,7 @@ impl LogStore {
         {
             log.stop(&kind);
         }
+        log.producers.expire(now_ms, &self.config.producer_expiry);
         let (tail_before, segments_before) = (log.tail.memory_bytes(), log.segments.len());
         if log.blocked && log.stopped.is_none() {
             log.blocked = log.write_tail(&mut self.files).error.is_some();

@@ -170,6 +170,7 @@ impl World {
             dirty_bytes_max: 6_000,
             direct: DirectConfig { batch_bytes_min: 700, group_bytes: 4 << 10, memory_bytes_max: 64 << 10 },
             commit_log,
+            ..StoreConfig::default()
         };
         LogStore::open(self.reactor.clone(), PathBuf::from("/data"), shard_id, config).expect("opens")
     }

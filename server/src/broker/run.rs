@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use ringlog_core::log::{StoreConfig, StoreError};
+use ringlog_core::log::{ProducerExpiry, StoreConfig, StoreError};
 use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError};
 use ringlog_core::shard::{CoreId, CpuQuota, allowed_cores, default_shard_count, pin};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -108,6 +108,8 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
     let memory = ShardMemory::new(settings.memory, machine_bytes(), shards_count)?;
     let mut store = memory.store();
     store.commit_log.file_bytes = u64::from(settings.commit_log_file_blocks) * 4096;
+    let (expiration, check_interval) = settings.producer_expiry;
+    store.producer_expiry = ProducerExpiry { expiration, check_interval };
     settings.max_connections = settings.max_connections.min(connections_max(&store, shards_count));
     let doors = Doors::new(shards_count);
     let http = start_http(&settings, &doors)?;

@@ -111,6 +111,8 @@ pub struct Settings {
     pub fetch_max_bytes: u32,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_slots: u32,
+    /// `producer.id.expiration.ms` and `producer.id.expiration.check.interval.ms`.
+    pub producer_expiry: (Duration, Duration),
     /// `quota.window.num` and `quota.window.size.seconds`.
     pub quota_windows: (u32, Duration),
     /// `max.connections`.
@@ -249,6 +251,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         socket_request_max_bytes: values.number("socket.request.max.bytes", 1..=i32::MAX as u32, 100 << 20),
         fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),
         fetch_session_slots: values.number("max.incremental.fetch.session.cache.slots", 0..=i32::MAX as u32, 1000),
+        producer_expiry: producer_expiry(values),
         quota_windows: quota_windows(values),
         max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
@@ -342,6 +345,11 @@ fn durability(values: &mut Values<'_>) -> Durability {
 
 /// More windows than this are of no use, and each takes memory per client.
 const QUOTA_WINDOWS_MAX: u32 = 1000;
+
+fn producer_expiry(values: &mut Values<'_>) -> (Duration, Duration) {
+    let mut ms = |key, default| Duration::from_millis(values.number(key, 1..=i32::MAX as u64, default));
+    (ms("producer.id.expiration.ms", 86_400_000), ms("producer.id.expiration.check.interval.ms", 600_000))
+}
 
 fn quota_windows(values: &mut Values<'_>) -> (u32, Duration) {
     let count = values.number("quota.window.num", 1..=QUOTA_WINDOWS_MAX, 11);

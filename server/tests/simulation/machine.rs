@@ -169,5 +169,13 @@ pub fn tight_store(file_count: u32, writes_in_flight_max: usize, direct_bytes_mi
         prewrite: true,
     };
     let direct = DirectConfig { batch_bytes_min: direct_bytes_min, group_bytes: 8 << 10, memory_bytes_max: 64 << 10 };
-    StoreConfig { open_files_max: 8, tail_flush_bytes: 3_000, dirty_bytes_max: MEMORY.dirty_max, direct, commit_log }
+    let dirty_bytes_max = MEMORY.dirty_max;
+    StoreConfig {
+        open_files_max: 8,
+        tail_flush_bytes: 3_000,
+        dirty_bytes_max,
+        direct,
+        commit_log,
+        ..StoreConfig::default()
+    }
 }
