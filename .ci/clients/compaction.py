@@ -188,7 +188,7 @@ try:
         assert not path.endswith((".cleaned", ".swap")), path
     if KAFKA_LIB:
         for path in sorted(glob.glob(f"{DATA}/{TOPIC}-*/*.log")):
-            dump = subprocess.run(["java", "-Xmx256m", "-cp", f"{KAFKA_LIB}/*", "kafka.tools.DumpLogSegments", "--files",
+            dump = subprocess.run(["java", "-Xmx256m", "-cp", f"{KAFKA_LIB}/*", "org.apache.kafka.tools.DumpLogSegments", "--files",
                                    f"{path},{path[:-4]}.index,{path[:-4]}.timeindex", "--deep-iteration"],
                                   capture_output=True, text=True)
             assert dump.returncode == 0 and not re.search("(?i)mismatch|invalid|exception", dump.stdout + dump.stderr), dump

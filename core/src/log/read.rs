@@ -379,7 +379,9 @@ impl Log {
         let mut reaches_tail = true;
         if from < self.written_end_offset() {
             for index in self.segment_index(from)..self.segments.len() {
-                let is_enough = planned >= max_bytes && !plan.targets.is_empty();
+                // Kafka's compaction may leave nothing behind `from` in the first of them.
+                let targets_min = if self.config.is_compacted { 2 } else { 1 };
+                let is_enough = planned >= max_bytes && plan.targets.len() >= targets_min;
                 if is_enough || plan.targets.len() == TARGETS_MAX || self.segments[index].base_offset >= bound {
                     reaches_tail = plan.targets.is_empty();
                     break;

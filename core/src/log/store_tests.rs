@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::header::{BatchHeader, HEADER_BYTES, crc_matches};
 use super::*;
-use crate::reactor::sim::{Crash, DiskCall, DiskEffect, DiskFault, SimDisk};
+use crate::reactor::sim::{Clockwork, Crash, DirectoryModel, DiskCall, DiskEffect, DiskFault, SimDisk, SimDiskConfig};
 use crate::reactor::{
     Completion, Disk, Driver, File, Handle, Instant, Op, OpenMode, Piece, Pieces, Reactor, Token, Wait, Wake, read_file,
 };
@@ -116,7 +116,12 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let disk = SimDisk::new(seed);
+        Self::with_directories(seed, DirectoryModel::Strict)
+    }
+
+    pub(super) fn with_directories(seed: u64, directories: DirectoryModel) -> Self {
+        let config = SimDiskConfig { directories, ..SimDiskConfig::default() };
+        let disk = SimDisk::with_config(Clockwork::new(seed), config);
         disk.create_dir_all(Path::new("/data")).expect("a folder");
         disk.sync_all(Path::new("/data")).expect("a folder that stays");
         let now_ms = Rc::new(Cell::new(NOW_MS));

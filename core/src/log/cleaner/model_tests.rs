@@ -16,7 +16,7 @@ use bytes::Bytes;
 use super::super::store_tests::{NOW_MS, World, joined};
 use super::super::*;
 use super::filter::payload_of;
-use crate::reactor::sim::{Clockwork, Crash, DiskCall, DiskFault};
+use crate::reactor::sim::{Clockwork, Crash, DirectoryModel, DiskCall, DiskFault};
 use crate::record::{BatchBuilder, BatchView, Codec, NewRecord, RawRecords};
 
 const KEYS: u64 = 12;
@@ -66,9 +66,11 @@ struct Died;
 
 impl History {
     fn new(seed: u64) -> Self {
-        let world = World::new(seed);
+        // Retention relies on it that of its renames a power cut leaves the first ones. A swap does not.
+        let is_deleted = seed.is_multiple_of(4);
+        let directories = if is_deleted { DirectoryModel::Journaled } else { DirectoryModel::Strict };
+        let world = World::with_directories(seed, directories);
         let clock = Rc::clone(world.disk.clock());
-        let is_deleted = clock.chance(250);
         let config = LogConfig {
             segment_bytes: clock.between(700, 3_000) as u32,
             index_interval_bytes: clock.between(1, 400) as u32,
@@ -107,6 +109,9 @@ impl History {
             let mut store = self.world.open_store();
             let key = store.create(self.spec.clone()).expect("created");
             self.meet_again(&mut store, key, from_clean_stop);
+            if life == 0 {
+                self.note_first_segment(&mut store, key);
+            }
             let died = self.live(&mut store, key).is_err();
             from_clean_stop = !died && self.clock.chance(500);
             if from_clean_stop && life + 1 < LIVES {
@@ -126,6 +131,18 @@ impl History {
         self.counts
     }
 
+    /// Has the first segment's name on the disk before there is a second one: recovery relies on it, as journals keep it.
+    fn note_first_segment(&mut self, store: &mut LogStore, key: LogKey) {
+        let bytes = Bytes::from(self.batch(None));
+        let appended = store.append(key, bytes.clone(), 0).expect("the disk is well");
+        self.note(None, bytes, &appended);
+        store.end_turn();
+        store.rolled = true;
+        store.end_turn();
+        self.world.turns(20);
+        self.turn(store, key);
+    }
+
     /// After a start: nothing acked is gone.
     fn meet_again(&mut self, store: &mut LogStore, key: LogKey, from_clean_stop: bool) {
         let end = store.log_end_offset(key);
@@ -136,6 +153,8 @@ impl History {
         for sent in &mut self.sent {
             sent.retain(|sent| sent.last_offset < end);
         }
+        // Its first use tells where retention has left its start.
+        store.producers(key).expect("the disk is well");
         let checked = self.check(store, key, None);
         assert!(checked.is_ok(), "the disk is well");
         for producer in 0..self.sent.len() {
@@ -235,8 +254,10 @@ impl History {
     fn clean(&mut self, store: &mut LogStore, key: LogKey) -> Result<(), Died> {
         let dies = self.clock.chance(250);
         if dies {
-            let calls = self.clock.below(150) as u32;
-            self.world.disk.inject(DiskFault::eio("", DiskCall::Any).after(calls).sticky());
+            let (call, calls_max) =
+                [(DiskCall::Any, 150), (DiskCall::Rename, 20), (DiskCall::SyncDir, 10)][self.clock.below(3) as usize];
+            let calls = self.clock.below(calls_max) as u32;
+            self.world.disk.inject(DiskFault::eio("", call).after(calls).sticky());
         }
         let cleaned = self.clean_round(store, key);
         if dies { Err(Died) } else { cleaned }
@@ -264,9 +285,8 @@ impl History {
                 2 => self.retire(store, key)?,
                 _ => {}
             }
-            if store.swap_in(key, segment).map_err(|_| Died)?.is_none() {
-                break;
-            }
+            // It is there, but after a failed sync nothing is trusted.
+            store.swap_in(key, segment).map_err(|_| Died)?.ok_or(Died)?;
             self.counts.swaps += 1;
         }
         store.end_cleaning(cleaning, Ok(()));

@@ -374,6 +374,30 @@ fn a_batch_that_cannot_be_opened_ends_the_cleaning_of_its_log_and_nothing_else()
 }
 
 #[test]
+fn a_read_goes_on_behind_a_hole_at_the_end_of_a_segment() {
+    let mut log = Compacted::new(small());
+    log.put_many("a", 6);
+    log.roll();
+    let (key, second) = (log.key, open_log_of(&mut log.store, log.key).segments[1].base_offset);
+    let Compacted { world, store, .. } = log;
+    world.close(store);
+    // Kafka keeps the last batch of a round, not that of each segment.
+    let path = file_path(Path::new(DIR), 0, ".log", "");
+    let bytes = read_file(&world.dyn_disk(), &path).expect("there");
+    let last = Batches::new(&bytes).last().expect("a batch").bytes().len();
+    let file = File::open(&world.dyn_disk(), &path, OpenMode::READ_WRITE).expect("there");
+    file.set_len((bytes.len() - last) as u64).expect("cut");
+    let spec = spec(small());
+    let mut store = world.open_with(std::slice::from_ref(&spec));
+    assert_eq!(store.create(spec).expect("opened"), key);
+    let end = store.acked_end_offset(key);
+    let ReadResult::Ready(pieces) = store.read(key, second - 1, end, 1, true).expect("readable") else {
+        panic!("it is in the page cache")
+    };
+    assert_eq!(BatchView::parse(&joined(&pieces)).expect("a batch").base_offset(), second);
+}
+
+#[test]
 fn sources_of_a_plan_are_neighbours() {
     let mut log = Compacted::new(small());
     log.put_many("a", 6);
