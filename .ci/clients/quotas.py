@@ -50,14 +50,14 @@ def client(client_id, **more):
     return config, throttled
 
 
-def produce(client_id):
+def produce(client_id, count=COUNT):
     """The seconds that it took, and the longest delay that an answer told."""
     config, throttled = client(client_id, **{"batch.size": 4 * RECORD, "linger.ms": 5, "message.timeout.ms": 120_000})
     producer, failed = Producer(config), []
     began = time.monotonic()
-    for _ in range(COUNT):
+    for _ in range(count):
         producer.produce("quotas", os.urandom(RECORD), partition=0, on_delivery=lambda e, _: e and failed.append(e))
-    expect(producer.flush(120) == 0 and not failed, f"{client_id}: {COUNT} records are acked")
+    expect(producer.flush(120) == 0 and not failed, f"{client_id}: {count} records are acked")
     return time.monotonic() - began, max((event.throttle_time for event in throttled), default=0)
 
 
@@ -88,9 +88,9 @@ for act in [produce, consume]:
     seconds, delay = act("limited")
     expect(delay > 0 and seconds > FREE_SECONDS, f"{act.__name__}: {delay:.1f} s of delay, {seconds:.1f} s in all")
 
-alter("clients", "busy", ["--add-config", "request_percentage=0.01"])
+alter("clients", "busy", ["--add-config", "request_percentage=0.001"])
 alter("users", None, ["--delete-config", "request_percentage"])
-_, delay = produce("busy")
+_, delay = produce("busy", 40)
 expect(0 < delay <= 1, f"request_percentage: a delay of {delay:.2f} s, a window at most")
 
 expect(broker.stop() == 0, "a clean stop")
