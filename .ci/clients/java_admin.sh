@@ -7,8 +7,8 @@ work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 failed=0
 t=org.apache.kafka.tools
 
-# What differs from run to run: addresses, ids, times.
-normalise() { sed -E "s/$ringlog/HOST/g; s/$kafka/HOST/g; s/TopicId: [A-Za-z0-9_-]+/TopicId: ID/; s/^[0-9-]{10}T[0-9:.]+Z //; s/^Cluster ID: .*/Cluster ID/; s#.(logDir|log_dirs).:.*#DIR#; s/^1\s+[A-Za-z0-9_-]{22}\s+[0-9]+\s+0\s+[0-9]{13}\s+[0-9]{13}/1 ID END 0 NOW NOW/" "$1"; }
+# What differs from run to run: addresses, ids, times, and into how many batches a producer packs its records.
+normalise() { sed -E "s/$ringlog/HOST/g; s/$kafka/HOST/g; s/TopicId: [A-Za-z0-9_-]+/TopicId: ID/; s/^[0-9-]{10}T[0-9:.]+Z //; s/^Cluster ID: .*/Cluster ID/; s/(.size.:)[0-9]+/\1N/; s#.(logDir|log_dirs).:.*#DIR#; s/^1\s+[A-Za-z0-9_-]{22}\s+[0-9]+\s+0\s+[0-9]{13}\s+[0-9]{13}/1 ID END 0 NOW NOW/" "$1"; }
 # Where the bootstrap server belongs behind the subcommand.
 tool() { local bootstrap=$1 class=$2; shift 2; if [ "$class" = $t.ClusterTool ]; then set -- "$@" --bootstrap-server "$bootstrap"; else set -- --bootstrap-server "$bootstrap" "$@"; fi; timeout 60 java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$jars/*" "$class" "$@" 2>&1; }
 
