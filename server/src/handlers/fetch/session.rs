@@ -74,6 +74,9 @@ impl FetchSessions {
     /// Makes a session for `targets`, which are [put back](Self::put_back) later. [`NO_SESSION`] without room.
     pub fn create(&mut self, targets: &Targets, now: Instant, mut random: impl FnMut() -> u64) -> i32 {
         let (partitions_count, bytes) = (targets.len(), targets.size_bytes());
+        if bytes > self.bytes_max {
+            return NO_SESSION;
+        }
         while self.sessions.len() >= self.slots_max || self.bytes + bytes > self.bytes_max {
             let Some(evicted) = self.evictable(partitions_count, now) else { return NO_SESSION };
             self.remove(evicted);
@@ -234,5 +237,8 @@ mod tests {
         assert!(second != NO_SESSION);
         assert_eq!(sessions.resize(second, &Targets::of(2000)), NO_SESSION);
         assert_eq!(sessions.bytes, Targets::of(1).size_bytes());
+        let long_ago = Instant(1000 * SECOND);
+        assert_eq!(sessions.create(&Targets::of(2000), long_ago, &mut random), NO_SESSION);
+        assert!(sessions.sessions.contains_key(&first), "nothing is evicted for what has no room at all");
     }
 }
