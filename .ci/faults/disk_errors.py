@@ -100,9 +100,9 @@ def failing_disk():
     with open(image, "wb") as file:
         file.truncate(size)
     device = mounts.NbdDevice(directory, size, "--filter=error", "file", image, "error-pwrite=EIO",
-                              "error-pwrite-rate=100%", f"error-pwrite-file={flag}")
+                              "error-pwrite-rate=100%", f"error-pwrite-file={flag}", direct=True)
     mounts.make("ext4", device.loop)
-    mount = mounts.Mount(device.loop, os.path.join(directory, "failing"))
+    mount = mounts.Mount(device.loop, os.path.join(directory, "failing"), options=())
     mount.mount()
     broker, load = started(mount, "eio", {"sync": TOPICS["sync"]})
     time.sleep(2)

@@ -19,15 +19,13 @@ def make(kind, image, size_bytes=None):
 class Mount:
     """A mounted image or device; unmounted when the script ends."""
 
-    def __init__(self, source, directory):
-        self.source, self.directory, self.mounted = source, directory, False
+    def __init__(self, source, directory, options=("-o", "loop")):
+        self.source, self.directory, self.options, self.mounted = source, directory, options, False
         os.makedirs(directory, exist_ok=True)
         atexit.register(self.unmount, lazily=True)
 
     def mount(self):
-        # No loop over a loop device: see NbdDevice.
-        of_image = [] if self.source.startswith("/dev/") else ["-o", "loop"]
-        run("mount", *of_image, self.source, self.directory)
+        run("mount", *self.options, self.source, self.directory)
         self.mounted = True
 
     def unmount(self, lazily=False):
@@ -66,19 +64,19 @@ def unavailable(kind, directory):
 
 
 class NbdDevice:
-    """What an nbdkit command serves, as a loop device (nbdkit, nbdfuse, loop), with nothing cached in between.
+    """What an nbdkit command serves, as a loop device (nbdkit, nbdfuse, loop).
 
-    Through the page cache of another device a write always succeeds, and when the cache cannot be written the kernel tells
+    Through the page cache between the two a write always succeeds, and when the cache cannot be written the kernel tells
     it to one sync only, whoever's it is: all others lose what they wrote without a word. No file system or broker can
-    keep a promise on that. Past it each write is told its own error, as by a disk.
+    keep a promise on that. With `direct`, mounted without another loop, each write is told its own error, as by a disk.
     """
 
-    def __init__(self, directory, size_bytes, *command):
+    def __init__(self, directory, size_bytes, *command, direct=False):
         self.socket, self.disk = os.path.join(directory, "nbd.sock"), os.path.join(directory, "nbd.disk")
         for path in (self.socket, self.disk):
             if os.path.exists(path):
                 os.remove(path)
-        self.size_bytes = size_bytes
+        self.size_bytes, self.direct = size_bytes, direct
         self.server = subprocess.Popen(["nbdkit", "-f", "-U", self.socket, *command])
         self.wait_until(lambda: os.path.exists(self.socket), "nbdkit does not serve")
         open(self.disk, "w").close()
@@ -88,7 +86,7 @@ class NbdDevice:
     def attach(self):
         self.fuse = subprocess.Popen(["nbdfuse", self.disk, "--unix", self.socket])
         self.wait_until(lambda: os.path.getsize(self.disk) == self.size_bytes, "nbdfuse does not mount")
-        self.loop = run("losetup", "--direct-io=on", "--find", "--show", self.disk).strip()
+        self.loop = run("losetup", f"--direct-io={'on' if self.direct else 'off'}", "--find", "--show", self.disk).strip()
 
     def detach(self):
         """Also forgets what the kernel has cached of it: after a failed write that is not what the device holds."""
