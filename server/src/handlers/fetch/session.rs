@@ -71,7 +71,7 @@ impl FetchSessions {
         Ok(targets)
     }
 
-    /// Makes a session for `targets`, which are [put back](Self::put_back) later. [`NO_SESSION`] without room.
+    /// Makes a session for `targets`, which are [put back](Self::put_back) later. `NO_SESSION` without room.
     pub fn create(&mut self, targets: &Targets, now: Instant, mut random: impl FnMut() -> u64) -> i32 {
         let (partitions_count, bytes) = (targets.len(), targets.size_bytes());
         if bytes > self.bytes_max {
@@ -95,7 +95,7 @@ impl FetchSessions {
         id
     }
 
-    /// Counts what a session has become. [`NO_SESSION`] if it is gone, or closed now because it has no room.
+    /// Counts what a session has become. `NO_SESSION` if it is gone, or closed now because it has no room.
     pub fn resize(&mut self, id: i32, targets: &Targets) -> i32 {
         let Some(session) = self.sessions.get_mut(&id) else { return NO_SESSION };
         let bytes = targets.size_bytes();
