@@ -13,6 +13,8 @@ const SUBJECT: &str = "ringlog";
 /// One table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Table {
+    /// Names its picture.
+    pub name: &'static str,
     /// What it shows, with the class or classes.
     pub title: String,
     /// Why it may be read, or what it must not be read as.
@@ -92,7 +94,7 @@ pub fn tables(results: &Results) -> Vec<Table> {
         let mut columns = vec![column(results, SUBJECT, class)];
         columns.extend(others.map(|target| column(results, target, class)));
         let cells = results.scenario.cells.iter().filter(|cell| cell.classes.contains(&class));
-        tables.extend(table(results, title, note, columns, cells));
+        tables.extend(table(results, class.name(), [title, note], columns, cells));
     }
     let both = |cell: &&Cell| cell.classes.len() == Class::ALL.len() && cell.load != LoadKind::Fetch;
     let columns = vec![column(results, SUBJECT, Class::Sync), column(results, "kafka", Class::PageCache)];
@@ -101,9 +103,12 @@ pub fn tables(results: &Results) -> Vec<Table> {
     }
     let mut mixed = table(
         results,
-        "Defaults against defaults: Ringlog synced, Kafka not",
-        "NOT the same promise: Ringlog's acknowledged records survive a power cut here, Kafka's may not. What somebody \
-         gets who changes no setting of either.",
+        "defaults",
+        [
+            "Defaults against defaults: Ringlog synced, Kafka not",
+            "NOT the same promise: Ringlog's acknowledged records survive a power cut here, Kafka's may not. What \
+             somebody gets who changes no setting of either.",
+        ],
         columns,
         results.scenario.cells.iter().filter(both),
     );
@@ -133,8 +138,8 @@ fn column(results: &Results, target: &str, class: Class) -> Column {
 
 fn table<'a>(
     results: &Results,
-    title: &str,
-    note: &str,
+    name: &'static str,
+    [title, note]: [&str; 2],
     columns: Vec<Column>,
     cells: impl Iterator<Item = &'a Cell>,
 ) -> Option<Table> {
@@ -144,6 +149,7 @@ fn table<'a>(
         .collect();
     let seen = rows.iter().any(|row| row.values.iter().any(|value| matches!(value, Value::Measured { .. })));
     seen.then(|| Table {
+        name,
         title: title.to_owned(),
         note: note.to_owned(),
         columns: columns.into_iter().map(|column| column.title).collect(),

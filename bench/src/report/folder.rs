@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::html::html;
+use super::svg::bars;
 use super::text;
 use crate::results::Results;
 use crate::scrub::Scrubber;
@@ -43,6 +44,12 @@ pub fn write_again(results: &Results, folder: &Path, scrubber: &Scrubber) -> any
     for (name, text) in [("summary.md", text::markdown(results, &tables)), ("report.html", html(results, &tables)?)] {
         fs::write(folder.join(name), scrubber.scrub(&text)).with_context(|| format!("write {name}"))?;
     }
+    for table in &tables {
+        let name = format!("{}.svg", table.name);
+        if let Some(picture) = bars(table)? {
+            fs::write(folder.join(&name), scrubber.scrub(&picture)).with_context(|| format!("write {name}"))?;
+        }
+    }
     Ok(())
 }
 
@@ -62,8 +69,8 @@ fn fresh(parent: &Path, base: &str) -> anyhow::Result<PathBuf> {
 
 fn readme(results: &Results) -> String {
     let mut text = format!(
-        "# {} on {}\n\nMade by `{}` at {}. `summary.md` has the tables, `report.html` the pictures, `summary.json` every \
-         run, `raw/` what the load generator wrote and the brokers' settings.\n\n## Brokers\n",
+        "# {} on {}\n\nMade by `{}` at {}. `summary.md` has the tables, `report.html` and `*.svg` the pictures, `summary.json` \
+         every run, `raw/` what the load generator wrote and the brokers' settings.\n\n## Brokers\n",
         results.scenario.name, results.host, results.command, results.started
     );
     for life in &results.lives {
@@ -93,7 +100,7 @@ mod tests {
         scrubber.hide("/secret/place", "$PLACE");
         let folders = [0, 1].map(|_| write(&results, parent.path(), run_folder.path(), &scrubber).unwrap());
         assert_ne!(folders[0], folders[1]);
-        for name in ["summary.json", "summary.md", "report.html", "README.md", "raw/a.json"] {
+        for name in ["summary.json", "summary.md", "report.html", "page-cache.svg", "README.md", "raw/a.json"] {
             let text = fs::read_to_string(folders[0].join(name)).unwrap();
             assert!(!text.contains("/secret") && !text.is_empty(), "{name}");
         }
