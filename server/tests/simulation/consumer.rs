@@ -122,10 +122,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// All records of a partition up to the end that the broker tells first.
+    /// All records of a partition up to the end that the broker tells first, and what others see behind it meanwhile:
+    /// what producers that want no acks sent last may still be on its way.
     async fn read_whole(&mut self, target: Target) -> io::Result<Vec<(i64, RecordId)>> {
         let mut link = Link::connect(&self.client.reactor, self.client.bench.broker).await?;
-        let end = self.list_offsets(&mut link, target).await?;
+        let mut end = self.list_offsets(&mut link, target).await?;
         let limits = Limits { version: 17, max_wait_ms: 0, partition_max_bytes: 1 << 16 };
         self.positions = BTreeMap::from([(target, 0)]);
         let mut read = Vec::new();
@@ -135,6 +136,7 @@ impl<'a> Reader<'a> {
             if self.positions.get(&target).is_none_or(|position| *position == before) {
                 return Err(io::Error::other("nothing to read below the end"));
             }
+            end = end.max(self.client.bench.model.borrow().partition(target).end());
         }
         Ok(read)
     }
