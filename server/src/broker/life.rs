@@ -214,6 +214,7 @@ async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_rea
         until(must_stop).await;
     }
     tracing::info!("stopping");
+    shard.outbox().stopping();
     for other in shard.others() {
         shard.outbox().send(other, ShardMessage::Stop);
     }
@@ -233,6 +234,7 @@ async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_rea
 /// Every other shard: serves from when shard 0 says so, and tells it how it ended.
 async fn follow(looped: Rc<ShardLoop>, shard: Rc<Shard>) -> Result<(), RunError> {
     until(|| shard.is_stopping() || looped.is_gone(0)).await;
+    shard.outbox().stopping();
     let closed = match shard.take_failure() {
         Some(error) => Err(error),
         None => stop_serving(&shard, looped.reactor()),
