@@ -53,6 +53,8 @@ struct Table {
     keys: ahash::HashMap<TopicPartition, LogKey>,
     /// By `LogKey`.
     partitions: Vec<Option<Partition>>,
+    /// Those whose log could not be opened.
+    unopened: ahash::HashSet<TopicPartition>,
 }
 
 struct Partition {
@@ -115,13 +117,15 @@ impl Partitions {
         partitions
     }
 
-    /// Opens or creates a partition that this shard leads.
+    /// Opens or creates a partition that this shard leads. One that cannot be opened answers with a storage error until
+    /// the broker is started again.
     pub fn create(&self, name: TopicPartition, leader_epoch: i32, spec: LogSpec) -> Result<(), StoreError> {
-        let (topic_name, meters) = self.0.meters.topic(&spec.topic_name);
         let mut store = self.0.store.borrow_mut();
-        let key = store.create(spec)?;
-        let high_watermark = store.acked_end_offset(key);
         let mut table = self.0.table.borrow_mut();
+        let topic_name = spec.topic_name.clone();
+        let key = store.create(spec).inspect_err(|_| _ = table.unopened.insert(name))?;
+        let (topic_name, meters) = self.0.meters.topic(&topic_name);
+        let high_watermark = store.acked_end_offset(key);
         let at = key.0 as usize;
         if table.partitions.len() <= at {
             table.partitions.resize_with(at + 1, || None);
@@ -155,7 +159,8 @@ impl Partitions {
 
     /// Removes a partition with its data. Those who wait are answered `Unknown`.
     pub fn remove(&self, name: TopicPartition) -> Result<(), StoreError> {
-        let Some((key, partition)) = self.0.table.borrow_mut().take(name) else { return Ok(()) };
+        let taken = self.0.table.borrow_mut().take(name);
+        let Some((key, partition)) = taken else { return Ok(()) };
         let removed = self.0.store.borrow_mut().remove(key);
         drop(partition.meters);
         self.0.meters.release(&partition.topic_name);
@@ -318,7 +323,11 @@ impl Partitions {
 
     fn append(&self, name: TopicPartition, batch: Bytes, reply: Reply) {
         match self.append_to_log(name, batch) {
-            Err(error) => reply(PartitionReply::Append(Err(error))),
+            Err(error) => {
+                // One that found no room has asked the store to make some, also where nothing else is appended.
+                self.schedule_flush();
+                reply(PartitionReply::Append(Err(error)));
+            }
             Ok((key, end_offset, outcome)) => {
                 let mut table = self.0.table.borrow_mut();
                 let partition = table.partitions[key.0 as usize].as_mut().expect("looked up in this call");
@@ -560,17 +569,22 @@ fn read_failed(error: &ReadError) -> PartitionError {
 
 impl Table {
     fn find(&self, name: TopicPartition) -> Result<(LogKey, &Partition), PartitionError> {
-        let key = *self.keys.get(&name).ok_or(PartitionError::Unknown)?;
+        let key = *self.keys.get(&name).ok_or_else(|| self.missing(name))?;
         let partition = self.partitions[key.0 as usize].as_ref().expect("every key has its partition");
         Ok((key, partition))
     }
 
     fn find_mut(&mut self, name: TopicPartition) -> Result<&mut Partition, PartitionError> {
-        let key = *self.keys.get(&name).ok_or(PartitionError::Unknown)?;
+        let key = *self.keys.get(&name).ok_or_else(|| self.missing(name))?;
         Ok(self.partitions[key.0 as usize].as_mut().expect("every key has its partition"))
     }
 
+    fn missing(&self, name: TopicPartition) -> PartitionError {
+        if self.unopened.contains(&name) { PartitionError::Storage } else { PartitionError::Unknown }
+    }
+
     fn take(&mut self, name: TopicPartition) -> Option<(LogKey, Partition)> {
+        self.unopened.remove(&name);
         let key = self.keys.remove(&name)?;
         Some((key, self.partitions[key.0 as usize].take().expect("every key has its partition")))
     }

@@ -141,6 +141,11 @@ impl Model {
         self.losses
     }
 
+    /// Whether records of it may be gone.
+    pub fn may_have_lost(&self, target: Target) -> bool {
+        self.losses > 0 && self.class(target.topic_id) == Class::PageCache
+    }
+
     fn is_outdated(&self, target: Target, losses: u64) -> bool {
         losses != self.losses && self.class(target.topic_id) == Class::PageCache
     }
@@ -188,14 +193,16 @@ impl Model {
     }
 
     /// What a whole partition holds, read from its start to its end: nothing known is missing, all is in order.
-    pub fn verify(&mut self, target: Target, read: &[(i64, RecordId)]) {
+    pub fn verify(&mut self, target: Target, start: i64, read: &[(i64, RecordId)]) {
         let topic = &self.topics[&target.topic_id];
         let place = format!("{}-{}", topic.name, target.partition);
         for (at, (offset, _)) in read.iter().enumerate() {
-            assert_eq!(*offset, at as i64, "{place}: offsets are dense from 0");
+            assert_eq!(*offset, start + at as i64, "{place}: offsets are dense from {start}");
         }
-        let end = read.len() as i64;
+        let end = start + read.len() as i64;
         let partition = self.partition(target);
+        let missing = partition.known.range(..start).next();
+        assert!(missing.is_none(), "{place} starts at {start}: {missing:?} is lost");
         assert!(end >= partition.end(), "{place} ends at {end}: records up to {} are lost", partition.end());
         let mut last_of: BTreeMap<usize, RecordId> = BTreeMap::new();
         for &(offset, id) in read {
