@@ -259,6 +259,11 @@ impl PartialEq for ProducerState {
     }
 }
 
+/// Whether a batch of the one sequence is sent before one of the other; after the highest they go on with 0.
+fn is_before(sequence: i32, other: i32) -> bool {
+    (1..=i32::MAX / 2).contains(&(other.wrapping_sub(sequence) & i32::MAX))
+}
+
 impl ProducerState {
     /// Whether a client's batch may be appended.
     pub fn check(&self, batch: &ProducerBatch) -> SequenceCheck {
@@ -305,8 +310,7 @@ impl ProducerState {
 
     fn is_behind_refused(&self, batch: &ProducerBatch) -> bool {
         self.refused.get(&batch.producer_id).is_some_and(|(epoch, sequence)| {
-            let steps_on = batch.base_sequence.wrapping_sub(*sequence) & i32::MAX;
-            *epoch == batch.producer_epoch && (1..=i32::MAX / 2).contains(&steps_on)
+            *epoch == batch.producer_epoch && is_before(*sequence, batch.base_sequence)
         })
     }
 
@@ -317,7 +321,8 @@ impl ProducerState {
         let refused = (batch.producer_epoch, batch.base_sequence);
         let has_room = self.refused.len() < REFUSED_MAX;
         match self.refused.get_mut(&batch.producer_id) {
-            Some((epoch, _)) if *epoch == batch.producer_epoch => {}
+            // One that was taken, and taken back behind the refusal of the next, is the first.
+            Some((epoch, first)) if *epoch == batch.producer_epoch && !is_before(batch.base_sequence, *first) => {}
             Some(earlier) => *earlier = refused,
             None if has_room => _ = self.refused.insert(batch.producer_id, refused),
             None => {}
@@ -601,7 +606,9 @@ mod tests {
             batches.iter().for_each(|batch| append(&mut state, *batch));
         }
         assert_eq!(state.check(&batch(0, 2, 1, 0)), SequenceCheck::OutOfOrder, "nothing is refused any more");
+        state.refuse(&batch(0, 3, 1, 0));
         state.refuse(&batch(0, 1, 1, 0));
+        assert_eq!(state.check(&batch(0, 2, 1, 0)), SequenceCheck::BehindRefused, "behind the first, told last");
         assert_eq!(state.check(&batch(1, 3, 1, 0)), SequenceCheck::OutOfOrder, "of another epoch");
         state.refuse(&batch(1, 0, 1, 0));
         assert_eq!(state.check(&batch(1, 3, 1, 0)), SequenceCheck::BehindRefused, "of this one");
