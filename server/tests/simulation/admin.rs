@@ -123,7 +123,8 @@ impl Admin {
         let answer = link.call(ApiKey::CreateTopics, 7, &request).await?;
         let answer: CreateTopicsResponse<'_> = answer.decode();
         let result = answer.topics.iter().next().expect("one topic was asked");
-        self.client.note(|| format!("create {}: {} {}", plan.name, result.error_code, result.topic_id));
+        self.client
+            .note(|| format!("create {} ({:?}): {} {}", plan.name, plan.class, result.error_code, result.topic_id));
         match result.error_code {
             ErrorCode::NONE => {
                 self.client.bench.model.borrow_mut().created(result.topic_id, &plan.name, plan.class, plan.partitions);

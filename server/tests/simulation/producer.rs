@@ -20,6 +20,8 @@ use super::wire::{Answer, Link};
 
 /// Requests in flight of one producer; fewer than the batches that a broker remembers per producer.
 const WINDOW_MAX: usize = 3;
+/// Producer ids are told from clients' numbers by this.
+const IDENTITIES_FROM: usize = 1_000;
 /// Produce with topic ids, so that a batch never lands in a topic made later under the same name.
 const VERSION: i16 = 13;
 
@@ -152,7 +154,9 @@ impl Producer {
         while !bench.draining.get() && !targets.is_empty() && self.pending.len() < window {
             let target = self.client.pick(&targets);
             let count = self.client.below(6) + 1;
-            let first_id = model.new_records(target, self.client.number, self.kind.idempotent, count);
+            // One that began anew is another producer: what it had under way before is repeated under its old id.
+            let identity = self.producer_id.map_or(self.client.number, |(id, _)| IDENTITIES_FROM + id as usize);
+            let first_id = model.new_records(target, identity, self.kind.idempotent, count);
             let producer = self.producer_id.map(|(producer_id, producer_epoch)| {
                 let sequence = self.sequences.entry(target).or_default();
                 let base_sequence = *sequence;
