@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use ringlog_core::record::compression::decompress;
-use ringlog_core::record::{BatchView, Codec, RecordView, Records};
+use ringlog_core::record::compression::open;
+use ringlog_core::record::{BatchView, RecordView, Records};
 
 use crate::acknowledged::{Batch, PartitionAcks};
 use crate::coverage::{Coverage, Inserted};
@@ -125,14 +125,10 @@ fn check_records(batch: &BatchView<'_>) -> (u64, u64, Option<Stamp>) {
         count += 1;
     };
     let expected = batch.record_count().max(0) as u64;
-    let is_readable = match batch.codec() {
-        Ok(Codec::None) => batch.records().try_for_each(|record| record.map(|record| check(&record)).map_err(drop)),
-        Ok(codec) => decompress(codec, batch.payload(), DECOMPRESSED_MAX).map_err(drop).and_then(|bytes| {
-            let mut records = Records::new(&bytes, batch.record_count());
-            records.try_for_each(|record| record.map(|record| check(&record)).map_err(drop))
-        }),
-        Err(_) => Err(()),
-    };
+    let is_readable = open(batch, DECOMPRESSED_MAX).map_err(drop).and_then(|payload| {
+        let mut records = Records::new(&payload, batch.record_count());
+        records.try_for_each(|record| record.map(|record| check(&record)).map_err(drop))
+    });
     if is_readable.is_err() {
         damaged += expected.saturating_sub(count);
     }

@@ -1,8 +1,8 @@
 //! The first record of a batch that is late enough.
 
 use super::header::BatchHeader;
-use crate::record::compression::decompress;
-use crate::record::{BatchView, Codec, Records, TimestampType};
+use crate::record::compression::open;
+use crate::record::{BatchView, Records, TimestampType};
 
 /// A compressed batch that holds more than this is not looked into.
 const OPENED_BYTES_MAX: usize = 128 << 20;
@@ -15,15 +15,8 @@ pub(crate) fn first_record(batch: &[u8], header: &BatchHeader, timestamp: i64, f
     if view.timestamp_type() == TimestampType::LogAppendTime {
         return (header.last_offset() >= from).then_some((header.base_offset.max(from), header.max_timestamp));
     }
-    let opened;
-    let records = match view.codec().ok()? {
-        Codec::None => view.records(),
-        codec => {
-            opened = decompress(codec, view.payload(), OPENED_BYTES_MAX).ok()?;
-            Records::new(&opened, view.record_count())
-        }
-    };
-    records.map_while(Result::ok).find_map(|record| {
+    let payload = open(&view, OPENED_BYTES_MAX).ok()?;
+    Records::new(&payload, view.record_count()).map_while(Result::ok).find_map(|record| {
         let offset = header.base_offset + i64::from(record.offset_delta);
         let at = view.base_timestamp() + record.timestamp_delta;
         (at >= timestamp && offset >= from).then_some((offset, at))

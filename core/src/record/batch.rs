@@ -310,8 +310,7 @@ impl<'a> BatchView<'a> {
         self.compute_crc() == self.stored_crc()
     }
 
-    /// The records of an uncompressed batch. Of a compressed one, decompress [`payload`](Self::payload) and use
-    /// [`Records::new`].
+    /// The records of an uncompressed batch. Of any, [`open`](super::compression::open) it and use [`Records::new`].
     pub fn records(&self) -> Records<'a> {
         Records::new(self.payload(), self.record_count())
     }

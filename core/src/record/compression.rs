@@ -3,9 +3,10 @@
 //! Invariant: [`decompress`] never holds more than about twice `bound` (a growing vector), plus a codec's own window:
 //! 8 MiB or the bound, whichever is larger, for zstd; the 4 MiB block of an LZ4 frame.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
-use super::batch::Codec;
+use super::batch::{BatchView, Codec};
 
 /// Why compressed bytes were refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,17 @@ pub enum DecompressError {
     /// Not what the codec writes.
     #[error("damaged {0:?} data")]
     Damaged(Codec),
+}
+
+/// Why a batch cannot be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// No codec has this number.
+    #[error("codec {0} is not known")]
+    UnknownCodec(u8),
+    /// Its payload was refused.
+    #[error(transparent)]
+    Payload(#[from] DecompressError),
 }
 
 const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
@@ -83,6 +95,14 @@ pub fn decompress(codec: Codec, bytes: &[u8], bound: usize) -> Result<Vec<u8>, D
             read_bounded(codec, decoder, bound)
         }
     }
+}
+
+/// The uncompressed payload of `batch`: its own bytes where it is not compressed, else at most `bound` bytes.
+pub fn open<'a>(batch: &BatchView<'a>, bound: usize) -> Result<Cow<'a, [u8]>, OpenError> {
+    Ok(match batch.codec().map_err(OpenError::UnknownCodec)? {
+        Codec::None => Cow::Borrowed(batch.payload()),
+        codec => Cow::Owned(decompress(codec, batch.payload(), bound)?),
+    })
 }
 
 /// 8 MiB is what every zstd decoder has to support, 128 MiB what it does unless told otherwise.

@@ -5,8 +5,8 @@
 
 use std::io;
 
-use super::batch::{BATCH_OVERHEAD, BatchView, CRC_FROM, Codec, DELETE_HORIZON, LENGTH_PREFIX, TimestampType};
-use super::compression::compress;
+use super::batch::{BATCH_OVERHEAD, BatchView, CRC_FROM, DELETE_HORIZON, LENGTH_PREFIX, TimestampType};
+use super::compression::{OpenError, compress};
 use super::crc::crc32c;
 use super::records::{RecordError, RecordView};
 use crate::wire::{Reader, read_varint, read_varlong, varlong_len, write_varint, write_varlong};
@@ -63,11 +63,12 @@ pub fn retain_nothing(batch: &BatchView<'_>, into: &mut Vec<u8>) {
 /// Appends the batch with the records of `kept` only to `into`. With `delete_horizon_ms`, that becomes the batch's.
 pub fn retain_records(
     batch: &BatchView<'_>,
-    codec: Codec,
     kept: &[RawRecord<'_>],
     delete_horizon_ms: Option<i64>,
     into: &mut Vec<u8>,
 ) -> io::Result<()> {
+    let codec =
+        batch.codec().map_err(|codec| io::Error::new(io::ErrorKind::InvalidData, OpenError::UnknownCodec(codec)))?;
     let start = into.len();
     into.extend_from_slice(&batch.bytes()[..BATCH_OVERHEAD]);
     let mut records = Vec::with_capacity(kept.iter().map(|record| record.bytes.len()).sum());
@@ -124,7 +125,7 @@ fn finish(batch: &mut [u8], attributes: i16, base_timestamp: i64, max_timestamp:
 mod tests {
     use super::*;
     use crate::record::compression::decompress;
-    use crate::record::{BatchBuilder, NewRecord};
+    use crate::record::{BatchBuilder, Codec, NewRecord};
 
     /// Six records of increasing time, the third a tombstone.
     fn sample(codec: Codec) -> Vec<u8> {
@@ -165,7 +166,7 @@ mod tests {
             for horizon in [None, Some(5_000_000_000_i64)] {
                 let kept = [raw[1], raw[2], raw[4]];
                 let mut written = vec![9];
-                retain_records(&batch, codec, &kept, horizon, &mut written).unwrap();
+                retain_records(&batch, &kept, horizon, &mut written).unwrap();
                 assert_eq!(written.remove(0), 9, "appended");
                 assert_eq!(records_of(&written), [all[1].clone(), all[2].clone(), all[4].clone()]);
                 let after = BatchView::parse(&written).unwrap();

@@ -1,6 +1,6 @@
 //! What the simulation's records look like: all bytes of a record follow from its id, so that any change is seen.
 
-use ringlog_core::record::compression::decompress;
+use ringlog_core::record::compression::open;
 use ringlog_core::record::{BatchBuilder, BatchView, Batches, Codec, NewRecord, Records};
 
 /// Names one record of one run; a retried record keeps it.
@@ -80,14 +80,9 @@ fn read_batch(batch: &BatchView<'_>, found: &mut Vec<(i64, RecordId)>) -> Result
     if !batch.is_crc_valid() {
         return Err(damaged("CRC"));
     }
-    let codec = batch.codec().map_err(|_| damaged("codec"))?;
-    let plain = match codec {
-        Codec::None => None,
-        codec => Some(decompress(codec, batch.payload(), 1 << 20).map_err(|_| damaged("compression"))?),
-    };
-    let records = plain.as_ref().map_or_else(|| batch.records(), |plain| Records::new(plain, batch.record_count()));
+    let payload = open(batch, 1 << 20).map_err(|error| damaged(&error.to_string()))?;
     let before = found.len();
-    for record in records {
+    for record in Records::new(&payload, batch.record_count()) {
         let record = record.map_err(|error| damaged(&error.to_string()))?;
         let key = record.key.and_then(|key| key.first_chunk()).ok_or_else(|| damaged("no key"))?;
         let id = u64::from_be_bytes(*key);

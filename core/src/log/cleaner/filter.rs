@@ -20,8 +20,8 @@ use super::super::planted::{PlantedBug, is_planted};
 use super::super::producer_state::LastRecord;
 use super::offset_map::OffsetMap;
 use super::transactions::CleanedTransactions;
-use crate::record::compression::decompress;
-use crate::record::{BatchView, Codec, RawRecord, RawRecords, retain_nothing, retain_records};
+use crate::record::compression::open;
+use crate::record::{BatchView, RawRecord, RawRecords, retain_nothing, retain_records};
 
 /// A compressed batch that holds more than this is not opened: its log is not cleaned.
 const OPENED_BYTES_MAX: usize = 128 << 20;
@@ -31,15 +31,9 @@ pub(crate) fn damaged(reason: impl Into<Box<dyn std::error::Error + Send + Sync>
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-/// The uncompressed records of a batch.
-pub(crate) fn payload_of<'a>(batch: &BatchView<'a>) -> io::Result<(Codec, Cow<'a, [u8]>)> {
-    let codec = batch.codec().map_err(|codec| damaged(format!("a batch of codec {codec}")))?;
-    Ok(match codec {
-        // An emptied batch has no payload whatever its codec was.
-        _ if batch.record_count() == 0 => (codec, Cow::Borrowed(&[])),
-        Codec::None => (codec, Cow::Borrowed(batch.payload())),
-        _ => (codec, Cow::Owned(decompress(codec, batch.payload(), OPENED_BYTES_MAX).map_err(damaged)?)),
-    })
+/// The uncompressed records of a batch. An emptied one has no payload whatever its codec was.
+pub(crate) fn payload_of<'a>(batch: &BatchView<'a>) -> io::Result<Cow<'a, [u8]>> {
+    if batch.record_count() == 0 { Ok(Cow::Borrowed(&[])) } else { open(batch, OPENED_BYTES_MAX).map_err(damaged) }
 }
 
 /// The rules, for one pass over a log.
@@ -67,7 +61,7 @@ impl Filter {
             }
             return Ok(0);
         }
-        let (codec, payload) = payload_of(batch)?;
+        let payload = payload_of(batch)?;
         let (mut kept, mut holds_tombstone) = (Vec::new(), false);
         for record in RawRecords::new(&payload, batch.record_count()) {
             let record = record.map_err(damaged)?;
@@ -85,7 +79,7 @@ impl Filter {
             into.extend_from_slice(batch.bytes());
         } else {
             let horizon = begins_horizon.then_some(self.now_ms.saturating_add(self.delete_retention_ms));
-            retain_records(batch, codec, &kept, horizon, into)?;
+            retain_records(batch, &kept, horizon, into)?;
         }
         Ok(payload.len())
     }

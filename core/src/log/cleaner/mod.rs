@@ -161,7 +161,7 @@ impl Cleaning {
             if batch.last_offset() < self.first_dirty_offset || transactions.is_spent(&batch) || batch.is_control() {
                 continue;
             }
-            let (_, payload) = payload_of(&batch)?;
+            let payload = payload_of(&batch)?;
             for record in RawRecords::new(&payload, batch.record_count()) {
                 let view = record.map_err(damaged)?.view;
                 let offset = batch.base_offset() + i64::from(view.offset_delta);

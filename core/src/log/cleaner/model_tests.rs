@@ -368,7 +368,7 @@ fn apply(view: &mut BTreeMap<Vec<u8>, Vec<u8>>, record: Written) {
 /// The records of a batch, each with its offset from the batch's.
 fn records_of(bytes: &[u8]) -> Vec<(i64, Written)> {
     let batch = BatchView::parse(bytes).expect("a batch");
-    let (_, payload) = payload_of(&batch).expect("it can be opened");
+    let payload = payload_of(&batch).expect("it can be opened");
     let take = |record: Result<crate::record::RawRecord<'_>, _>| {
         let view = record.expect("a record").view;
         let timestamp = batch.base_timestamp() + view.timestamp_delta;

@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 
 use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
 use ringlog_core::reactor::{Piece, Reactor};
-use ringlog_core::record::{BatchView, Batches, Codec, RecordError, Records, compression};
+use ringlog_core::record::{BatchView, Batches, RecordError, Records, compression};
 use ringlog_core::wire::{DecodeError, Reader};
 
 use super::Coordinator;
@@ -138,19 +138,10 @@ async fn ask(partitions: &Partitions, name: TopicPartition, request: PartitionRe
 
 fn replay_batch(coordinator: &mut Coordinator, batch: &BatchView<'_>) -> Result<(), LoadError> {
     let offset = batch.base_offset();
-    let failed = |reason: String| LoadError::Batch { offset, reason };
-    let codec = batch.codec().map_err(|bits| failed(format!("codec {bits} is not known")))?;
-    let opened;
-    let payload = match codec {
-        Codec::None => batch.payload(),
-        codec => {
-            opened = compression::decompress(codec, batch.payload(), DECOMPRESSED_BYTES_MAX)
-                .map_err(|error| failed(error.to_string()))?;
-            &opened
-        }
-    };
+    let payload = compression::open(batch, DECOMPRESSED_BYTES_MAX)
+        .map_err(|error| LoadError::Batch { offset, reason: error.to_string() })?;
     let producer_id = if batch.is_transactional() { batch.producer_id() } else { -1 };
-    for record in Records::new(payload, batch.record_count()) {
+    for record in Records::new(&payload, batch.record_count()) {
         let record = record.map_err(|source| LoadError::Framing { offset, source })?;
         let Some(key) = record.key else { continue };
         let bad_record = |source| LoadError::Record { offset, source };
