@@ -12,7 +12,7 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::DecodeError;
 
-use super::questions::Questions;
+use super::questions::{Answers, Questions};
 use super::{Body, Context, Request};
 use crate::metadata::TopicImage;
 use crate::partition::{PartitionReply, PartitionRequest};
@@ -21,14 +21,10 @@ const HIGH_WATERMARK: i64 = -1;
 
 /// Asks every partition, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
-    let moved = match ask(context, &request.body()) {
-        Ok(moved) => moved,
-        Err(error) => return request.close(&error),
-    };
-    context.reactor.spawn(async move {
-        let moved = moved.answers().await;
-        finish(request, &moved);
-    });
+    match ask(context, &request.body()) {
+        Ok(questions) => questions.finish(context, request, finish),
+        Err(error) => request.close(&error),
+    }
 }
 
 fn ask(context: &Context, encoded: &Body) -> Result<Questions<i64>, DecodeError> {
@@ -65,7 +61,7 @@ fn refusal(context: &Context, topic: Option<&TopicImage>, partition: &DeleteReco
     (partition.offset < HIGH_WATERMARK).then_some(ErrorCode::OFFSET_OUT_OF_RANGE)
 }
 
-fn finish(request: Request, moved: &[Result<i64, ErrorCode>]) {
+fn finish(request: Request, moved: Answers<i64>) {
     let encoded = request.body();
     let body: DeleteRecordsRequest<'_> = match encoded.decode() {
         Ok(body) => body,

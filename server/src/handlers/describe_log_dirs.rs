@@ -13,28 +13,26 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::DecodeError;
 
-use super::gather::Gather;
+use super::questions::Questions;
 use super::{Body, Context, Request};
 use crate::metadata::TopicImage;
-use crate::partition::{PartitionError, PartitionReply, PartitionRequest, TopicPartition};
+use crate::partition::{PartitionReply, PartitionRequest};
 
-/// Topic name, partition and its size; a partition that was deleted meanwhile has none.
-type Size = (Rc<str>, i32, Result<u64, PartitionError>);
+/// Whose size is asked for.
+type Wanted = Vec<(Rc<str>, i32)>;
 
 /// Asks every partition that is wanted, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
-    let sizes = match ask(context, &request.body()) {
-        Ok(sizes) => sizes,
-        Err(error) => return request.close(&error),
-    };
     let answering = Rc::clone(context);
-    context.reactor.spawn(async move {
-        let sizes = sizes.all().await;
-        finish(&answering, request, sizes);
-    });
+    match ask(context, &request.body()) {
+        Ok((wanted, questions)) => questions.finish(context, request, move |request, sizes| {
+            finish(&answering, request, wanted.into_iter().zip(sizes));
+        }),
+        Err(error) => request.close(&error),
+    }
 }
 
-fn ask(context: &Context, encoded: &Body) -> Result<Gather<Size>, DecodeError> {
+fn ask(context: &Context, encoded: &Body) -> Result<(Wanted, Questions<u64>), DecodeError> {
     let body: DescribeLogDirsRequest<'_> = encoded.decode()?;
     let image = context.metadata.image();
     let mut wanted: Vec<(&TopicImage, i32)> = Vec::new();
@@ -49,32 +47,29 @@ fn ask(context: &Context, encoded: &Body) -> Result<Gather<Size>, DecodeError> {
             }
         }
     }
-    wanted.retain(|(topic, partition_index)| context.metadata.owner(topic, *partition_index).is_some());
-    let gather = Gather::new(wanted.len());
-    for (at, (topic, partition_index)) in wanted.into_iter().enumerate() {
-        let (answer, topic_name): (_, Rc<str>) = (gather.clone(), (&*topic.name).into());
-        let reply = Box::new(move |reply| {
-            let PartitionReply::Size(size) = reply else { unreachable!("a size is asked for and answered") };
-            answer.put(at, (topic_name, partition_index, size));
-        });
-        let name = TopicPartition { topic_id: topic.topic_id, partition_index };
-        let owner = context.metadata.owner_of(topic.topic_id, partition_index);
-        context.router.request(owner, name, PartitionRequest::Size, reply);
+    let mut questions = Questions::new(wanted.len(), |reply| match reply {
+        PartitionReply::Size(size) => Some(size),
+        _ => None,
+    });
+    for (topic, partition_index) in &wanted {
+        questions.ask(context, Some(topic), *partition_index, PartitionRequest::Size);
     }
-    Ok(gather)
+    let names = wanted.into_iter().map(|(topic, partition_index)| ((&*topic.name).into(), partition_index));
+    Ok((names.collect(), questions))
 }
 
-fn finish(context: &Context, request: Request, sizes: Vec<Size>) {
+fn finish(context: &Context, request: Request, sizes: impl Iterator<Item = ((Rc<str>, i32), Result<u64, ErrorCode>)>) {
     let mut topics: BTreeMap<Rc<str>, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     let mut error_code = ErrorCode::NONE;
-    for (topic_name, partition_index, size) in sizes {
+    for ((topic_name, partition_index), size) in sizes {
         match size {
             Ok(size) => topics.entry(topic_name).or_default().push(DescribeLogDirsPartition {
                 partition_index,
                 partition_size: size as i64,
                 ..Default::default()
             }),
-            Err(PartitionError::Unknown) => {}
+            // Not there, or deleted meanwhile.
+            Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {}
             Err(_) => error_code = ErrorCode::KAFKA_STORAGE_ERROR,
         }
     }

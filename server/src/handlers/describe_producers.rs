@@ -5,27 +5,22 @@
 use std::rc::Rc;
 
 use ringlog_core::log::ProducerInfo;
-use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
     DescribeProducersPartition, DescribeProducersRequest, DescribeProducersResponse, DescribeProducersTopicResponse,
     DescribedProducer,
 };
 use ringlog_core::wire::DecodeError;
 
-use super::questions::Questions;
+use super::questions::{Answers, Questions};
 use super::{Body, Context, Request};
 use crate::partition::{PartitionReply, PartitionRequest};
 
 /// Asks every partition, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
-    let found = match ask(context, &request.body()) {
-        Ok(found) => found,
-        Err(error) => return request.close(&error),
-    };
-    context.reactor.spawn(async move {
-        let found = found.answers().await;
-        finish(request, &found);
-    });
+    match ask(context, &request.body()) {
+        Ok(questions) => questions.finish(context, request, finish),
+        Err(error) => request.close(&error),
+    }
 }
 
 fn ask(context: &Context, encoded: &Body) -> Result<Questions<Vec<ProducerInfo>>, DecodeError> {
@@ -45,7 +40,7 @@ fn ask(context: &Context, encoded: &Body) -> Result<Questions<Vec<ProducerInfo>>
     Ok(questions)
 }
 
-fn finish(request: Request, found: &[Result<Vec<ProducerInfo>, ErrorCode>]) {
+fn finish(request: Request, found: Answers<Vec<ProducerInfo>>) {
     let encoded = request.body();
     let body: DescribeProducersRequest<'_> = match encoded.decode() {
         Ok(body) => body,

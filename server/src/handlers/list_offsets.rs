@@ -12,7 +12,7 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::DecodeError;
 
-use super::questions::Questions;
+use super::questions::{Answers, Questions};
 use super::{Body, Context, Request};
 use crate::partition::{Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionReply, PartitionRequest};
 
@@ -26,14 +26,10 @@ const UNKNOWN: OffsetOutcome = OffsetOutcome { offset: -1, timestamp_ms: -1, lea
 
 /// Asks every partition, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
-    let found = match ask(context, &request.body(), request.api_version) {
-        Ok(found) => found,
-        Err(error) => return request.close(&error),
-    };
-    context.reactor.spawn(async move {
-        let found = found.answers().await;
-        finish(request, &found);
-    });
+    match ask(context, &request.body(), request.api_version) {
+        Ok(questions) => questions.finish(context, request, finish),
+        Err(error) => request.close(&error),
+    }
 }
 
 fn ask(context: &Context, encoded: &Body, api_version: i16) -> Result<Questions<OffsetOutcome>, DecodeError> {
@@ -83,7 +79,7 @@ fn epoch(partition: &ListOffsetsPartition, api_version: i16) -> i32 {
     if api_version >= 4 { partition.current_leader_epoch } else { -1 }
 }
 
-fn finish(request: Request, found: &[Result<OffsetOutcome, ErrorCode>]) {
+fn finish(request: Request, found: Answers<OffsetOutcome>) {
     let encoded = request.body();
     let body: ListOffsetsRequest<'_> = match encoded.decode() {
         Ok(body) => body,

@@ -5,27 +5,22 @@
 
 use std::rc::Rc;
 
-use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartitionResult,
     OffsetForLeaderTopicResult,
 };
 use ringlog_core::wire::DecodeError;
 
-use super::questions::Questions;
+use super::questions::{Answers, Questions};
 use super::{Body, Context, Request};
 use crate::partition::{EpochEnd, EpochEndRequest, PartitionReply, PartitionRequest};
 
 /// Asks every partition, then answers.
 pub fn handle(context: &Rc<Context>, request: Request) {
-    let found = match ask(context, &request.body()) {
-        Ok(found) => found,
-        Err(error) => return request.close(&error),
-    };
-    context.reactor.spawn(async move {
-        let found = found.answers().await;
-        finish(request, &found);
-    });
+    match ask(context, &request.body()) {
+        Ok(questions) => questions.finish(context, request, finish),
+        Err(error) => request.close(&error),
+    }
 }
 
 fn ask(context: &Context, encoded: &Body) -> Result<Questions<EpochEnd>, DecodeError> {
@@ -47,7 +42,7 @@ fn ask(context: &Context, encoded: &Body) -> Result<Questions<EpochEnd>, DecodeE
     Ok(questions)
 }
 
-fn finish(request: Request, found: &[Result<EpochEnd, ErrorCode>]) {
+fn finish(request: Request, found: Answers<EpochEnd>) {
     let encoded = request.body();
     let body: OffsetForLeaderEpochRequest<'_> = match encoded.decode() {
         Ok(body) => body,

@@ -2,9 +2,9 @@
 
 use ringlog_core::protocol::ErrorCode;
 
-use super::Context;
 use super::errors::partition_error;
 use super::gather::Gather;
+use super::{Context, Request};
 use crate::metadata::TopicImage;
 use crate::partition::{PartitionError, PartitionReply, PartitionRequest, TopicPartition};
 
@@ -49,8 +49,9 @@ impl<T: 'static> Questions<T> {
         self.asked += 1;
     }
 
-    /// All answers, once they are there.
-    pub async fn answers(self) -> Answers<T> {
-        self.gather.all().await
+    /// Calls `finish` with the request and all answers, once they are there.
+    pub fn finish(self, context: &Context, request: Request, finish: impl FnOnce(Request, Answers<T>) + 'static) {
+        let gather = self.gather;
+        context.reactor.spawn(async move { finish(request, gather.all().await) });
     }
 }
