@@ -6,24 +6,10 @@ use outside::client::Client;
 use outside::{ANY_PORT, Broker};
 use ringlog_core::protocol::messages::*;
 use ringlog_core::protocol::{ApiKey, ErrorCode};
-use ringlog_core::record::{BatchBuilder, NewRecord};
-use ringlog_core::wire::{Message, Reader, Records};
+use ringlog_core::wire::{Message, Reader};
 use uuid::Uuid;
 
 impl Client {
-    fn produce(&mut self, topic_id: Uuid, index: i32) {
-        let mut builder = BatchBuilder::new();
-        builder.push(NewRecord { value: Some(b"v"), ..Default::default() });
-        let batch = builder.build();
-        let data = vec![PartitionProduceData { index, records: Some(Records::Bytes(&batch)) }];
-        let topic_data = vec![TopicProduceData { name: "", topic_id, partition_data: data.into() }].into();
-        let request = ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data, ..Default::default() };
-        let answer = self.call(ApiKey::Produce, 13, &request);
-        let answer = ProduceResponse::decode(&mut Reader::new(&answer), 13).unwrap();
-        let topic = answer.responses.iter().next().unwrap();
-        assert_eq!(topic.partition_responses.iter().next().unwrap().error_code, ErrorCode::NONE);
-    }
-
     fn fetch(&mut self, session: (i32, i32), topics: &[(Uuid, &[(i32, i64)])], forgotten: &[(Uuid, &[i32])]) -> Answer {
         let partitions = |wanted: &[(i32, i64)]| {
             let partition = |&(partition, fetch_offset): &(i32, i64)| FetchPartition {
@@ -95,7 +81,7 @@ fn a_session_answers_what_is_new() {
     let answered = |partitions: &[_]| Answer { error: NONE, session_id: id, partitions: partitions.to_vec() };
 
     assert_eq!(client.fetch((id, 1), &[], &[]), answered(&[]));
-    client.produce(topic, 1);
+    client.produce(topic, 1, b"v");
     assert_eq!(client.fetch((id, 2), &[], &[]), answered(&[(1, NONE, 1, true)]));
     // Records that the reader does not move past come again; behind them nothing is new.
     assert_eq!(client.fetch((id, 3), &[], &[]), answered(&[(1, NONE, 1, true)]));
@@ -106,7 +92,7 @@ fn a_session_answers_what_is_new() {
     assert_eq!(client.fetch((id, 5), &[(topic, &[(0, 9)])], &[]), answered(&[(0, out_of_range, -1, false)]));
     assert_eq!(client.fetch((id, 6), &[], &[]), answered(&[(0, out_of_range, -1, false)]));
     assert_eq!(client.fetch((id, 7), &[(topic, &[(0, 0)])], &[]), answered(&[(0, NONE, 0, false)]));
-    client.produce(topic, 2);
+    client.produce(topic, 2, b"v");
     assert_eq!(client.fetch((id, 8), &[], &[(topic, &[2, 0])]), answered(&[]));
     // The last partition that is forgotten ends the session.
     let ended = Answer { error: NONE, session_id: 0, partitions: vec![] };
@@ -122,7 +108,7 @@ fn a_partition_with_many_records_does_not_starve_the_others() {
     let mut client = Client::connect(broker.addresses[0]);
     let topic = client.create("t", 3);
     for partition in 0..3 {
-        (0..30).for_each(|_| client.produce(topic, partition));
+        (0..30).for_each(|_| _ = client.produce(topic, partition, b"v"));
     }
     // Each answer has room for the records of one partition only, and not for all of those.
     let full = client.fetch((0, 0), &[(topic, &[(0, 0), (1, 0), (2, 0)])], &[]);

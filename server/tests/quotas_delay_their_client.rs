@@ -7,8 +7,7 @@ use outside::client::Client;
 use outside::{ANY_PORT, Broker};
 use ringlog_core::protocol::messages::*;
 use ringlog_core::protocol::{ApiKey, ErrorCode};
-use ringlog_core::record::{BatchBuilder, NewRecord};
-use ringlog_core::wire::{Message, Reader, Records};
+use ringlog_core::wire::{Message, Reader};
 use uuid::Uuid;
 
 /// Sets quotas of all client ids.
@@ -29,21 +28,6 @@ fn described(client: &mut Client) -> Vec<(String, f64)> {
     let answer = DescribeClientQuotasResponse::decode(&mut Reader::new(&answer), 1).unwrap();
     let values = answer.entries.unwrap().iter().map(|entry| entry.values).next();
     values.map_or(vec![], |values| values.iter().map(|value| (value.key.to_owned(), value.value)).collect())
-}
-
-/// The delay that the answer tells.
-fn produce(client: &mut Client, topic_id: Uuid, bytes: usize) -> i32 {
-    let mut builder = BatchBuilder::new();
-    builder.push(NewRecord { value: Some(&vec![b'v'; bytes]), ..Default::default() });
-    let batch = builder.build();
-    let data = vec![PartitionProduceData { index: 0, records: Some(Records::Bytes(&batch)) }];
-    let topic_data = vec![TopicProduceData { name: "", topic_id, partition_data: data.into() }].into();
-    let request = ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data, ..Default::default() };
-    let answer = client.call(ApiKey::Produce, 13, &request);
-    let answer = ProduceResponse::decode(&mut Reader::new(&answer), 13).unwrap();
-    let topic = answer.responses.iter().next().unwrap();
-    assert_eq!(topic.partition_responses.iter().next().unwrap().error_code, ErrorCode::NONE);
-    answer.throttle_time_ms
 }
 
 /// The delay that the answer tells, its session id, and how many topics it is about.
@@ -70,14 +54,14 @@ fn whoever_exceeds_a_quota_is_told_to_wait() {
     let connect = || Client::connect(broker.addresses[0]);
     let mut admin = connect();
     let topic = admin.create("t", 1);
-    let produced_freely = produce(&mut connect(), topic, 100_000);
+    let produced_freely = connect().produce(topic, 0, &[b'v'; 100_000]);
     let (read_freely, _, topics) = fetch(&mut connect(), topic, (0, -1));
     assert_eq!((produced_freely, read_freely, topics), (0, 0, 1));
 
     assert_eq!(set(&mut admin, &[("producer_byte_rate", 1000.0), ("consumer_byte_rate", 15_000.0)]), ErrorCode::NONE);
     // 100,000 bytes take 100 s at this rate, of which the windows span 11 at most. Connections of both shards count.
-    let first = produce(&mut connect(), topic, 100_000);
-    let second = produce(&mut connect(), topic, 100_000);
+    let first = connect().produce(topic, 0, &[b'v'; 100_000]);
+    let second = connect().produce(topic, 0, &[b'v'; 100_000]);
     assert!((89_000..95_000).contains(&first), "{first}");
     assert!(second > first + 80_000, "{second}");
     // 150,000 bytes may be read at once.
@@ -103,5 +87,5 @@ fn a_restart_keeps_quotas() {
     let mut admin = Client::connect(broker.addresses[0]);
     assert_eq!(described(&mut admin), quotas);
     let topic = admin.create("t", 1);
-    assert!(produce(&mut admin, topic, 1000) > 0);
+    assert!(admin.produce(topic, 0, &[b'v'; 1000]) > 0);
 }

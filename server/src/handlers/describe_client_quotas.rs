@@ -54,17 +54,18 @@ fn check(components: &[DescribeClientQuotasComponent<'_>]) -> Result<(), (ErrorC
         if components[..at].iter().any(|other| other.entity_type == kind) {
             return invalid(format!("Entity type {kind} cannot appear more than once in the filter."));
         }
-        match (kind, component.match_type, component.r#match) {
-            ("", ..) => return invalid("Invalid empty entity type.".to_owned()),
-            (entity_type::USER | entity_type::CLIENT_ID | entity_type::IP, EXACT, Some(_))
-            | (entity_type::USER | entity_type::CLIENT_ID | entity_type::IP, DEFAULT | SPECIFIED, None) => {}
-            (entity_type::USER | entity_type::CLIENT_ID | entity_type::IP, EXACT | DEFAULT | SPECIFIED, _) => {
+        if kind.is_empty() {
+            return invalid("Invalid empty entity type.".to_owned());
+        }
+        if !entity_type::ALL.contains(&kind) {
+            return Err((ErrorCode::UNSUPPORTED_VERSION, format!("Unsupported entity type {kind}")));
+        }
+        match (component.match_type, component.r#match) {
+            (EXACT, Some(_)) | (DEFAULT | SPECIFIED, None) => {}
+            (EXACT | DEFAULT | SPECIFIED, _) => {
                 return invalid("An exact match needs a name, and no other match takes one.".to_owned());
             }
-            (entity_type::USER | entity_type::CLIENT_ID | entity_type::IP, other, _) => {
-                return invalid(format!("Unknown match type {other}"));
-            }
-            _ => return Err((ErrorCode::UNSUPPORTED_VERSION, format!("Unsupported entity type {kind}"))),
+            (other, _) => return invalid(format!("Unknown match type {other}")),
         }
     }
     if components.len() > 1 && components.iter().any(|component| component.entity_type == entity_type::IP) {

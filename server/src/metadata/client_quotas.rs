@@ -19,6 +19,8 @@ pub mod entity_type {
     pub const CLIENT_ID: &str = "client-id";
     /// An address.
     pub const IP: &str = "ip";
+    /// All that there are.
+    pub const ALL: [&str; 3] = [USER, CLIENT_ID, IP];
 }
 
 /// Keys of quotas.
@@ -35,7 +37,7 @@ pub mod quota_key {
     pub const CONTROLLER_MUTATION_RATE: &str = "controller_mutation_rate";
 }
 
-use entity_type::{CLIENT_ID, IP, USER};
+use entity_type::IP;
 use quota_key::{
     CONNECTION_CREATION_RATE, CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE, PRODUCER_BYTE_RATE, REQUEST_PERCENTAGE,
 };
@@ -146,7 +148,7 @@ fn refuse<T>(text: impl Into<String>) -> Result<T, AlterQuotaError> {
 fn check_entity(names: &[(String, Option<String>)]) -> Result<QuotaEntity, AlterQuotaError> {
     let mut entity = QuotaEntity::default();
     for (kind, name) in names {
-        if ![USER, CLIENT_ID, IP].contains(&kind.as_str()) {
+        if !entity_type::ALL.contains(&kind.as_str()) {
             return refuse(format!("Unhandled client quota entity type: {kind}"));
         }
         if name.as_deref() == Some("") {
@@ -183,6 +185,7 @@ fn check_value(entity: &QuotaEntity, key: &str, value: f64) -> Result<(), AlterQ
 
 #[cfg(test)]
 mod tests {
+    use super::entity_type::{CLIENT_ID, USER};
     use super::*;
 
     fn alter(

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use ringlog_core::protocol::messages::*;
 use ringlog_core::protocol::{ApiKey, ErrorCode, RequestHeader, ResponseHeader, encode_request};
-use ringlog_core::wire::{Message, Reader};
+use ringlog_core::record::{BatchBuilder, NewRecord};
+use ringlog_core::wire::{Message, Reader, Records};
 use uuid::Uuid;
 
 /// One connection.
@@ -28,6 +29,21 @@ impl Client {
         let mut reader = Reader::new(&answer);
         ResponseHeader::decode(&mut reader, api_key, api_version).unwrap();
         reader.rest().to_vec()
+    }
+
+    /// Produces one record with this value, and returns the delay that the answer tells.
+    pub fn produce(&mut self, topic_id: Uuid, index: i32, value: &[u8]) -> i32 {
+        let mut builder = BatchBuilder::new();
+        builder.push(NewRecord { value: Some(value), ..Default::default() });
+        let batch = builder.build();
+        let data = vec![PartitionProduceData { index, records: Some(Records::Bytes(&batch)) }];
+        let topic_data = vec![TopicProduceData { name: "", topic_id, partition_data: data.into() }].into();
+        let request = ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data, ..Default::default() };
+        let answer = self.call(ApiKey::Produce, 13, &request);
+        let answer = ProduceResponse::decode(&mut Reader::new(&answer), 13).unwrap();
+        let topic = answer.responses.iter().next().unwrap();
+        assert_eq!(topic.partition_responses.iter().next().unwrap().error_code, ErrorCode::NONE);
+        answer.throttle_time_ms
     }
 
     /// Creates a topic.
