@@ -7,7 +7,7 @@
 //! - The log start moves before a file is renamed; after a crash the first segment that is left says where it is.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::log::{Log, snapshot_path};
@@ -97,15 +97,8 @@ impl Log {
         let mut renamed = Vec::new();
         for segment in self.segments.drain(..count) {
             files.forget(self.key, segment.base_offset);
-            let paths = FileKind::ALL.map(|kind| segment_path(&self.dir, segment.base_offset, kind));
-            let aborted = self.dir.join(format!("{:020}{}", segment.base_offset, transaction_index::EXTENSION));
-            for path in paths.into_iter().chain([snapshot_path(&self.dir, segment.base_offset), aborted]) {
-                let deleted = deleted_path(&path);
-                match files.disk().rename(&path, &deleted) {
-                    Ok(()) => renamed.push(deleted),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
-                }
+            for path in segment_files(&self.dir, segment.base_offset) {
+                mark_deleted(&**files.disk(), &path, &mut renamed)?;
             }
         }
         Ok(renamed)
@@ -126,8 +119,21 @@ impl Log {
     }
 }
 
-fn deleted_path(path: &std::path::Path) -> PathBuf {
-    let mut name = path.as_os_str().to_os_string();
+/// Paths of all that a segment may have: its files, the producers at its start, its aborted transactions.
+pub(crate) fn segment_files(dir: &Path, base_offset: i64) -> impl Iterator<Item = PathBuf> {
+    let aborted = dir.join(format!("{base_offset:020}{}", transaction_index::EXTENSION));
+    let files = FileKind::ALL.map(|kind| segment_path(dir, base_offset, kind));
+    files.into_iter().chain([snapshot_path(dir, base_offset), aborted])
+}
+
+/// Renames a file to what it is called until it is removed, and adds that to `deleted`. One that is not there is as good.
+pub(crate) fn mark_deleted(disk: &dyn Disk, path: &Path, deleted: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
     name.push(DELETED_SUFFIX);
-    PathBuf::from(name)
+    match disk.rename(path, name.as_ref()) {
+        Ok(()) => deleted.push(name.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

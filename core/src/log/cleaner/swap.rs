@@ -21,6 +21,7 @@ use std::rc::Rc;
 use super::super::descriptors::Descriptors;
 use super::super::log::Log;
 use super::super::planted::{PlantedBug, is_planted};
+use super::super::retention::{DELETED_SUFFIX, mark_deleted, segment_files};
 use super::super::scan::{BatchScan, ScanEnd};
 use super::super::segment::Segment;
 use super::super::transaction_index::{self, AbortedTransaction};
@@ -30,8 +31,6 @@ use crate::reactor::{Disk, File, OpenMode};
 pub(crate) const CLEANED_SUFFIX: &str = ".cleaned";
 /// And from then on until it has taken its place.
 const SWAP_SUFFIX: &str = ".swap";
-const DELETED_SUFFIX: &str = ".deleted";
-const SNAPSHOT_EXTENSION: &str = ".snapshot";
 
 /// A segment that waits as `.cleaned` for its place.
 #[derive(Debug)]
@@ -54,14 +53,6 @@ pub(crate) fn file_path(dir: &Path, base_offset: i64, extension: &str, suffix: &
 pub(crate) const LOG_EXTENSION: &str = ".log";
 pub(crate) const INDEX_EXTENSIONS: [&str; 2] = [".index", ".timeindex"];
 const EXTENSIONS: [&str; 4] = [LOG_EXTENSION, INDEX_EXTENSIONS[0], INDEX_EXTENSIONS[1], transaction_index::EXTENSION];
-
-fn rename_if_there(disk: &Rc<dyn Disk>, from: &Path, to: &Path) -> io::Result<bool> {
-    match disk.rename(from, to) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
 
 impl Log {
     /// Puts a cleaned segment into its place. `None`: its segments are not there any more. Returns the files that are to
@@ -90,18 +81,15 @@ impl Log {
         rename_own(CLEANED_SUFFIX, SWAP_SUFFIX)?;
         disk.sync_dir(&dir)?;
         let mut deleted = Vec::new();
-        for source in &sources {
-            let gone = EXTENSIONS.into_iter().chain([SNAPSHOT_EXTENSION]);
-            for extension in
-                gone.filter(|kind| *source != base_offset || (*kind == transaction_index::EXTENSION && !has_aborted))
-            {
-                let path = |suffix| file_path(&dir, *source, extension, suffix);
-                if rename_if_there(&disk, &path(""), &path(DELETED_SUFFIX))? {
-                    deleted.push(path(DELETED_SUFFIX));
-                }
-            }
-            files.forget(self.key, *source);
+        for source in sources.iter().filter(|source| **source != base_offset) {
+            segment_files(&dir, *source).try_for_each(|path| mark_deleted(&*disk, &path, &mut deleted))?;
         }
+        if !has_aborted {
+            // Its other files are replaced by those of the same names.
+            let path = file_path(&dir, base_offset, transaction_index::EXTENSION, "");
+            mark_deleted(&*disk, &path, &mut deleted)?;
+        }
+        sources.iter().for_each(|source| files.forget(self.key, *source));
         if !is_planted(PlantedBug::SwapUnordered) {
             disk.sync_dir(&dir)?;
         }
