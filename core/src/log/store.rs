@@ -229,7 +229,7 @@ impl LogStore {
 
     /// Another configuration from the next append on. The durability class stays.
     pub fn reconfigure(&mut self, key: LogKey, config: &LogConfig) {
-        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
         stored.spec.config.clone_from(config);
         if config.is_compacted && stored.acked_end_offset > 0 {
             self.to_clean.insert(key);
@@ -368,8 +368,7 @@ impl LogStore {
 
     /// Bytes and number of the segments of a log that is open; `None` for one that was not needed yet, which stays so.
     pub fn opened_size(&mut self, key: LogKey) -> Option<(u64, usize)> {
-        let stored = self.logs.get_mut(key.0 as usize)?.as_mut()?;
-        let LogState::Open(log) = &mut stored.state else { return None };
+        let log = opened(&mut self.logs, key)?;
         let size_bytes = log.size_bytes(&mut self.files).ok()?;
         Some((size_bytes, log.segments.len()))
     }
@@ -384,7 +383,7 @@ impl LogStore {
     pub fn append(&mut self, key: LogKey, batch: Bytes, leader_epoch: i32) -> Result<Appended, AppendError> {
         let result = self.try_append(key, &batch, leader_epoch);
         if let Err(error) = &result
-            && let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut)
+            && let Some(stored) = stored_mut(&mut self.logs, key)
         {
             match &mut stored.state {
                 LogState::Open(log) => log.note_refused(&batch, error),
@@ -501,7 +500,7 @@ impl LogStore {
 
     fn end_turn_tails(&mut self) {
         for key in std::mem::take(&mut self.sync.of_turn) {
-            let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { continue };
+            let Some(stored) = stored_mut(&mut self.logs, key) else { continue };
             stored.dirty = false;
             if let LogState::Open(log) = &stored.state
                 && log.tail.size_bytes() >= self.config.tail_flush_bytes
@@ -521,9 +520,7 @@ impl LogStore {
     /// Announces groups that were written directly, and starts what can be written next.
     fn end_turn_direct(&mut self) {
         for (key, result) in self.sync.direct_writes.take_ended() {
-            let Some(LogState::Open(log)) = self.logs[key.0 as usize].as_mut().map(|stored| &mut stored.state) else {
-                continue;
-            };
+            let Some(log) = opened(&mut self.logs, key) else { continue };
             match result {
                 Ok(()) => {
                     log.direct.written();
@@ -553,7 +550,7 @@ impl LogStore {
     }
 
     fn announce(&mut self, key: LogKey) -> Result<(), CommitLogError> {
-        let Some(stored) = self.logs[key.0 as usize].as_mut() else { return Ok(()) };
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return Ok(()) };
         let LogState::Open(log) = &mut stored.state else { return Ok(()) };
         let Some(group) = log.direct.to_announce() else { return Ok(()) };
         self.sync.announce(key, &stored.spec, group)?;
@@ -574,9 +571,7 @@ impl LogStore {
     }
 
     fn start_direct(&mut self, key: LogKey) {
-        let Some(LogState::Open(log)) = self.logs[key.0 as usize].as_mut().map(|stored| &mut stored.state) else {
-            return;
-        };
+        let Some(log) = opened(&mut self.logs, key) else { return };
         log.direct.due = false;
         if let Some(reason) = &log.stopped {
             let error = io::Error::other(reason.clone());
@@ -598,9 +593,7 @@ impl LogStore {
 
     /// What was on its way past the commit log will never be acked.
     fn fail_direct(&mut self, key: LogKey, error: &io::Error) {
-        let Some(LogState::Open(log)) = self.logs[key.0 as usize].as_mut().map(|stored| &mut stored.state) else {
-            return;
-        };
+        let Some(log) = opened(&mut self.logs, key) else { return };
         tracing::error!(folder = %log.dir.display(), %error, "a direct write failed");
         let error = AppendError::MaybeAppended(log.stop(error));
         if let Some(from_offset) = log.direct.first_offset() {
@@ -610,10 +603,10 @@ impl LogStore {
 
     fn write_oldest_tail(&mut self) {
         let Some(key) = self.sync.tails.pop_front() else { return };
-        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
         stored.has_tail = false;
         self.write_tail(key);
-        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
         if let LogState::Open(log) = &stored.state
             && !log.tail.is_empty()
         {
@@ -625,8 +618,7 @@ impl LogStore {
 
     /// Writes the tail of a log of class sync to its segment, behind the ack.
     fn write_tail(&mut self, key: LogKey) {
-        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
-        let LogState::Open(log) = &mut stored.state else { return };
+        let Some(log) = opened(&mut self.logs, key) else { return };
         if log.stopped.is_some() || log.tail.is_empty() {
             return;
         }
@@ -680,7 +672,6 @@ impl LogStore {
         let mut release = Some(self.sync.commit_log.next_lsn());
         let (mut small_files, mut jobs, mut folders, mut obsolete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut points = self.synced_points.clone();
-        let mut is_cleaned_moved = false;
         for stored in self.logs.iter_mut().flatten() {
             let LogState::Open(log) = &mut stored.state else { continue };
             let is_sync = stored.spec.durability == Durability::Sync;
@@ -695,7 +686,6 @@ impl LogStore {
             }
             let is_start_moved = std::mem::take(&mut log.log_start_moved);
             let is_cleaned = std::mem::take(&mut log.cleaned_moved);
-            is_cleaned_moved |= is_cleaned;
             if is_start_moved {
                 self.moving_starts.push((log.key, log.log_start_offset));
             } else if log.unsynced.is_empty() && !is_cleaned {
@@ -741,7 +731,7 @@ impl LogStore {
             folders.push(self.log_dir.clone());
         }
         let is_news = release.is_some_and(|release| release > self.sync.commit_log.oldest_unreleased());
-        if jobs.is_empty() && !is_news && self.moving_starts.is_empty() && !is_cleaned_moved {
+        if self.syncing.is_empty() && !is_news {
             return;
         }
         let points_path = self.log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::file_name(self.shard_id));
@@ -770,8 +760,7 @@ impl LogStore {
                 // sync is not, since it would succeed without what the first one lost.
                 let may_repeat = key.is_none() && is_disk_full(&error) || is_planted(PlantedBug::FailedSyncRepeated);
                 for (of, bases) in std::mem::take(&mut self.syncing) {
-                    let Some(stored) = self.logs.get_mut(of.0 as usize).and_then(Option::as_mut) else { continue };
-                    let LogState::Open(log) = &mut stored.state else { continue };
+                    let Some(log) = opened(&mut self.logs, of) else { continue };
                     log.unsynced.splice(
                         0..0,
                         bases.into_iter().filter(|base| !log.unsynced.contains(base)).collect::<Vec<_>>(),
@@ -795,7 +784,7 @@ impl LogStore {
     }
 
     fn write_and_ack(&mut self, key: LogKey) {
-        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
         stored.dirty = false;
         let LogState::Open(log) = &mut stored.state else { return };
         let error = match &log.stopped {
@@ -817,7 +806,7 @@ impl LogStore {
     /// Appends what was acked since the last call: the log and its new acked end offset, exclusive.
     pub fn take_acked(&mut self, acked: &mut Vec<(LogKey, i64)>) {
         while let Some(waiting) = self.sync.next_durable() {
-            let Some(stored) = self.logs.get_mut(waiting.key.0 as usize).and_then(Option::as_mut) else { continue };
+            let Some(stored) = stored_mut(&mut self.logs, waiting.key) else { continue };
             assert!(stored.acked_end_offset < waiting.end_offset && waiting.end_offset <= stored.log_end_offset());
             stored.acked_end_offset = waiting.end_offset;
             match self.acked.last_mut() {
@@ -835,7 +824,7 @@ impl LogStore {
             keys.sort_unstable();
             keys.dedup();
             for key in keys {
-                let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { continue };
+                let Some(stored) = stored_mut(&mut self.logs, key) else { continue };
                 let from_offset = stored.acked_end_offset;
                 if let LogState::Open(log) = &mut stored.state {
                     log.stop(&error);
@@ -1026,6 +1015,19 @@ pub(super) fn unsynced(syncing: &[(LogKey, Vec<i64>)], log: &Log) -> Vec<i64> {
     log.unsynced.iter().chain(syncing).copied().collect()
 }
 
+/// The log of this key, if it is there. Free of `self` so that the store's other fields stay usable, as the next ones.
+pub(super) fn stored_mut(logs: &mut [Option<StoredLog>], key: LogKey) -> Option<&mut StoredLog> {
+    logs.get_mut(key.0 as usize)?.as_mut()
+}
+
+/// The same, if it is open too.
+pub(super) fn opened(logs: &mut [Option<StoredLog>], key: LogKey) -> Option<&mut Log> {
+    match &mut stored_mut(logs, key)?.state {
+        LogState::Open(log) => Some(log),
+        LogState::Unopened(_) => None,
+    }
+}
+
 /// What of a stored log may be changed while its log is borrowed.
 pub(super) struct Beside<'a> {
     pub(super) acked_end_offset: &'a mut i64,
@@ -1035,7 +1037,7 @@ pub(super) struct Beside<'a> {
     spec: &'a LogSpec,
 }
 
-/// The log, opened when this is its first use. Free of `self` so that the store's other fields stay usable.
+/// The log, opened when this is its first use.
 pub(super) fn open_log<'a>(
     logs: &'a mut [Option<StoredLog>],
     files: &mut Descriptors,
@@ -1043,7 +1045,7 @@ pub(super) fn open_log<'a>(
     log_dir: &Path,
     key: LogKey,
 ) -> Result<Option<(Beside<'a>, &'a mut Log)>, StoreError> {
-    let Some(stored) = logs.get_mut(key.0 as usize).and_then(Option::as_mut) else { return Ok(None) };
+    let Some(stored) = stored_mut(logs, key) else { return Ok(None) };
     if let LogState::Unopened(point) = stored.state {
         let now_ms = reactor.wall_clock_ms();
         let log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;

@@ -7,7 +7,7 @@ use super::super::LogKey;
 use super::super::append::is_disk_full;
 use super::super::error::StoreError;
 use super::super::log::CleanerState;
-use super::super::store::{LogState, LogStore, Retired, open_log, unsynced};
+use super::super::store::{LogState, LogStore, Retired, open_log, opened, unsynced};
 use super::filter::Filter;
 use super::offset_map::OffsetMap;
 use super::pace::Pace;
@@ -125,11 +125,7 @@ impl LogStore {
     /// Puts a cleaned segment into its place, and returns the files that are to be removed after a delay. `None`: the log
     /// is not there any more, and the round is at its end.
     pub fn swap_in(&mut self, key: LogKey, cleaned: CleanedSegment) -> Result<Option<Retired>, StoreError> {
-        let Some(LogState::Open(log)) =
-            self.logs.get_mut(key.0 as usize).and_then(Option::as_mut).map(|s| &mut s.state)
-        else {
-            return Ok(None);
-        };
+        let Some(log) = opened(&mut self.logs, key) else { return Ok(None) };
         // After a failed sync nobody knows whether the segment is on the device.
         if log.cleaner != CleanerState::Running || log.stopped.is_some() || self.log_dir_failure.is_reported() {
             return Ok(None);
@@ -151,11 +147,7 @@ impl LogStore {
 
     /// Ends a round. One that failed is tried again later if the disk was full, else not before the log was opened anew.
     pub fn end_cleaning(&mut self, cleaning: Cleaning, result: Result<(), CleanError>) {
-        let Some(LogState::Open(log)) =
-            self.logs.get_mut(cleaning.key.0 as usize).and_then(Option::as_mut).map(|stored| &mut stored.state)
-        else {
-            return;
-        };
+        let Some(log) = opened(&mut self.logs, cleaning.key) else { return };
         if log.cleaner != CleanerState::Running {
             return;
         }
