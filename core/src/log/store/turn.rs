@@ -1,0 +1,188 @@
+//! The end of a loop turn: what it appended becomes durable in its class, and what became so is acked.
+//!
+//! Class page-cache is written here, and so are tails of class sync that are large or old enough; groups that go past the
+//! commit log are started, and announced when they were written.
+
+use std::io;
+
+use super::super::LogKey;
+use super::super::append::is_disk_full;
+use super::super::commit_log::CommitLogError;
+use super::super::direct::DirectWrite;
+use super::super::error::AppendError;
+use super::{FailedAppend, LogState, LogStore, opened, stored_mut};
+
+impl LogStore {
+    /// Ends a loop turn. Class page-cache: each log's batches of the turn are written in one go, then acked. Class sync:
+    /// the turn's entries are handed to the commit log, and tails that are large or old enough are written.
+    pub fn end_turn(&mut self) {
+        match self.sync.commit_log.failure() {
+            Some(_) => self.log_dir_failure.report(),
+            None if self.log_dir_failure.is_reported() => self.sync.commit_log.fail(io::ErrorKind::Other),
+            None => {}
+        }
+        self.end_turn_direct();
+        self.sync.commit_log.end_turn();
+        for key in std::mem::take(&mut self.dirty) {
+            self.write_and_ack(key);
+        }
+        self.end_turn_tails();
+        self.end_turn_checkpoint();
+    }
+
+    fn end_turn_tails(&mut self) {
+        for key in std::mem::take(&mut self.sync.of_turn) {
+            let Some(stored) = stored_mut(&mut self.logs, key) else { continue };
+            stored.dirty = false;
+            if let LogState::Open(log) = &stored.state
+                && log.tail.size_bytes() >= self.config.tail_flush_bytes
+            {
+                self.write_tail(key);
+            }
+        }
+        let bound = if self.sync.is_full { 0 } else { self.config.dirty_bytes_max };
+        for _ in 0..self.sync.tails.len() {
+            if self.sync.tail_bytes <= bound {
+                break;
+            }
+            self.write_oldest_tail();
+        }
+    }
+
+    /// Announces groups that were written directly, and starts what can be written next.
+    fn end_turn_direct(&mut self) {
+        for (key, result) in self.sync.direct_writes.take_ended() {
+            let Some(log) = opened(&mut self.logs, key) else { continue };
+            match result {
+                Ok(()) => {
+                    log.direct.written();
+                    self.sync.announcing.push_back(key);
+                }
+                Err(error) => {
+                    self.fail_direct(key, &error);
+                    self.fail(&error);
+                }
+            }
+        }
+        while let Some(key) = self.sync.announcing.front().copied() {
+            match self.announce(key) {
+                Ok(()) => {}
+                Err(CommitLogError::Failed(kind)) => self.fail_direct(key, &kind.into()),
+                Err(error) => {
+                    // Tried again when the log goes on.
+                    let _ = self.sync.push_error(error);
+                    break;
+                }
+            }
+            self.sync.announcing.pop_front();
+        }
+        for key in std::mem::take(&mut self.sync.direct_due) {
+            self.start_direct(key);
+        }
+    }
+
+    fn announce(&mut self, key: LogKey) -> Result<(), CommitLogError> {
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return Ok(()) };
+        let LogState::Open(log) = &mut stored.state else { return Ok(()) };
+        let Some(group) = log.direct.to_announce() else { return Ok(()) };
+        self.sync.announce(key, &stored.spec, group)?;
+        let segment = group.segment;
+        log.durable_segment = log.durable_segment.max(Some(segment));
+        if !log.unsynced.contains(&segment) {
+            log.unsynced.push(segment);
+        }
+        if log.direct.announced().is_some_and(|segment| segment != log.active().base_offset)
+            && let Err(error) = log.cut_padding(segment, &mut self.files)
+        {
+            tracing::warn!(folder = %log.dir.display(), %error, "zeros stay behind a segment's last batch");
+        }
+        if !log.direct.is_empty() && !std::mem::replace(&mut log.direct.due, true) {
+            self.sync.direct_due.push(key);
+        }
+        Ok(())
+    }
+
+    fn start_direct(&mut self, key: LogKey) {
+        let Some(log) = opened(&mut self.logs, key) else { return };
+        log.direct.due = false;
+        if let Some(reason) = &log.stopped {
+            let error = io::Error::other(reason.clone());
+            return self.fail_direct(key, &error);
+        }
+        let Some((segment, position, bytes)) = log.direct.start_write() else { return };
+        let write = DirectWrite {
+            key,
+            dir: log.dir.clone(),
+            log_dir: self.log_dir.clone(),
+            segment,
+            position,
+            bytes,
+            sync_first: std::mem::take(&mut log.buffered),
+            new_names: log.durable_segment < Some(segment),
+        };
+        self.sync.direct_writes.start(&self.reactor, &log.direct, write, self.on_acked.clone());
+    }
+
+    /// What was on its way past the commit log will never be acked.
+    fn fail_direct(&mut self, key: LogKey, error: &io::Error) {
+        let Some(log) = opened(&mut self.logs, key) else { return };
+        tracing::error!(folder = %log.dir.display(), %error, "a direct write failed");
+        let error = AppendError::MaybeAppended(log.stop(error));
+        if let Some(from_offset) = log.direct.first_offset() {
+            self.failed.push(FailedAppend { key, from_offset, error });
+        }
+    }
+
+    pub(super) fn write_oldest_tail(&mut self) {
+        let Some(key) = self.sync.tails.pop_front() else { return };
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
+        stored.has_tail = false;
+        self.write_tail(key);
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
+        if let LogState::Open(log) = &stored.state
+            && !log.tail.is_empty()
+        {
+            // It could not be written: it goes on being served from memory and is tried again.
+            stored.has_tail = true;
+            self.sync.tails.push_back(key);
+        }
+    }
+
+    /// Writes the tail of a log of class sync to its segment, behind the ack.
+    fn write_tail(&mut self, key: LogKey) {
+        let Some(log) = opened(&mut self.logs, key) else { return };
+        if log.stopped.is_some() || log.tail.is_empty() {
+            return;
+        }
+        let before = log.tail.memory_bytes();
+        let error = log.write_tail(&mut self.files).error;
+        self.sync.tail_bytes -= before - log.tail.memory_bytes();
+        log.blocked = error.as_ref().is_some_and(is_disk_full);
+        if let Some(error) = error {
+            tracing::error!(folder = %log.dir.display(), %error, "a segment cannot be written; the commit log keeps what it lacks");
+            if !log.blocked {
+                log.stop(&error);
+            }
+        }
+    }
+
+    pub(super) fn write_and_ack(&mut self, key: LogKey) {
+        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
+        stored.dirty = false;
+        let LogState::Open(log) = &mut stored.state else { return };
+        let error = match &log.stopped {
+            Some(reason) => Some(io::Error::other(reason.clone())),
+            None => log.write_tail(&mut self.files).error,
+        };
+        let end = log.written_end_offset();
+        if end > stored.acked_end_offset {
+            stored.acked_end_offset = end;
+            self.acked.push((key, end));
+        }
+        if let Some(error) = error {
+            tracing::error!(folder = %log.dir.display(), %error, "append failed");
+            let error = log.take_back_tail(&error);
+            self.failed.push(FailedAppend { key, from_offset: end, error });
+        }
+    }
+}
