@@ -3,10 +3,12 @@
 deleted, with each codec, plain and idempotent; cleaning is waited for, and what a consumer reads is compared with what was
 written. In between the broker is stopped, killed, and (with KAFKA_LIB) Apache Kafka serves the same directory and cleans on.
 Usage: compaction.py RINGLOG_BINARY [RECORDS]     KAFKA_LIB=folder of Kafka's jars"""
-import glob, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
+import glob, json, os, random, re, shutil, signal, subprocess, sys, tempfile, time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from ringlog import free_port
 
 BINARY, RECORDS = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 30_000
 KEYS, TOPIC, CODECS = 500, "compacted", ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -15,13 +17,6 @@ if KAFKA_LIB and not (shutil.which("java") and glob.glob(f"{KAFKA_LIB}/kafka-cli
     print("without Apache Kafka: no Java, or no jars")
     KAFKA_LIB = None
 random.seed(7)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
 
 HOME = tempfile.mkdtemp(prefix="compaction-")
 DATA, PROPERTIES = f"{HOME}/data", f"{HOME}/server.properties"

@@ -3,7 +3,10 @@
 packaging/prometheus are sound, and what dashboards for Kafka ask of the JMX exporter's and kafka_exporter's names has an
 answer. Needs Debian's `prometheus` and `kcat`. Usage: prometheus.py RINGLOG_BINARY DIRECTORY
 """
-import json, os, re, socket, subprocess, sys, tempfile, time, urllib.parse, urllib.request
+import json, os, re, subprocess, sys, tempfile, time, urllib.parse, urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
+from ringlog import free_port
 
 binary, directory = os.path.abspath(sys.argv[1]), tempfile.mkdtemp(dir=sys.argv[2])
 packaging = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../packaging/prometheus")
@@ -47,12 +50,6 @@ QUERIES = [
 def promtool(*arguments, text=None):
     done = subprocess.run(["promtool", *arguments], input=text, text=True, capture_output=True)
     assert done.returncode == 0, f"promtool {arguments}: {done.stdout}{done.stderr}"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def ask(query):

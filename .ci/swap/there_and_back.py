@@ -5,11 +5,13 @@ Each broker adds to the history (topics, configs, all codecs, idempotent and, on
 offsets, deletions); what clients see is written down before its clean stop and must be the same under the next one.
 Usage: there_and_back.py RINGLOG_BINARY JARS_DIR DIRECTORY SWAPS [SEED]
 """
-import pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time
+import pathlib, random, shutil, signal, subprocess, sys, tempfile, time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "faults"))
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka import IsolationLevel, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from ringlog import free_port
 
 binary, jars, swaps = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[4])
 if not list(jars.glob("kafka_*.jar")) or not shutil.which("java"):
@@ -20,13 +22,6 @@ seed = int(sys.argv[5]) if len(sys.argv) > 5 else random.randrange(1 << 32)
 random.seed(seed)
 print(f"seed {seed}")
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
 
 port, controller_port = free_port(), free_port()
 bootstrap = f"127.0.0.1:{port}"

@@ -78,6 +78,14 @@ enum CommandError {
     Io(#[from] io::Error),
 }
 
+/// Whether a topic has the partition that somebody asked for.
+fn check_partition(topic: &client::TopicInfo, partition: i32) -> Result<(), CommandError> {
+    match topic.partition(partition) {
+        Some(_) => Ok(()),
+        None => Err(CommandError::Usage(format!("{} has no partition {partition}", topic.name))),
+    }
+}
+
 fn ended(done: Result<(), CommandError>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,

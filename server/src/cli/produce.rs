@@ -12,10 +12,10 @@ use ringlog_core::record::{BatchBuilder, Codec, NewRecord, partition_of};
 use ringlog_core::wire::Records;
 use serde::Serialize;
 
-use super::CommandError;
 use super::client::{Cluster, TopicInfo, check};
 use super::format::wall_clock_ms;
 use super::output::print_json;
+use super::{CommandError, check_partition};
 use crate::config::{Compression, OutputFormat, ProduceOptions};
 
 const BATCH_RECORDS_MAX: usize = 10_000;
@@ -81,11 +81,7 @@ struct Producer<'a> {
 
 impl<'a> Producer<'a> {
     fn new(options: &'a ProduceOptions, topic: TopicInfo) -> Result<Self, CommandError> {
-        if let Some(partition) = options.partition
-            && !topic.partitions.iter().any(|known| known.partition == partition)
-        {
-            return Err(CommandError::Usage(format!("{} has no partition {partition}", topic.name)));
-        }
+        options.partition.map_or(Ok(()), |partition| check_partition(&topic, partition))?;
         Ok(Self { options, topic, batches: BTreeMap::new(), records: 0, turn: 0, acked: BTreeMap::new() })
     }
 
@@ -138,8 +134,7 @@ impl<'a> Producer<'a> {
 
     fn send(&self, cluster: &mut Cluster, partition: i32, batch: &[u8]) -> Result<i64, CommandError> {
         let name = self.topic.name.as_str();
-        let leader = self.topic.partitions.iter().find(|known| known.partition == partition);
-        let leader = leader.expect("batches are of partitions that there are").leader;
+        let leader = self.topic.partition(partition).expect("batches are of partitions that there are").leader;
         let data = PartitionProduceData { index: partition, records: Some(Records::Bytes(batch)) };
         let topic = TopicProduceData { name, partition_data: vec![data].into(), ..Default::default() };
         let request = ProduceRequest {

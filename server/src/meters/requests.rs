@@ -75,7 +75,7 @@ impl RequestMeters {
 }
 
 /// Larger than any version that a request is answered in.
-const VERSION_MAX: usize = 63;
+pub const VERSION_MAX: usize = 63;
 
 #[cold]
 fn first_of_api(apis: &mut Vec<Option<Box<RequestTimes>>>, at: usize, api_key: i16) -> Option<&mut Box<RequestTimes>> {

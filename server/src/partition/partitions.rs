@@ -159,8 +159,7 @@ impl Partitions {
 
     /// Removes a partition with its data. Those who wait are answered `Unknown`.
     pub fn remove(&self, name: TopicPartition) -> Result<(), StoreError> {
-        let taken = self.0.table.borrow_mut().take(name);
-        let Some((key, partition)) = taken else { return Ok(()) };
+        let Some((key, partition)) = self.0.table.borrow_mut().take(name) else { return Ok(()) };
         let removed = self.0.store.borrow_mut().remove(key);
         drop(partition.meters);
         self.0.meters.release(&partition.topic_name);

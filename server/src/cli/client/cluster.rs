@@ -50,6 +50,13 @@ pub(in crate::cli) struct PartitionInfo {
     pub(in crate::cli) isr: Vec<i32>,
 }
 
+impl TopicInfo {
+    /// One of its partitions, if it has it.
+    pub(in crate::cli) fn partition(&self, partition: i32) -> Option<&PartitionInfo> {
+        self.partitions.iter().find(|known| known.partition == partition)
+    }
+}
+
 impl Cluster {
     /// Connects to one broker, and learns of the others.
     pub(in crate::cli) fn enter(bootstrap: &str) -> Result<Self, ClientError> {

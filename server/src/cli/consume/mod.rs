@@ -11,9 +11,9 @@ use ringlog_core::record::{BatchView, Batches};
 use ringlog_core::wire::Records as WireRecords;
 
 use self::pattern::{Pattern, Shown, write_json};
-use super::CommandError;
 use super::client::{Cluster, PartitionInfo, check};
 use super::records::with_records;
+use super::{CommandError, check_partition};
 use crate::config::{ConsumeOptions, OutputFormat};
 
 /// The last that names topics instead of their ids.
@@ -75,9 +75,7 @@ pub(super) fn run(options: &ConsumeOptions) -> Result<(), CommandError> {
 fn positions(cluster: &mut Cluster, options: &ConsumeOptions) -> Result<Vec<Position>, CommandError> {
     let topic = cluster.topic(&options.topic)?;
     for partition in &options.partitions {
-        if !topic.partitions.iter().any(|known| known.partition == *partition) {
-            return Err(CommandError::Usage(format!("{} has no partition {partition}", topic.name)));
-        }
+        check_partition(&topic, *partition)?;
     }
     let wanted =
         |partition: &PartitionInfo| options.partitions.is_empty() || options.partitions.contains(&partition.partition);

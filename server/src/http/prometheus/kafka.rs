@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Scrape;
 use super::writer::{Label, Writer};
-use crate::meters::{RequestTimes, TopicCounts};
+use crate::meters::{RequestTimes, TopicCounts, VERSION_MAX};
 
 const QUANTILES: [&str; 6] = ["0.50", "0.75", "0.95", "0.98", "0.99", "0.999"];
 const MICROS_PER_MILLI: f64 = 1000.0;
@@ -49,7 +49,7 @@ fn names(row: &RequestTimes) -> impl Iterator<Item = &'static str> {
 }
 
 fn requests(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
-    let versions: Vec<String> = (0..64).map(|version| version.to_string()).collect();
+    let versions: Vec<String> = (0..=VERSION_MAX).map(|version| version.to_string()).collect();
     let counted = scrape.requests.iter().flat_map(|row| names(row).map(move |name| (name, row)));
     let rows = counted.flat_map(|(name, row)| {
         let by_version = row.versions.iter().zip(&versions).filter(|(count, _)| **count > 0);
