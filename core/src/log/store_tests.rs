@@ -1,6 +1,7 @@
 //! Behaviour of the store on the simulated disk, with segments of a few hundred bytes.
 
 mod failures;
+mod removal;
 mod retention;
 
 use std::cell::Cell;
@@ -451,41 +452,6 @@ fn the_first_record_that_is_late_enough_is_found() {
 }
 
 #[test]
-fn a_removed_log_leaves_nothing_and_its_name_can_be_used_again() {
-    let world = World::new(9);
-    let mut store = world.open();
-    let key = store.create(spec(0)).expect("created");
-    store.append(key, batch(3, 10, 0), 0).expect("appended");
-    store.end_turn();
-    store.remove(key).expect("removed");
-    assert_eq!(store.append(key, batch(3, 10, 0), 0), Err(AppendError::UnknownLog));
-    assert!(world.disk.list_dir(Path::new("/data")).expect("there").iter().all(|entry| !entry.name.starts_with("t-")));
-    let again = store.create(spec(0)).expect("created");
-    assert_eq!(store.log_end_offset(again), 0);
-    assert_eq!(store.append(again, batch(3, 10, 0), 0).expect("appended").base_offset, 0);
-}
-
-#[test]
-fn what_a_deletion_left_that_was_cut_short_is_removed_at_the_next_start() {
-    let mut world = World::new(19);
-    let mut store = world.open();
-    let key = store.create(spec(0)).expect("created");
-    store.append(key, batch(3, 10, 0), 0).expect("appended");
-    store.end_turn();
-    world.disk.create_dir_all(Path::new("/data/mine.a-delete")).expect("of somebody else");
-    world.disk.inject(DiskFault::eio("-delete", DiskCall::Remove));
-    store.remove(key).expect_err("cut short");
-    let deleted = |world: &World| {
-        let names = world.disk.list_dir(Path::new("/data")).expect("there").into_iter().map(|entry| entry.name);
-        names.filter(|name| name.ends_with("-delete")).count()
-    };
-    assert_eq!(deleted(&world), 2);
-    world.crash(Some(store), Crash::Process);
-    world.open_with(&[]);
-    assert_eq!(deleted(&world), 1);
-}
-
-#[test]
 fn bytes_behind_the_last_batch_are_refused_after_a_clean_stop() {
     let world = World::new(10);
     let mut store = world.open();
@@ -686,53 +652,6 @@ fn a_folder_says_durably_whose_it_is_before_a_point_is_noted() {
             assert_eq!(decode_partition_metadata(&bytes).expect("whole"), sync_spec(0).topic_id, "seed {seed}");
         }
     }
-}
-
-#[test]
-fn a_topic_made_again_under_its_old_name_starts_empty_after_a_crash() {
-    let mut world = World::new(14);
-    let mut store = world.open_with(&[]);
-    let key = store.create(sync_spec(0)).expect("created");
-    for tag in 0..20 {
-        store.append(key, batch(1, 300, tag), 0).expect("appended");
-        store.end_turn();
-        world.turns(3);
-    }
-    world.close(store);
-    world.crash(None, Crash::Power);
-    let mut store = world.open_with(&[sync_spec(0)]);
-    let key = store.create(sync_spec(0)).expect("created");
-    assert_eq!(store.log_end_offset(key), 20);
-    store.remove(key).expect("removed");
-    let again = LogSpec { topic_id: uuid::Uuid::from_u128(99), ..sync_spec(0) };
-    let key = store.create(again.clone()).expect("created");
-    store.append(key, batch(1, 10, 0), 0).expect("appended");
-    store.end_turn();
-    world.turns(3);
-    store.take_acked(&mut Vec::new());
-    assert_eq!(store.acked_end_offset(key), 1);
-    world.crash(Some(store), Crash::Power);
-    let mut store = world.open_with(std::slice::from_ref(&again));
-    let key = store.create(again).expect("created");
-    assert_eq!(read_all(&world.reactor, &mut store, key, 900).len(), 1);
-}
-
-#[test]
-fn a_folder_left_by_a_deleted_topic_is_not_taken_for_the_new_one() {
-    let mut world = World::new(15);
-    let mut store = world.open_with(&[]);
-    let key = store.create(spec(0)).expect("created");
-    store.append(key, batch(3, 10, 0), 0).expect("appended");
-    store.end_turn();
-    world.crash(Some(store), Crash::Process);
-    let again = LogSpec { topic_id: uuid::Uuid::from_u128(99), ..spec(0) };
-    let mut store = world.open_with(&[]);
-    let key = store.create(again.clone()).expect("created");
-    assert_eq!(store.log_end_offset(key), 0);
-    world.crash(Some(store), Crash::Process);
-    let mut store = world.open_with(std::slice::from_ref(&again));
-    let key = store.create(again).expect("created");
-    assert_eq!(store.append(key, batch(1, 10, 0), 0).expect("appended").base_offset, 0);
 }
 
 #[test]
