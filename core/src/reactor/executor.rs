@@ -1,6 +1,6 @@
 //! [`Reactor`]: tasks, timers and operations of one shard, on any driver.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -16,6 +16,7 @@ use super::slots::Slots;
 use super::socket::Descriptor;
 use super::task::Tasks;
 use super::timer::{TimerKey, Timers};
+use super::workers::{Computing, Workers};
 use super::{Completion, Disk, Driver, Instant, Op, Token, Wait, Wake};
 
 /// Tasks run in one turn at most, so that a busy shard still looks at its sockets.
@@ -42,6 +43,8 @@ struct Inner {
     now: Cell<Instant>,
     disk: Rc<dyn Disk>,
     waker: Arc<dyn Wake>,
+    workers: OnceCell<Workers>,
+    computing: RefCell<Computing>,
     turns: Cell<u64>,
     driver: SharedDriver,
 }
@@ -72,6 +75,8 @@ impl Reactor {
             now: Cell::new(driver.now()),
             disk: driver.disk(),
             waker: driver.waker(),
+            workers: OnceCell::new(),
+            computing: RefCell::new(Computing::new(driver.waker())),
             turns: Cell::new(0),
             driver: Rc::new(RefCell::new(driver)),
         }))
@@ -175,6 +180,7 @@ impl Reactor {
             self.deliver(completion);
         }
         inner.completions.replace(completions);
+        inner.computing.borrow_mut().deliver();
         for waker in inner.yielded.take() {
             waker.wake();
         }
@@ -289,6 +295,14 @@ impl Reactor {
 
     pub(super) fn driver(&self) -> &SharedDriver {
         &self.0.driver
+    }
+
+    pub(super) fn workers(&self) -> &OnceCell<Workers> {
+        &self.0.workers
+    }
+
+    pub(super) fn computing(&self) -> &RefCell<Computing> {
+        &self.0.computing
     }
 
     fn abandon(&self, token: Token, cancel: bool, accepts: bool) {

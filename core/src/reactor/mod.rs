@@ -21,6 +21,7 @@ mod socket;
 mod task;
 mod timer;
 mod uring;
+mod workers;
 
 pub use disk::{DirEntry, Disk, File, Handle, OpenMode, read_file, replace_file};
 pub use executor::{Reactor, Sleep};
@@ -29,6 +30,7 @@ pub use op::{Completion, Op, Parts, Token};
 pub use piece::{FileLease, FileRange, LeasedFiles, Piece, Pieces};
 pub use socket::{Listener, Socket, SocketHandle};
 pub use uring::{UringConfig, UringDriver, UringError, UringStats, UringStatsReader};
+pub use workers::{Workers, WorkersBusy};
 
 use std::io;
 use std::net::SocketAddr;
