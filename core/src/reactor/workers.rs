@@ -158,10 +158,11 @@ impl Reactor {
     }
 
     /// Does `work` off the shard. It has begun, or will, whether the future is polled or not.
-    pub fn compute<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<impl Future<Output = T>, WorkersBusy> {
+    pub fn compute<T, F>(&self, work: F) -> Result<impl Future<Output = T> + use<T, F>, WorkersBusy>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
         let started = match self.workers().get() {
             Some(workers) => Started::Elsewhere(self.compute_elsewhere(workers, work)?),
             None => Started::Here(work),

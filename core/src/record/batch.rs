@@ -17,7 +17,7 @@ pub const LENGTH_PREFIX: usize = 12;
 pub const CRC_FROM: usize = 21;
 
 const MAGIC: i8 = 2;
-const CODEC_MASK: i16 = 0x07;
+pub(super) const CODEC_MASK: i16 = 0x07;
 const LOG_APPEND_TIME: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;

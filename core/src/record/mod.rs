@@ -12,6 +12,7 @@ mod builder;
 pub mod compression;
 mod crc;
 mod partitioner;
+mod recompress;
 mod records;
 mod retain;
 mod validate;
@@ -23,6 +24,7 @@ pub use batch::{
 pub use builder::{BatchBuilder, NewRecord};
 pub use crc::{Crc32c, Crc32cJoin, crc32c, crc32c_join};
 pub use partitioner::{murmur2, partition_of};
+pub use recompress::{Recompression, recompress};
 pub use records::{Headers, RecordError, RecordView, Records};
 pub use retain::{RawRecord, RawRecords, retain_nothing, retain_records};
 pub use validate::{

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use super::batch::{BatchParseError, BatchView, Codec, TimestampType};
 use super::compression::{DecompressError, decompress};
+use super::recompress::Recompression;
 use super::records::{RecordError, RecordView, Records};
 use crate::wire::Reader;
 
@@ -80,6 +81,8 @@ pub struct ProduceRules {
     pub timestamps: TimestampRule,
     /// Zstandard is known from Produce version 7 on.
     pub zstd: bool,
+    /// `compression.type`: the codec of stored batches, where it is not the producer's. It is for who stores them.
+    pub recompression: Option<Recompression>,
 }
 
 impl ProduceRules {
@@ -98,6 +101,7 @@ impl Default for ProduceRules {
             keyless: KeylessRule::default(),
             timestamps: TimestampRule::DEFAULT,
             zstd: true,
+            recompression: None,
         }
     }
 }
@@ -399,7 +403,12 @@ fn validate_compressed(
 const NO_TIMESTAMP: i64 = -1;
 
 /// The one pass over uncompressed records.
-fn walk_records(batch: &BatchView<'_>, payload: &[u8], rules: &ProduceRules, now_ms: i64) -> Result<i64, BatchError> {
+pub(super) fn walk_records(
+    batch: &BatchView<'_>,
+    payload: &[u8],
+    rules: &ProduceRules,
+    now_ms: i64,
+) -> Result<i64, BatchError> {
     let (low, high) = rules.timestamps.bounds(now_ms);
     let (base_timestamp, keyless) = (batch.base_timestamp(), rules.keyless);
     let is_log_append_time = batch.timestamp_type() == TimestampType::LogAppendTime;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use ringlog_core::log::{ProducerExpiry, StoreConfig, StoreError};
-use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError};
+use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError, Workers};
 use ringlog_core::shard::{CoreId, CpuQuota, allowed_cores, default_shard_count, pin};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
@@ -127,13 +127,16 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
         banner.print(endpoints);
         tell_systemd(NotifyState::Ready);
     };
+    // Before any shard is pinned: their threads get all cores.
+    let workers = Workers::start(shards_count)
+        .map_err(|source| RunError::System { what: "starting threads for computations", source })?;
     let mut seats = seats(config, &stop, Box::new(on_ready)).into_iter();
     let first = seats.next().expect("there is a shard");
-    let others = seats.map(|seat| spawn(seat, &cores, || {})).collect::<Result<Vec<_>, _>>()?;
+    let others = seats.map(|seat| spawn(seat, &cores, workers.clone(), || {})).collect::<Result<Vec<_>, _>>()?;
     let signals = Signals::new([SIGTERM, SIGINT])
         .map_err(|source| RunError::System { what: "installing signal handlers", source })?;
     let end_of_signals = signals.handle();
-    let first = spawn(first, &cores, move || end_of_signals.close())?;
+    let first = spawn(first, &cores, workers, move || end_of_signals.close())?;
     wait_for_end(first, signals, &stop, &doors)?;
     let ended = others.into_iter().try_for_each(join);
     drop(http);
@@ -173,7 +176,12 @@ fn connections_max(store: &StoreConfig, shards_count: usize) -> u32 {
 type ShardThread = thread::JoinHandle<Result<(), RunError>>;
 
 /// Starts a shard's thread, on a core of its own where there are enough.
-fn spawn(seat: Seat, cores: &[CoreId], at_end: impl FnOnce() + Send + 'static) -> Result<ShardThread, RunError> {
+fn spawn(
+    seat: Seat,
+    cores: &[CoreId],
+    workers: Workers,
+    at_end: impl FnOnce() + Send + 'static,
+) -> Result<ShardThread, RunError> {
     let id = seat.shard_id();
     let core = cores.get(id).copied();
     let run = move || {
@@ -183,7 +191,11 @@ fn spawn(seat: Seat, cores: &[CoreId], at_end: impl FnOnce() + Send + 'static) -
             tracing::warn!(shard = id, core = core.id, "cannot be pinned to its core");
         }
         let driver = UringDriver::new(UringConfig::default());
-        let ended = driver.map_err(RunError::from).and_then(|driver| seat.take(Reactor::new(Box::new(driver))).run());
+        let ended = driver.map_err(RunError::from).and_then(|driver| {
+            let reactor = Reactor::new(Box::new(driver));
+            reactor.set_workers(workers);
+            seat.take(reactor).run()
+        });
         at_end();
         // Shard 0's is the broker's own end, which is told by whoever runs it.
         ended.inspect_err(|error| match id {

@@ -21,7 +21,7 @@ use crate::handlers::{Context, FetchSessions, ProducerIds, dispatch};
 use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
 use crate::meters::{Ask, Doors, MetadataSnapshot, RequestMeters, ShardSnapshot, TopicsMeters};
 use crate::net::{Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, Place, Responder};
-use crate::partition::{PartitionMessage, Partitions, Router, TopicPartition};
+use crate::partition::{PartitionMessage, Partitions, Recompressor, Router, TopicPartition};
 use crate::quota::{ClientLimits, QuotaKind, SharedRates};
 
 /// Requests and answers that one connection may hold, of those of its shard.
@@ -163,6 +163,7 @@ impl Shard {
         let context = Rc::new(Context {
             reactor,
             router: router.clone(),
+            recompressor: Recompressor::new(self.reactor.clone(), router.clone()),
             groups: groups.clone(),
             metadata: Rc::clone(&self.view),
             controller,

@@ -67,7 +67,7 @@ use crate::config::{Endpoint, Settings};
 use crate::coordinator::group::GroupRouter;
 use crate::metadata::{ControllerLink, MetadataView, QuorumOfOne};
 use crate::net::Responder;
-use crate::partition::Router;
+use crate::partition::{Recompressor, Router};
 use crate::quota::{ClientLimits, QuotaKind};
 
 /// What handlers may use, on one shard.
@@ -76,6 +76,8 @@ pub struct Context {
     pub reactor: Reactor,
     /// The way to partitions.
     pub router: Router,
+    /// The way there for batches that are not stored as they came.
+    pub recompressor: Recompressor,
     /// The way to the coordinators of groups.
     pub groups: GroupRouter,
     /// Topics and where their partitions are.

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -63,20 +64,32 @@ pub fn handle(context: &Rc<Context>, mut request: Request) {
         let pending = Rc::clone(&pending);
         match batch {
             Err(refused) => pending.put(at, refused),
-            Ok((owner, partition, append)) => {
+            Ok(Append { owner, partition, batch, rules }) => {
                 let reply = Box::new(move |reply| {
                     let PartitionReply::Append(result) = reply else {
                         unreachable!("an append is answered by an append")
                     };
                     pending.put(at, Outcome::from(result));
                 });
-                context.router.request(owner, partition, append, reply);
+                match rules {
+                    None => context.router.request(owner, partition, PartitionRequest::Append(batch), reply),
+                    Some(rules) => context.recompressor.append(owner, partition, batch, &rules, reply),
+                }
             }
         }
     }
 }
 
-type Planned = Result<(u16, TopicPartition, PartitionRequest), Outcome>;
+type Planned = Result<Append, Outcome>;
+
+/// A batch on its way to its partition.
+struct Append {
+    owner: u16,
+    partition: TopicPartition,
+    batch: Bytes,
+    /// By way of the recompressor, which checks it.
+    rules: Option<Box<ProduceRules>>,
+}
 
 fn plan(context: &Context, request: &Request) -> Result<(i16, Vec<Planned>), DecodeError> {
     let encoded = request.body();
@@ -115,10 +128,14 @@ fn plan_partition(
         .ok_or_else(|| Outcome::refused(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?;
     let bytes = data.records.as_ref().map_or(&[][..], Records::bytes);
     let rules = ProduceRules { zstd: api_version >= 7, ..context.metadata.produce_rules(topic) };
-    validate_produce(bytes, &rules, context.reactor.wall_clock_ms())
-        .map_err(|error| Outcome { message: Some(error.to_string()), ..Outcome::refused(batch_error(&error)) })?;
     let partition = TopicPartition { topic_id: topic.topic_id, partition_index: data.index };
-    Ok((owner, partition, PartitionRequest::Append(body.share(bytes))))
+    let is_recompressed = rules.recompression.is_some_and(|to| to.is_due(bytes));
+    if !is_recompressed {
+        validate_produce(bytes, &rules, context.reactor.wall_clock_ms())
+            .map_err(|error| Outcome { message: Some(error.to_string()), ..Outcome::refused(batch_error(&error)) })?;
+    }
+    let goes_by = is_recompressed || context.recompressor.is_before(partition);
+    Ok(Append { owner, partition, batch: body.share(bytes), rules: goes_by.then(|| Box::new(rules)) })
 }
 
 impl Outcome {

@@ -1,7 +1,9 @@
 //! The configuration of a topic as the broker uses it: resolved from all sources and parsed.
 
 use ringlog_core::log::{Durability, LogConfig};
-use ringlog_core::record::{KeylessRule, ProduceRules, TimestampRule, TimestampType, ValidationLevel};
+use ringlog_core::record::{
+    Codec, KeylessRule, ProduceRules, Recompression, TimestampRule, TimestampType, ValidationLevel,
+};
 
 use super::MetadataImage;
 use crate::config::{ConfigSources, DynamicConfigs, Properties};
@@ -69,6 +71,7 @@ impl TopicConfig {
                 },
             },
             zstd: true,
+            recompression: values.recompression(),
         };
         Self {
             durability: if is(DURABILITY, "page-cache") { Durability::PageCache } else { Durability::Sync },
@@ -95,6 +98,19 @@ impl Parsed<'_> {
         let set = self.sources.topic_value(self.topic, key).and_then(|value| parse(&value));
         let default = || crate::config::topic_config(key).and_then(|known| known.def.default).and_then(parse);
         set.or_else(default).expect("the default of a number is one")
+    }
+
+    /// `None` is `producer`.
+    fn recompression(&self) -> Option<Recompression> {
+        let (codec, level) = match self.text("compression.type").as_str() {
+            "uncompressed" => (Codec::None, None),
+            "gzip" => (Codec::Gzip, Some(self.number("compression.gzip.level")).filter(|level| *level >= 0)),
+            "snappy" => (Codec::Snappy, None),
+            "lz4" => (Codec::Lz4, None),
+            "zstd" => (Codec::Zstd, Some(self.number("compression.zstd.level"))),
+            _ => return None,
+        };
+        Some(Recompression { codec, level })
     }
 
     /// The keys for tests go below the minimum.
@@ -146,6 +162,12 @@ mod tests {
         assert_eq!((config.log.segment_bytes, config.produce.batch_bytes_max), (3_000_000, 88));
         assert_eq!((config.durability, config.produce.keyless), (Durability::PageCache, KeylessRule::Reject));
         assert_eq!(config.produce.timestamps, TimestampRule::LogAppendTime);
+        let codec = |topic: &[_]| resolve(&[("compression.type", "snappy")], topic).produce.recompression;
+        assert_eq!(codec(&[]), Some(Recompression { codec: Codec::Snappy, level: None }));
+        assert_eq!(codec(&[("compression.type", "producer")]), None);
+        let zstd = &[("compression.type", "zstd"), ("compression.zstd.level", "-5")];
+        assert_eq!(codec(zstd), Some(Recompression { codec: Codec::Zstd, level: Some(-5) }));
+        assert_eq!(codec(&[("compression.type", "gzip")]), Some(Recompression { codec: Codec::Gzip, level: None }));
         let compacted = resolve(
             &[("log.cleaner.min.cleanable.ratio", "0.1"), ("log.cleaner.delete.retention.ms", "7")],
             &[("cleanup.policy", "compact"), ("max.compaction.lag.ms", "9"), ("min.compaction.lag.ms", "8")],

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use ringlog_core::log::{AbortedTransaction, AppendError, ProducerInfo};
 use ringlog_core::reactor::Pieces;
+use ringlog_core::record::BatchError;
 use uuid::Uuid;
 
 /// Names a partition for as long as its topic lives.
@@ -153,6 +154,12 @@ pub enum PartitionError {
     /// The batch was refused.
     #[error("append refused: {0:?}")]
     Append(AppendError),
+    /// The batch was refused when it was opened.
+    #[error("{0}")]
+    Refused(BatchError),
+    /// The reader does not know the codec of the batches.
+    #[error("codec is not known to the reader")]
+    UnknownCodec,
     /// The log cannot be read or written.
     #[error("storage error")]
     Storage,

@@ -6,6 +6,7 @@ mod calls;
 mod cleaner;
 mod messages;
 mod partitions;
+mod recompressor;
 mod retention;
 mod router;
 
@@ -16,5 +17,6 @@ pub use messages::{
     PartitionMessage, PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
 };
 pub use partitions::{Partitions, Reply};
+pub use recompressor::Recompressor;
 pub use ringlog_core::log::AbortedTransaction;
 pub use router::Router;

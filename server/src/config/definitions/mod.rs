@@ -255,9 +255,6 @@ pub fn check_topic_config(key: &str, value: Option<&str>) -> Result<(), String> 
                  storage."
                 .to_owned())
         }
-        ("compression.type", codec) if codec != "producer" => {
-            Err(format!("Invalid value {codec} for configuration {key}: batches are stored as producers send them"))
-        }
         _ => Ok(()),
     }
 }
@@ -308,7 +305,7 @@ mod tests {
             ("min.cleanable.dirty.ratio", "1.5", "no more than 1"),
             ("preallocate", "yes", "true or false"),
             ("remote.storage.enable", "true", "Tiered storage"),
-            ("compression.type", "zstd", "stored as producers"),
+            ("compression.type", "brotli", "one of: uncompressed"),
             ("ringlog.durability", "maybe", "sync, page-cache"),
             ("nonsense", "1", "Unknown topic config name: nonsense"),
             ("retention.mss", "1", "did you mean retention.ms?"),

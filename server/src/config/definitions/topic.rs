@@ -26,10 +26,10 @@ const fn topic(def: ConfigDef, broker_keys: &'static [(&'static str, i64)]) -> T
 /// All keys, sorted.
 pub static TOPIC_CONFIGS: &[TopicConfigDef] = &[
     topic(acts("cleanup.policy", ListOf(&["compact", "delete"]), Some("delete"), ClusterWide, "delete: old segments are deleted. compact: the newest record of each key stays, and batches without keys are refused."), &[("log.cleanup.policy", 1)]),
-    topic(inert("compression.gzip.level", Int(-1, 9), Some("-1"), ClusterWide), &[("compression.gzip.level", 1)]),
+    topic(acts("compression.gzip.level", Int(-1, 9), Some("-1"), ClusterWide, "Level of batches that the broker compresses with gzip; -1 is gzip's default."), &[("compression.gzip.level", 1)]),
     topic(inert("compression.lz4.level", Int(1, 17), Some("9"), ClusterWide), &[("compression.lz4.level", 1)]),
-    topic(acts("compression.type", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Some("producer"), ClusterWide, "Codec of stored batches: producer keeps them as they were sent."), &[("compression.type", 1)]),
-    topic(inert("compression.zstd.level", Int(-131_072, 22), Some("3"), ClusterWide), &[("compression.zstd.level", 1)]),
+    topic(acts("compression.type", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Some("producer"), ClusterWide, "Codec of stored batches: producer keeps them as they were sent, others are written anew by the broker."), &[("compression.type", 1)]),
+    topic(acts("compression.zstd.level", Int(-131_072, 22), Some("3"), ClusterWide, "Level of batches that the broker compresses with zstd."), &[("compression.zstd.level", 1)]),
     topic(acts("delete.retention.ms", Long(0, LONG_MAX), Some("86400000"), ClusterWide, "How long a tombstone stays after what it deletes is gone."), &[("log.cleaner.delete.retention.ms", 1)]),
     topic(acts("file.delete.delay.ms", Long(0, LONG_MAX), Some("60000"), ClusterWide, "Time between the renaming of a deleted segment and its removal."), &[("log.segment.delete.delay.ms", 1)]),
     topic(inert("flush.messages", Long(1, LONG_MAX), Some("9223372036854775807"), ClusterWide), &[("log.flush.interval.messages", 1)]),

@@ -2,9 +2,9 @@
 //! enough.
 //!
 //! v5 log start offset   v7 fetch sessions (KIP-227)   v9 current leader epoch (KIP-320)   v12 flexible   v13 topic ids
-//! v15 replica state tagged
+//! v10 zstd   v15 replica state tagged
 //! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, OFFSET_OUT_OF_RANGE, FENCED_LEADER_EPOCH,
-//! UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR; FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
+//! UNKNOWN_LEADER_EPOCH, UNSUPPORTED_COMPRESSION_TYPE, KAFKA_STORAGE_ERROR; FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
 //! FETCH_SESSION_TOPIC_ID_ERROR for the whole request.
 
 mod answer;
@@ -20,6 +20,7 @@ use std::time::Duration;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{FetchRequest, FetchResponse};
 use ringlog_core::reactor::Instant;
+use ringlog_core::record::Codec;
 
 use self::answer::{Told, answer};
 pub use self::session::FetchSessions;
@@ -27,8 +28,11 @@ use self::session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION};
 use self::targets::Targets;
 use self::wait::{Bounds, Outcomes, Room, record_bytes};
 use super::{Context, Request};
-use crate::partition::Isolation;
+use crate::partition::{Isolation, PartitionError};
 use crate::quota::QuotaKind;
+
+/// The first version whose readers know zstd.
+const ZSTD_VERSION_MIN: i16 = 10;
 
 /// What a fetch has to do with sessions.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +67,10 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     let context_of_task = Rc::clone(context);
     let mut answering = Box::pin(async move {
         let Context { reactor, router, .. } = &*context_of_task;
-        let outcomes = wait::fetch(reactor, router, &targets, bounds, request.responder(), &mut room).await;
+        let mut outcomes = wait::fetch(reactor, router, &targets, bounds, request.responder(), &mut room).await;
+        if request.api_version < ZSTD_VERSION_MIN {
+            refuse_zstd(&context_of_task, &targets, &mut outcomes);
+        }
         finish(&context_of_task, request, session, targets, bounds.isolation, outcomes);
     });
     // Nobody is woken by this look: a task that has to wait is polled again when it is spawned.
@@ -127,6 +134,18 @@ fn finish(
     answer(request, session_id, &mut targets, outcomes, told, isolation);
     if session_id != NO_SESSION {
         context.fetch_sessions.borrow_mut().put_back(session_id, targets);
+    }
+}
+
+/// Readers before version 10 do not know the codec: they get nothing of topics that store all batches in it.
+fn refuse_zstd(context: &Context, targets: &Targets, outcomes: &mut Outcomes) {
+    let image = context.metadata.image();
+    for ((_, target), outcome) in targets.iter().zip(outcomes) {
+        let topic = target.place.and_then(|(_, partition)| image.topic(&partition.topic_id));
+        let recompression = topic.and_then(|topic| context.metadata.produce_rules(topic).recompression);
+        if recompression.is_some_and(|to| to.codec == Codec::Zstd) {
+            *outcome = Err(PartitionError::UnknownCodec);
+        }
     }
 }
 
