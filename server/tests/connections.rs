@@ -1,4 +1,4 @@
-//! Connections over the real driver: answers in request order, large frames, bad lengths, bounds.
+//! Connections over both real drivers: answers in request order, large frames, bad lengths, bounds.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ringlog_core::reactor::{Reactor, UringConfig, UringDriver};
+use ringlog_core::reactor::{IoConfig, IoDriver, Reactor};
 use ringlog_server::net::{Budget, Connection, ConnectionLimits, FrameHandler, FramePool, Responder, accept_loop};
 
 const FRAME_BYTES_MAX: usize = 8 << 20;
@@ -46,8 +46,12 @@ fn answer(frame: Bytes, responder: Responder) {
     responder.send([length.into(), frame.into()].into_iter().collect());
 }
 
-fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
-    let reactor = Reactor::new(Box::new(UringDriver::new(UringConfig::default()).expect("io_uring is there")));
+fn with_server(client: impl FnOnce(SocketAddr) + Clone + Send + 'static) {
+    IoDriver::ALL.into_iter().for_each(|driver| with_server_on(driver, client.clone()));
+}
+
+fn with_server_on(driver: IoDriver, client: impl FnOnce(SocketAddr) + Send + 'static) {
+    let reactor = Reactor::new(driver.start(IoConfig::default()).expect("io_uring is there"));
     let listener = reactor.listen("127.0.0.1:0".parse().expect("an address")).expect("a port is free");
     let address = listener.local_address();
     let handler: Rc<dyn FrameHandler> = Rc::new(Echo { waiting: RefCell::default() });

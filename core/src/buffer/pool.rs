@@ -13,8 +13,12 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+/// Received bytes up to this many are copied, so that small frames and idle connections never hold a buffer.
+const COPY_MAX: usize = 2048;
 
 /// The owner's side of the pool; lives with the driver.
 pub struct BufferPool {
@@ -113,6 +117,25 @@ impl BufferPool {
         PooledBuffer { shared: Arc::clone(&self.shared), id, len }
     }
 
+    /// Fills the buffer used last by `receive`, which says how many bytes it wrote; nothing when all buffers are out.
+    pub fn fill<E>(&mut self, receive: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Option<Result<PooledBuffer, E>> {
+        self.collect();
+        let id = self.free.pop()?;
+        // SAFETY: inside the mapping; initialised, as anonymous memory is zeros; the buffer was on the free stack, so
+        // nobody else looks at it (module invariant) until this call has put it behind its `PooledBuffer` or back.
+        let memory = unsafe { std::slice::from_raw_parts_mut(self.shared.address(id), self.shared.buffer_size) };
+        Some(match receive(memory) {
+            Ok(len) => {
+                assert!(len <= self.shared.buffer_size);
+                Ok(PooledBuffer { shared: Arc::clone(&self.shared), id, len })
+            }
+            Err(error) => {
+                self.free.push(id);
+                Err(error)
+            }
+        })
+    }
+
     /// Asks for one call of `on_return` when a buffer comes back. Returns false, and asks nothing, if one has already.
     pub fn expect_return(&mut self) -> bool {
         // SeqCst on both sides: either the returning thread sees the flag, or we see its buffer.
@@ -144,6 +167,16 @@ pub struct PooledBuffer {
     shared: Arc<Shared>,
     id: u16,
     len: usize,
+}
+
+impl PooledBuffer {
+    /// The bytes: few ones as a copy, many in place.
+    pub fn into_bytes(self) -> Bytes {
+        match self.len {
+            0..=COPY_MAX => Bytes::copy_from_slice(self.as_ref()),
+            _ => Bytes::from_owner(self),
+        }
+    }
 }
 
 impl AsRef<[u8]> for PooledBuffer {
@@ -196,6 +229,25 @@ mod tests {
         assert!(!pool.expect_return());
         assert!(pool.collect());
         assert_eq!(pool.free_count(), 2);
+    }
+
+    #[test]
+    fn a_buffer_that_was_filled_is_out_until_it_is_dropped() {
+        let mut pool = BufferPool::new(1, 4096, Box::new(|| {})).unwrap();
+        assert_eq!(pool.fill(|_| Err("nothing there")).unwrap().unwrap_err(), "nothing there");
+        let fill = |pool: &mut BufferPool, len: usize| {
+            pool.fill(|memory| {
+                memory[..len].fill(7);
+                Ok::<_, io::Error>(len)
+            })
+        };
+        let many = fill(&mut pool, COPY_MAX + 1).unwrap().unwrap().into_bytes();
+        assert!(fill(&mut pool, 1).is_none());
+        assert_eq!(many, vec![7; COPY_MAX + 1]);
+        drop(many);
+        let few = fill(&mut pool, COPY_MAX).unwrap().unwrap().into_bytes();
+        assert!(pool.collect(), "few bytes do not hold the buffer");
+        assert_eq!(few, vec![7; COPY_MAX]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const PAGE_BYTES: u64 = 4096;
 #[derive(Debug, Default)]
 pub struct FsDisk;
 
-fn borrow<'a>(handle: Handle) -> BorrowedFd<'a> {
+pub(super) fn borrow<'a>(handle: Handle) -> BorrowedFd<'a> {
     // SAFETY: a handle comes from `open` or `lock` and stays open until `close`, which the last clone of its `File`
     // calls; -1, which no open returns, cannot occur.
     unsafe { BorrowedFd::borrow_raw(handle.0) }

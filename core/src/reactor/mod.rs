@@ -1,4 +1,5 @@
-//! The executor of one shard, on a [`Driver`]: io_uring in production, a seeded simulation in tests.
+//! The executor of one shard, on a [`Driver`]: io_uring in production, epoll where that is refused, a seeded simulation
+//! in tests.
 //!
 //! It never knows what bytes mean. Every use of time, randomness, files and sockets in core and server goes through it.
 //!
@@ -10,26 +11,37 @@
 //!   with one system call. It sleeps only when nothing is ready. A shard looks at its rings between two turns.
 
 mod disk;
+#[cfg(test)]
+mod driver_tests;
+mod epoll;
 mod executor;
 mod file_ops;
 mod fs_disk;
+mod io_driver;
+mod machine;
 mod op;
 mod piece;
 pub mod sim;
 mod slots;
 mod socket;
+mod stats;
 mod task;
+mod tcp;
 mod timer;
 mod uring;
+mod wake;
 mod workers;
 
 pub use disk::{DirEntry, Disk, File, Handle, OpenMode, read_file, replace_file};
+pub use epoll::EpollDriver;
 pub use executor::{Reactor, Sleep};
 pub use fs_disk::FsDisk;
+pub use io_driver::{IoConfig, IoDriver, IoDriverError};
 pub use op::{Completion, Op, Parts, Token};
 pub use piece::{FileLease, FileRange, LeasedFiles, Piece, Pieces};
 pub use socket::{Listener, Socket, SocketHandle};
-pub use uring::{UringConfig, UringDriver, UringError, UringStats, UringStatsReader};
+pub use stats::{IoStats, IoStatsReader};
+pub use uring::{UringDriver, UringError};
 pub use workers::{Workers, WorkersBusy};
 
 use std::io;
@@ -95,6 +107,10 @@ pub trait Driver {
     fn shutdown(&mut self, socket: Handle);
     /// Closes a socket.
     fn close_socket(&mut self, socket: Handle);
+    /// The socket goes to another driver of this kind: nothing is in flight on it, and this one forgets it.
+    fn release_socket(&mut self, socket: Handle) {
+        let _ = socket;
+    }
     /// The reactor ends: the last call but for `close_socket`. Nothing may use a descriptor afterwards, so what is
     /// queued or in flight is cancelled and waited for; its completions are not reported.
     fn end(&mut self) {}

@@ -422,6 +422,7 @@ impl Socket {
         assert!(!self.0.incoming.borrow().used, "nothing was received here");
         assert!(Rc::strong_count(&self.0.descriptor) == 1, "nothing is in flight");
         self.0.descriptor.given_away.set(true);
+        self.0.reactor.driver().borrow_mut().release_socket(self.handle());
         SocketHandle(self.handle())
     }
 }

@@ -237,12 +237,12 @@ impl<T> Drop for Computation<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::{UringConfig, UringDriver};
+    use crate::reactor::{IoConfig, IoDriver};
     use std::sync::mpsc;
 
     fn reactor(threads: usize) -> Reactor {
-        let driver = UringDriver::new(UringConfig::default()).expect("io_uring is allowed where tests run");
-        let reactor = Reactor::new(Box::new(driver));
+        let driver = IoDriver::Uring.start(IoConfig::default()).expect("io_uring is allowed where tests run");
+        let reactor = Reactor::new(driver);
         reactor.set_workers(Workers::start(threads).unwrap());
         reactor
     }

@@ -106,23 +106,27 @@ fn shard_id(port: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::{UringConfig, UringDriver};
+    use crate::reactor::{IoConfig, IoDriver};
     use crate::ring::Mesh;
     use std::thread;
     use std::time::Duration;
 
-    fn shard(port: MeshPort<u64>) -> Shard<u64> {
-        let driver = UringDriver::new(UringConfig::default()).expect("io_uring is allowed where tests run");
-        Shard::new(Reactor::new(Box::new(driver)), port)
+    fn shard(io: IoDriver, port: MeshPort<u64>) -> Shard<u64> {
+        let driver = io.start(IoConfig::default()).expect("io_uring is allowed where tests run");
+        Shard::new(Reactor::new(driver), port)
     }
 
     #[test]
     fn sleeping_shards_answer_each_other() {
+        IoDriver::ALL.into_iter().for_each(sleeping_shards_answer_each_other_on);
+    }
+
+    fn sleeping_shards_answer_each_other_on(io: IoDriver) {
         let mut ports = Mesh::new(2, 4);
         let (second, first) = (ports.pop().unwrap(), ports.pop().unwrap());
         thread::scope(|scope| {
             scope.spawn(move || {
-                let shard = shard(second);
+                let shard = shard(io, second);
                 let run = shard.run(|from, message| {
                     if message == 0 {
                         return shard.stop();
@@ -133,7 +137,7 @@ mod tests {
                 });
                 run.unwrap();
             });
-            let shard = shard(first);
+            let shard = shard(io, first);
             shard.mailbox().send(1, 300).unwrap();
             let run = shard.run(|from, message| {
                 assert_eq!(from, 1);
@@ -149,12 +153,16 @@ mod tests {
 
     #[test]
     fn a_burst_larger_than_the_ring_arrives_in_order() {
+        IoDriver::ALL.into_iter().for_each(a_burst_larger_than_the_ring_arrives_in_order_on);
+    }
+
+    fn a_burst_larger_than_the_ring_arrives_in_order_on(io: IoDriver) {
         const BURST: u64 = 5_000;
         let mut ports = Mesh::new(2, 2);
         let (second, first) = (ports.pop().unwrap(), ports.pop().unwrap());
         thread::scope(|scope| {
             scope.spawn(move || {
-                let shard = shard(second);
+                let shard = shard(io, second);
                 let mut next = 0;
                 let run = shard.run(|_, message| {
                     assert_eq!(message, next);
@@ -167,7 +175,7 @@ mod tests {
                 run.unwrap();
                 shard.mailbox().flush();
             });
-            let shard = shard(first);
+            let shard = shard(io, first);
             let mailbox = shard.mailbox().clone();
             shard.reactor().spawn(async move { (0..BURST).for_each(|message| mailbox.send(1, message).unwrap()) });
             shard.run(|_, _| shard.stop()).unwrap();
@@ -177,8 +185,12 @@ mod tests {
 
     #[test]
     fn an_idle_shard_takes_no_turns() {
+        IoDriver::ALL.into_iter().for_each(an_idle_shard_takes_no_turns_on);
+    }
+
+    fn an_idle_shard_takes_no_turns_on(io: IoDriver) {
         let mut ports = Mesh::new(2, 2);
-        let shard = shard(ports.remove(0));
+        let shard = shard(io, ports.remove(0));
         let reactor = shard.reactor().clone();
         let (timer, stopping) = (reactor.sleep(Duration::from_millis(100)), Rc::clone(&shard.stopping));
         reactor.spawn(async move {

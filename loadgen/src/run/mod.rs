@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::reactor::{Instant, Reactor, UringConfig, UringDriver};
+use ringlog_core::reactor::{Instant, IoConfig, IoDriver, Reactor};
 
 pub use commit::commit;
 pub use connect::connect;
@@ -146,8 +146,8 @@ impl Outcome {
 
 /// An executor on a new io_uring of the calling thread.
 pub fn reactor() -> anyhow::Result<Reactor> {
-    let config = UringConfig { buffers: 1024, ..UringConfig::default() };
-    Ok(Reactor::new(Box::new(UringDriver::new(config)?)))
+    let config = IoConfig { buffers: 1024, ..IoConfig::default() };
+    Ok(Reactor::new(IoDriver::Uring.start(config)?))
 }
 
 /// Asks the broker about the topic, on a ring of its own.

@@ -10,7 +10,7 @@ const SHARD_BYTES_MIN: u64 = 64 << 20;
 const SHARD_BYTES_BY_DEFAULT: u64 = 512 << 20;
 /// An offset map that knows 46 million keys.
 const CLEANER_BYTES_MAX: u64 = 1 << 30;
-/// Buffers for receiving: `UringConfig::default()`.
+/// Buffers for receiving: `IoConfig::default()`.
 const RECEIVE_BYTES: u64 = 8 << 20;
 
 /// The bounds of one shard, in bytes.

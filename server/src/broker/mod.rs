@@ -4,6 +4,7 @@
 //! cluster, tells the others, deals connections, and is the last to stop.
 
 mod control;
+mod driver;
 mod life;
 mod memory;
 mod messages;

@@ -1,4 +1,4 @@
-//! Runs a broker as a program: a pinned thread with io_uring for each shard, and signals that stop it.
+//! Runs a broker as a program: a pinned thread with its own driver for each shard, and signals that stop it.
 
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use ringlog_core::log::{ProducerExpiry, StoreConfig, StoreError};
-use ringlog_core::reactor::{Reactor, UringConfig, UringDriver, UringError, Workers};
+use ringlog_core::reactor::{IoConfig, IoDriver, IoDriverError, Reactor, Workers};
 use ringlog_core::shard::{CoreId, CpuQuota, allowed_cores, default_shard_count, pin};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::driver;
 use super::life::{BrokerConfig, Seat, Stop, seats};
 use super::memory::ShardMemory;
 use crate::cli::version_line;
@@ -25,9 +26,9 @@ use crate::meters::Doors;
 /// Why a broker does not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// io_uring is refused.
+    /// io_uring is refused and asked for, or the machine has no more for a shard.
     #[error(transparent)]
-    Uring(#[from] UringError),
+    Io(#[from] IoDriverError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -112,11 +113,13 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
     store.producer_expiry = ProducerExpiry { expiration, check_interval };
     settings.max_connections = settings.max_connections.min(connections_max(&store, shards_count));
     let doors = Doors::new(shards_count);
-    let http = start_http(&settings, &doors)?;
+    let driver = driver::choose(settings.io);
+    let http = start_http(&settings, driver, &doors)?;
     let banner = Banner {
         node_id: settings.node_id,
         log_dir: settings.log_dir.display().to_string(),
         shards_count,
+        driver,
         http: http.as_ref().map(|http| http.address),
     };
     let config = BrokerConfig { settings, store, memory, doors: doors.clone() };
@@ -130,23 +133,28 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
     // Before any shard is pinned: their threads get all cores.
     let workers = Workers::start(shards_count)
         .map_err(|source| RunError::System { what: "starting threads for computations", source })?;
+    let threads = ShardThreads { cores, driver, workers };
     let mut seats = seats(config, &stop, Box::new(on_ready)).into_iter();
     let first = seats.next().expect("there is a shard");
-    let others = seats.map(|seat| spawn(seat, &cores, workers.clone(), || {})).collect::<Result<Vec<_>, _>>()?;
+    let others = seats.map(|seat| threads.spawn(seat, || {})).collect::<Result<Vec<_>, _>>()?;
     let signals = Signals::new([SIGTERM, SIGINT])
         .map_err(|source| RunError::System { what: "installing signal handlers", source })?;
     let end_of_signals = signals.handle();
-    let first = spawn(first, &cores, workers, move || end_of_signals.close())?;
+    let first = threads.spawn(first, move || end_of_signals.close())?;
     wait_for_end(first, signals, &stop, &doors)?;
     let ended = others.into_iter().try_for_each(join);
     drop(http);
     ended
 }
 
-fn start_http(settings: &Settings, doors: &Doors) -> Result<Option<Http>, RunError> {
+fn start_http(settings: &Settings, driver: IoDriver, doors: &Doors) -> Result<Option<Http>, RunError> {
     let Some(HttpListener { host, port }) = &settings.http else { return Ok(None) };
-    let about =
-        About { version: version_line(), node_id: settings.node_id, with_partitions: settings.metrics_of_partitions };
+    let about = About {
+        version: version_line(),
+        io_driver: driver.name(),
+        node_id: settings.node_id,
+        with_partitions: settings.metrics_of_partitions,
+    };
     let resolved = (host.as_str(), *port).to_socket_addrs();
     let started = resolved.and_then(|mut addresses| {
         let address = addresses.next().ok_or(io::ErrorKind::NotFound)?;
@@ -175,36 +183,40 @@ fn connections_max(store: &StoreConfig, shards_count: usize) -> u32 {
 
 type ShardThread = thread::JoinHandle<Result<(), RunError>>;
 
-/// Starts a shard's thread, on a core of its own where there are enough.
-fn spawn(
-    seat: Seat,
-    cores: &[CoreId],
+/// What the shards' threads have in common.
+struct ShardThreads {
+    cores: Vec<CoreId>,
+    driver: IoDriver,
     workers: Workers,
-    at_end: impl FnOnce() + Send + 'static,
-) -> Result<ShardThread, RunError> {
-    let id = seat.shard_id();
-    let core = cores.get(id).copied();
-    let run = move || {
-        if let Some(core) = core
-            && !pin(core)
-        {
-            tracing::warn!(shard = id, core = core.id, "cannot be pinned to its core");
-        }
-        let driver = UringDriver::new(UringConfig::default());
-        let ended = driver.map_err(RunError::from).and_then(|driver| {
-            let reactor = Reactor::new(Box::new(driver));
-            reactor.set_workers(workers);
-            seat.take(reactor).run()
-        });
-        at_end();
-        // Shard 0's is the broker's own end, which is told by whoever runs it.
-        ended.inspect_err(|error| match id {
-            0 => {}
-            _ => tracing::error!(shard = id, %error, "a shard ended"),
-        })
-    };
-    let builder = thread::Builder::new().name(format!("shard-{id}"));
-    builder.spawn(run).map_err(|source| RunError::System { what: "starting a thread", source })
+}
+
+impl ShardThreads {
+    /// Starts one, on a core of its own where there are enough.
+    fn spawn(&self, seat: Seat, at_end: impl FnOnce() + Send + 'static) -> Result<ShardThread, RunError> {
+        let id = seat.shard_id();
+        let (core, driver, workers) = (self.cores.get(id).copied(), self.driver, self.workers.clone());
+        let run = move || {
+            if let Some(core) = core
+                && !pin(core)
+            {
+                tracing::warn!(shard = id, core = core.id, "cannot be pinned to its core");
+            }
+            let driver = driver.start(IoConfig::default());
+            let ended = driver.map_err(RunError::from).and_then(|driver| {
+                let reactor = Reactor::new(driver);
+                reactor.set_workers(workers);
+                seat.take(reactor).run()
+            });
+            at_end();
+            // Shard 0's is the broker's own end, which is told by whoever runs it.
+            ended.inspect_err(|error| match id {
+                0 => {}
+                _ => tracing::error!(shard = id, %error, "a shard ended"),
+            })
+        };
+        let builder = thread::Builder::new().name(format!("shard-{id}"));
+        builder.spawn(run).map_err(|source| RunError::System { what: "starting a thread", source })
+    }
 }
 
 /// A second signal that comes sooner than this is the first again: timeout(1) and some supervisors send it to the process
@@ -249,17 +261,19 @@ struct Banner {
     node_id: i32,
     log_dir: String,
     shards_count: usize,
+    driver: IoDriver,
     http: Option<SocketAddr>,
 }
 
 impl Banner {
     fn print(self, endpoints: &[Endpoint]) {
-        let Self { node_id, log_dir, shards_count, http } = self;
+        let Self { node_id, log_dir, shards_count, driver, http } = self;
         let http = http.map_or(String::new(), |address| format!("http://{address} | "));
         let listening: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
         let banner = format!(
-            "Ringlog {} | node {node_id} | {shards_count} shard(s) | {log_dir} | {http}{}\nready: kcat -b {}:{} -L",
+            "Ringlog {} | node {node_id} | {shards_count} shard(s) on {} | {log_dir} | {http}{}\nready: kcat -b {}:{} -L",
             env!("CARGO_PKG_VERSION"),
+            driver.name(),
             listening.join(", "),
             endpoints[0].host,
             endpoints[0].port,

@@ -40,6 +40,18 @@ impl Durability {
     }
 }
 
+/// How shards reach sockets and files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Io {
+    /// io_uring where it is allowed, else epoll.
+    #[default]
+    Auto,
+    /// io_uring, or no start.
+    Uring,
+    /// epoll and threads for files.
+    Epoll,
+}
+
 /// Whether an empty data directory becomes a new cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FormatPolicy {
@@ -123,6 +135,8 @@ pub struct Settings {
     pub shards: Option<u16>,
     /// `--memory`, `ringlog.memory`, in bytes; `None` leaves it to the broker.
     pub memory: Option<u64>,
+    /// `ringlog.io`.
+    pub io: Io,
     /// `ringlog.http.listener`; `None` is nowhere.
     pub http: Option<HttpListener>,
     /// `ringlog.metrics.partitions`.
@@ -257,6 +271,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
         shards: values.number_if_given("ringlog.shards", 1..=256),
         memory: memory(values),
+        io: io(values),
         log_format: log_format(values),
         log_level: None,
         http: http_listener(values),
@@ -360,6 +375,16 @@ fn quota_windows(values: &mut Values<'_>) -> (u32, Duration) {
 fn memory(values: &mut Values<'_>) -> Option<u64> {
     let text = values.text("ringlog.memory")?;
     parse_size(text).map_err(|reason| values.invalid::<()>("ringlog.memory", reason)).ok()
+}
+
+fn io(values: &mut Values<'_>) -> Io {
+    const KEY: &str = "ringlog.io";
+    match values.text(KEY) {
+        None | Some("auto") => Io::Auto,
+        Some("io_uring") => Io::Uring,
+        Some("epoll") => Io::Epoll,
+        Some(_) => values.invalid(KEY, "must be auto, io_uring or epoll").unwrap_or_default(),
+    }
 }
 
 fn log_format(values: &mut Values<'_>) -> LogFormat {
@@ -566,6 +591,7 @@ mod tests {
             ("log.retention.ms", "-2"),
             ("auto.create.topics.enable", "maybe"),
             ("ringlog.durability", "hope"),
+            ("ringlog.io", "iouring"),
             ("ringlog.memory", "lots"),
             ("log.message.timestamp.type", "Now"),
             ("controller.quorum.voters", "me"),

@@ -43,6 +43,8 @@ const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
 pub struct About {
     /// Name and version of the program.
     pub version: &'static str,
+    /// What shards reach sockets and files by.
+    pub io_driver: &'static str,
     /// `node.id`.
     pub node_id: i32,
     /// Whether `/metrics` has a series for each partition and committed offset.

@@ -38,7 +38,7 @@ impl Broker {
         let mut banner = String::new();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         stdout.read_line(&mut banner).unwrap();
-        // `Ringlog ... | node 1 | 2 shard(s) | DIRECTORY | http://HOST:PORT | NAME://HOST:PORT, NAME://HOST:PORT`
+        // `Ringlog ... | node 1 | 2 shard(s) on io_uring | DIRECTORY | http://HOST:PORT | NAME://HOST:PORT, NAME://HOST:PORT`
         let listening = banner.trim().rsplit(" | ").next().unwrap();
         let address = |listener: &str| listener.split_once("://")?.1.parse().ok();
         let addresses = listening.split(", ").map(|listener| address(listener).unwrap_or_else(|| panic!("{banner}")));

@@ -1,4 +1,4 @@
-//! The log on reactors: the simulated disk with power cuts, failing and full devices; io_uring on a real directory.
+//! The log on reactors: the simulated disk with power cuts, failing and full devices; the real drivers on a real directory.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::reactor::sim::{Crash, DiskCall, DiskFault, SimConfig, SimDiskConfig, SimWorld};
-use crate::reactor::{Disk, Reactor, UringConfig, UringDriver};
+use crate::reactor::{Disk, IoConfig, IoDriver, Reactor};
 
 const DIR: &str = "/data/.ringlog";
 
@@ -162,10 +162,19 @@ fn a_full_disk_is_waited_out() {
 
 #[test]
 fn on_io_uring_entries_are_grouped_prewritten_and_recovered() {
+    entries_are_grouped_prewritten_and_recovered(IoDriver::Uring);
+}
+
+#[test]
+fn on_epoll_entries_are_grouped_prewritten_and_recovered() {
+    entries_are_grouped_prewritten_and_recovered(IoDriver::Epoll);
+}
+
+fn entries_are_grouped_prewritten_and_recovered(io: IoDriver) {
     let dir = tempfile::tempdir().expect("a directory");
     let dir = dir.path().join(".ringlog");
-    let driver = UringDriver::new(UringConfig::default()).expect("io_uring is allowed where tests run");
-    let reactor = Reactor::new(Box::new(driver));
+    let driver = io.start(IoConfig::default()).expect("io_uring is allowed where tests run");
+    let reactor = Reactor::new(driver);
     let mut log = CommitLog::open(reactor.clone(), &dir, 0, config()).expect("opened");
     for round in 0..100 {
         for _ in 0..10 {

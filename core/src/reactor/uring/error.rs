@@ -131,7 +131,7 @@ mod tests {
     fn a_seccomp_profile_that_forbids_io_uring_is_named() {
         let refused = std::thread::spawn(|| {
             forbid_io_uring();
-            super::super::UringDriver::new(super::super::UringConfig::default()).map(drop)
+            super::super::UringDriver::new(crate::reactor::IoConfig::default()).map(drop)
         });
         let error = refused.join().unwrap().unwrap_err();
         assert!(matches!(error, UringError::Forbidden { .. } | UringError::DisabledBySysctl { .. }), "{error}");

@@ -1,9 +1,6 @@
 //! One operation as the kernel sees it: the [`Op`] and the structs beside it that the kernel reads.
 #![expect(unsafe_code, reason = "operations are described to the kernel by address")]
 
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::RawFd;
 use std::ptr;
 
 use io_uring::{opcode, squeue, types::Fd, types::FsyncFlags};
@@ -99,22 +96,4 @@ fn describe(iovecs: &mut Vec<libc::iovec>, parts: &Parts) {
         iov_base: ptr::from_ref(part.as_ref()).cast_mut().cast(),
         iov_len: part.len(),
     }));
-}
-
-/// A listening socket: SO_REUSEADDR, no SO_REUSEPORT, so that two brokers never share a port by accident.
-pub(super) fn listen(address: SocketAddr) -> io::Result<RawFd> {
-    use std::os::fd::IntoRawFd;
-    let socket = tcp(address)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into_raw_fd())
-}
-
-/// Connections that wait for their accept; the kernel cuts it to net.core.somaxconn.
-const BACKLOG: i32 = 4096;
-
-/// A new TCP socket of the family of `peer`.
-pub(super) fn tcp(peer: SocketAddr) -> io::Result<socket2::Socket> {
-    socket2::Socket::new(socket2::Domain::for_address(peer), socket2::Type::STREAM, Some(socket2::Protocol::TCP))
 }

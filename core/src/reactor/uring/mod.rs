@@ -10,40 +10,33 @@
 mod buffers;
 mod error;
 mod in_flight;
-#[cfg(test)]
-mod tests;
-mod wake;
 
 pub use error::UringError;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
-use rustix::net::sockopt;
 
 use self::buffers::Buffers;
 use self::in_flight::InFlight;
-use self::wake::EventWaker;
-use super::{Completion, Disk, Driver, FsDisk, Handle, Instant, Op, Token, Wait, Wake};
+use super::machine::Machine;
+use super::stats::{IoStats, IoStatsReader};
+use super::wake::EventWaker;
+use super::{Completion, Disk, Driver, FsDisk, Handle, Instant, IoConfig, Op, Token, Wait, Wake, tcp};
 use crate::buffer::BufferPool;
 
 /// Completions of the driver's own entries. No token looks so: slots stay far below `u32::MAX`.
 const WAKE: u64 = u64::MAX;
 const CANCEL: u64 = u64::MAX - 1;
 
-/// Received bytes up to this many are copied, so that small frames and idle connections never hold a buffer.
-const COPY_MAX: usize = 2048;
 /// Idle structs of operations that are kept for reuse.
 const SPARE_MAX: usize = 512;
 /// Enters in one turn at most, to fetch what the kernel holds back.
@@ -52,51 +45,6 @@ const ENTERS_PER_TURN_MAX: usize = 8;
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 8;
 const ENTER_NO_IOWAIT: u32 = 128;
-
-/// Sizes of one shard's ring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UringConfig {
-    /// Submission queue entries, a power of two. More operations than this in one turn cost a further system call.
-    pub entries: u32,
-    /// Provided buffers for receiving; at most 32,768.
-    pub buffers: u16,
-    /// Bytes per provided buffer. Memory becomes resident only when used.
-    pub buffer_size: usize,
-}
-
-impl Default for UringConfig {
-    fn default() -> Self {
-        Self { entries: 1024, buffers: 256, buffer_size: 32 << 10 }
-    }
-}
-
-/// What the driver has done so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UringStats {
-    /// System calls `io_uring_enter`.
-    pub enters: u64,
-    /// Entries given to the kernel.
-    pub submissions: u64,
-    /// Completions taken.
-    pub completions: u64,
-    /// Times the kernel found no provided buffer.
-    pub buffers_exhausted: u64,
-    /// Sleeps that another thread ended.
-    pub wakes: u64,
-    /// Received pieces that were copied, not referenced.
-    pub copied: u64,
-}
-
-/// Reads [`UringStats`] while the reactor owns the driver.
-#[derive(Debug, Clone, Default)]
-pub struct UringStatsReader(Rc<std::cell::Cell<UringStats>>);
-
-impl UringStatsReader {
-    /// As of the end of the last turn.
-    pub fn read(&self) -> UringStats {
-        self.0.get()
-    }
-}
 
 /// One shard's io_uring. Made and used on the shard's own thread.
 pub struct UringDriver {
@@ -118,10 +66,9 @@ pub struct UringDriver {
     wake_target: ManuallyDrop<Box<u64>>,
     enter_flags: u32,
     disk: Rc<dyn Disk>,
-    origin: std::time::Instant,
-    random: (RandomState, u64),
-    stats: UringStats,
-    published: UringStatsReader,
+    machine: Machine,
+    stats: IoStats,
+    published: IoStatsReader,
 }
 
 impl fmt::Debug for UringDriver {
@@ -136,7 +83,7 @@ impl fmt::Debug for UringDriver {
 
 impl UringDriver {
     /// Sets up the ring of the calling thread.
-    pub fn new(config: UringConfig) -> Result<Self, UringError> {
+    pub fn new(config: IoConfig) -> Result<Self, UringError> {
         let failed = |step, source| UringError::from_setup(step, config.entries, source);
         let ring = build(config.entries).map_err(|source| failed("making the ring", source))?;
         let other = |step| move |source| UringError::Other { step, source };
@@ -160,18 +107,16 @@ impl UringDriver {
             wake_target: ManuallyDrop::new(Box::new(0)),
             enter_flags: ENTER_GETEVENTS | no_iowait,
             disk: Rc::new(FsDisk),
-            #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
-            origin: std::time::Instant::now(),
-            random: (RandomState::new(), 0),
-            stats: UringStats::default(),
-            published: UringStatsReader::default(),
+            machine: Machine::new(),
+            stats: IoStats::default(),
+            published: IoStatsReader::default(),
         };
         driver.arm_wake();
         Ok(driver)
     }
 
     /// Follows the driver's counters from outside.
-    pub fn stats(&self) -> UringStatsReader {
+    pub fn stats(&self) -> IoStatsReader {
         self.published.clone()
     }
 
@@ -228,23 +173,20 @@ impl UringDriver {
         let (want, left) = match wait {
             Wait::No => (0, None),
             Wait::Forever => (1, None),
-            Wait::Until(when) => (1, Some(Duration::from_nanos(when.0.saturating_sub(self.now().0)))),
+            Wait::Until(when) => (1, Some(self.machine.until(when))),
         };
         let timespec = left.map(|left| Timespec::new().sec(left.as_secs()).nsec(left.subsec_nanos()));
         let arguments = match &timespec {
             Some(timespec) => SubmitArgs::new().timespec(timespec),
             None => SubmitArgs::new(),
         };
-        self.stats.enters += 1;
+        self.stats.waits += 1;
         // SAFETY: EXT_ARG goes with a `SubmitArgs`, which is the kernel's `io_uring_getevents_arg`; it and the timespec
         // live until the call returns. The queued entries are sound by `push`.
         let entered =
             unsafe { self.ring.submitter().enter(queued, want, self.enter_flags | ENTER_EXT_ARG, Some(&arguments)) };
         match entered {
-            Ok(submitted) => {
-                self.stats.submissions += submitted as u64;
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             // The time is over; a signal came; the completion queue must be emptied first.
             Err(error)
                 if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) =>
@@ -280,15 +222,7 @@ impl UringDriver {
         assert_eq!(operation.generation, token.generation, "a completion belongs to the operation of its slot");
         let more = cqueue::more(flags);
         let bytes = match cqueue::buffer_select(flags) {
-            Some(id) => {
-                let filled = self.buffers.take_filled(id, usize::try_from(result).unwrap_or(0));
-                if filled.as_ref().len() <= COPY_MAX {
-                    self.stats.copied += 1;
-                    Bytes::copy_from_slice(filled.as_ref())
-                } else {
-                    Bytes::from_owner(filled)
-                }
-            }
+            Some(id) => self.buffers.take_filled(id, usize::try_from(result).unwrap_or(0)).into_bytes(),
             None => Bytes::new(),
         };
         if result == -libc::ENOBUFS && !more && matches!(operation.op, Op::RecvMany { .. }) {
@@ -350,26 +284,17 @@ fn build(entries: u32) -> io::Result<IoUring> {
     }
 }
 
-fn borrow<'a>(socket: Handle) -> BorrowedFd<'a> {
-    // SAFETY: the reactor closes a socket's handle once, after its last use, and gives none that is not open.
-    unsafe { BorrowedFd::borrow_raw(socket.0) }
-}
-
 impl Driver for UringDriver {
     fn now(&self) -> Instant {
-        Instant(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        self.machine.now()
     }
 
     fn wall_clock_ms(&self) -> i64 {
-        #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        self.machine.wall_clock_ms()
     }
 
     fn random_u64(&mut self) -> u64 {
-        // A keyed hash of a counter, with a key from the system.
-        self.random.1 += 1;
-        self.random.0.hash_one(self.random.1)
+        self.machine.random_u64()
     }
 
     fn disk(&self) -> Rc<dyn Disk> {
@@ -434,7 +359,7 @@ impl Driver for UringDriver {
             // What was queued while reaping can wait for the next turn, what had no room cannot.
             submit = self.push_backlog();
         }
-        self.published.0.set(self.stats);
+        self.published.publish(self.stats);
         Ok(())
     }
 
@@ -443,45 +368,40 @@ impl Driver for UringDriver {
     }
 
     fn listen(&mut self, address: SocketAddr) -> io::Result<Handle> {
-        Ok(Handle(in_flight::listen(address)?))
+        tcp::listen(address)
     }
 
     fn local_address(&self, socket: Handle) -> io::Result<SocketAddr> {
-        let address = rustix::net::getsockname(borrow(socket))?;
-        SocketAddr::try_from(address).map_err(|_| io::ErrorKind::AddrNotAvailable.into())
+        tcp::local_address(socket)
     }
 
     fn peer_address(&self, socket: Handle) -> io::Result<SocketAddr> {
-        let address = rustix::net::getpeername(borrow(socket))?.ok_or(io::ErrorKind::NotConnected)?;
-        SocketAddr::try_from(address).map_err(|_| io::ErrorKind::AddrNotAvailable.into())
+        tcp::peer_address(socket)
     }
 
     fn socket(&mut self, peer: SocketAddr) -> io::Result<Handle> {
-        Ok(Handle(in_flight::tcp(peer)?.into_raw_fd()))
+        tcp::socket(peer)
     }
 
     fn set_nodelay(&mut self, socket: Handle) -> io::Result<()> {
-        Ok(sockopt::set_tcp_nodelay(borrow(socket), true)?)
+        tcp::set_nodelay(socket)
     }
 
     fn sendfile(&mut self, socket: Handle, file: Handle, position: u64, len: usize) -> io::Result<usize> {
         // Sockets are blocking, so that the ring waits for them by itself instead of answering EAGAIN; sendfile looks
         // only at this flag. An operation in flight has noted it when it was submitted and does not see the change.
-        rustix::io::ioctl_fionbio(borrow(socket), true)?;
-        let mut offset = position;
-        let sent = rustix::fs::sendfile(borrow(socket), borrow(file), Some(&mut offset), len);
-        rustix::io::ioctl_fionbio(borrow(socket), false)?;
-        Ok(sent?)
+        tcp::set_nonblocking(socket, true)?;
+        let sent = tcp::sendfile(socket, file, position, len);
+        tcp::set_nonblocking(socket, false)?;
+        sent
     }
 
     fn shutdown(&mut self, socket: Handle) {
-        // Fails when the peer has ended the connection already: it is what was wanted.
-        let _ = rustix::net::shutdown(borrow(socket), rustix::net::Shutdown::Both);
+        tcp::shutdown(socket);
     }
 
     fn close_socket(&mut self, socket: Handle) {
-        // SAFETY: the reactor calls this once per socket, after the last operation on it.
-        drop(unsafe { OwnedFd::from_raw_fd(socket.0) });
+        tcp::close(socket);
     }
 
     fn end(&mut self) {

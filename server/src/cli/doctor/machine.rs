@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use ringlog_core::reactor::{UringConfig, UringDriver};
+use ringlog_core::reactor::IoDriver;
 use ringlog_core::shard::{CpuQuota, allowed_cores, default_shard_count};
 use rustix::process::{Resource, getrlimit};
 
 use super::Check;
-use crate::config::Settings;
+use crate::config::{Io, Settings};
 
 /// The oldest kernel with all that the rings ask for.
 const KERNEL_MIN: (u32, u32) = (6, 1);
@@ -21,8 +21,8 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let by_default = default_shard_count(cores, CpuQuota::of_this_process());
     let shards = settings.shards.map_or(by_default, usize::from);
     vec![
-        kernel(rustix::system::uname().release().to_str().unwrap_or_default()),
-        io_uring(),
+        kernel(rustix::system::uname().release().to_str().unwrap_or_default(), settings.io),
+        io_uring(settings.io),
         shard_count(shards, cores, by_default),
         memlock(getrlimit(Resource::Memlock).current, shards),
         descriptors(getrlimit(Resource::Nofile).maximum),
@@ -30,29 +30,44 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     ]
 }
 
-fn kernel(release: &str) -> Check {
+fn kernel(release: &str, io: Io) -> Check {
     const NAME: &str = "kernel";
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
+        (Some(Ok(_)), Some(Ok(_))) if io == Io::Epoll => Check::ok(NAME, release),
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= KERNEL_MIN => Check::ok(NAME, release),
         (Some(Ok(_)), Some(Ok(_))) => {
             let (major, minor) = KERNEL_MIN;
-            Check::failure(NAME, release, format!("io_uring as it is used here needs Linux {major}.{minor} or newer"))
+            unless_needed(
+                io,
+                NAME,
+                release,
+                format!("io_uring as it is used here needs Linux {major}.{minor} or newer"),
+            )
         }
         _ => Check::warning(NAME, format!("'{release}' is not understood"), "see the next line: io_uring"),
     }
 }
 
 /// The error names cause and fix.
-fn io_uring() -> Check {
+fn io_uring(io: Io) -> Check {
     const NAME: &str = "io_uring";
-    match UringDriver::new(UringConfig::default()) {
-        Ok(_) => Check::ok(NAME, "a ring can be made"),
-        Err(error) => {
-            let text = error.to_string();
+    match IoDriver::choose() {
+        _ if io == Io::Epoll => Check::ok(NAME, "not used (ringlog.io=epoll)"),
+        (_, None) => Check::ok(NAME, "a ring can be made"),
+        (_, Some(refused)) => {
+            let text = refused.to_string();
             let (found, fix) = text.split_once(" Fix: ").unwrap_or((&text, "allow io_uring"));
-            Check::failure(NAME, found, fix)
+            unless_needed(io, NAME, found, fix)
         }
+    }
+}
+
+/// What keeps io_uring away. A broker that may choose starts on epoll.
+fn unless_needed(io: Io, name: &'static str, found: &str, fix: impl Into<String>) -> Check {
+    match io {
+        Io::Uring => Check::failure(name, found, fix),
+        Io::Auto | Io::Epoll => Check::warning(name, format!("{found} A broker runs on epoll, which costs more."), fix),
     }
 }
 
@@ -130,7 +145,7 @@ mod tests {
             ("6.0.19", Verdict::Failure),
             ("unknown", Verdict::Warning),
         ] {
-            assert_eq!(kernel(release).verdict, verdict, "{release}");
+            assert_eq!(kernel(release, Io::Uring).verdict, verdict, "{release}");
         }
     }
 

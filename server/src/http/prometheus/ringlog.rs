@@ -19,6 +19,8 @@ pub(super) fn write(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
     let Scrape { about, shards, connections, process, .. } = scrape;
     let version: [Label<'_>; 1] = [("version", about.version)];
     to.gauges("ringlog_build_info", "The program that runs", [(version, 1.0)])?;
+    let io_driver: [Label<'_>; 1] = [("driver", about.io_driver)];
+    to.gauges("ringlog_io_info", "What shards reach sockets and files by", [(io_driver, 1.0)])?;
     let names: Vec<String> = (0..connections.len()).map(|shard| shard.to_string()).collect();
     let by_shard = |shard: usize, value: f64| -> ([Label<'_>; 1], f64) { ([("shard", &names[shard])], value) };
     let rows = connections.iter().enumerate().map(|(shard, count)| by_shard(shard, *count as f64));
