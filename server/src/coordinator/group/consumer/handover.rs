@@ -110,5 +110,6 @@ fn member_of(member: HandoverMember, generation_id: i32, topics: &dyn Topics) ->
         classic: Some(ClassicMetadata { session_timeout_ms: member.session_timeout_ms, protocols: member.protocols }),
         ..Member::new(member.member_id)
     };
-    Ok(subscribed(made, &subscription))
+    let assignment_epochs = made.held().map(|partition| (partition, generation_id)).collect();
+    Ok(subscribed(Member { assignment_epochs, ..made }, &subscription))
 }

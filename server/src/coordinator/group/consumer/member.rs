@@ -1,6 +1,6 @@
 //! A member of a consumer group, and its way to the target assignment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -51,6 +51,8 @@ pub struct Member {
     pub assigned: Assignment,
     /// Told to give up, not confirmed yet.
     pub revoking: Assignment,
+    /// Of each partition in `assigned` and `revoking`, the epoch in which the member got it (KIP-1251).
+    pub assignment_epochs: BTreeMap<(Uuid, i32), i32>,
     /// What a member says that speaks the classic protocol.
     pub classic: Option<ClassicMetadata>,
     /// Monotonic time at which its session ends.
@@ -86,6 +88,7 @@ impl Member {
             state: MemberState::Stable,
             assigned: Assignment::new(),
             revoking: Assignment::new(),
+            assignment_epochs: BTreeMap::new(),
             classic: None,
             session_deadline_ms: None,
             rebalance_deadline_ms: None,
@@ -111,6 +114,18 @@ impl Member {
     pub fn held(&self) -> impl Iterator<Item = (Uuid, i32)> + '_ {
         let all = self.assigned.iter().chain(&self.revoking);
         all.flat_map(|(topic_id, partitions)| partitions.iter().map(|partition| (*topic_id, *partition)))
+    }
+
+    /// The epoch in which it got a partition that it holds.
+    pub fn has_had_since(&self, topic_id: Uuid, partition: i32) -> i32 {
+        *self.assignment_epochs.get(&(topic_id, partition)).unwrap_or(&self.member_epoch)
+    }
+
+    /// Whether it may commit what it read of a partition while it was in `epoch`: it has had it since then at least, even if
+    /// it has learned of a later epoch only now (KIP-1251).
+    pub fn had_since(&self, epoch: i32, topic_id: Uuid, partition: i32) -> bool {
+        let since = self.assignment_epochs.get(&(topic_id, partition));
+        epoch < self.member_epoch && since.is_some_and(|since| *since <= epoch)
     }
 
     /// The next step towards the target. `owned`: what the member says it holds, if it says so; `is_free`: no member
@@ -175,7 +190,10 @@ impl Member {
     fn moved(&self, state: MemberState, member_epoch: i32, assigned: Assignment, revoking: Assignment) -> Self {
         let previous_member_epoch =
             if member_epoch == self.member_epoch { self.previous_member_epoch } else { self.member_epoch };
-        Self { state, member_epoch, previous_member_epoch, assigned, revoking, ..self.clone() }
+        let mut member = Self { state, member_epoch, previous_member_epoch, assigned, revoking, ..self.clone() };
+        let since = |(topic_id, partition)| ((topic_id, partition), member.has_had_since(topic_id, partition));
+        member.assignment_epochs = member.held().map(since).collect();
+        member
     }
 }
 

@@ -26,8 +26,10 @@ use ringlog_core::protocol::ErrorCode;
 use uuid::Uuid;
 
 use self::member::{Member, MemberState};
-use super::{CommitOffsets, ConsumerGroupDescription, ConsumerMemberDescription, GroupListing, TopicPartitionNames};
-use super::{Topics, Turn};
+use super::{
+    CommitOffsets, CommitTopic, ConsumerGroupDescription, ConsumerMemberDescription, GroupListing, TopicPartitionNames,
+    Topics, Turn,
+};
 
 /// Partitions by topic id.
 pub type Assignment = BTreeMap<Uuid, BTreeSet<i32>>;
@@ -154,16 +156,17 @@ impl ConsumerGroup {
             return Ok(());
         }
         let member = self.members.get(request.member_id.as_str()).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
-        if member.classic.is_some() {
-            let is_current = request.generation_id == member.member_epoch;
-            if is_current { Ok(()) } else { Err(ErrorCode::ILLEGAL_GENERATION) }
-        } else if !request.knows_member_epochs {
-            Err(ErrorCode::UNSUPPORTED_VERSION)
-        } else if request.generation_id != member.member_epoch {
-            Err(ErrorCode::STALE_MEMBER_EPOCH)
-        } else {
-            Ok(())
-        }
+        let stale = match &member.classic {
+            Some(_) => ErrorCode::ILLEGAL_GENERATION,
+            None if !request.knows_member_epochs => return Err(ErrorCode::UNSUPPORTED_VERSION),
+            None => ErrorCode::STALE_MEMBER_EPOCH,
+        };
+        let epoch = request.generation_id;
+        let had = |topic: &CommitTopic| {
+            topic.partitions.iter().all(|partition| member.had_since(epoch, topic.topic_id, partition.partition_index))
+        };
+        let fits = epoch == member.member_epoch || request.topics.iter().all(had);
+        if fits { Ok(()) } else { Err(stale) }
     }
 
     /// Whether an offset fetch of a member fits; others may always ask.

@@ -1,5 +1,6 @@
 //! A consumer group as records of `__consumer_offsets`: the setters that live and replay share, and the records.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use ringlog_core::protocol::consumer_offsets::{
     ConsumerGroupTargetAssignmentMetadataValue, CoordinatorRecord, TargetTopicPartitions,
 };
 use ringlog_core::wire::Array;
+use uuid::Uuid;
 
 use super::member::{ClassicMetadata, Member, MemberState};
 use super::{Assignment, ConsumerGroup};
@@ -83,9 +85,15 @@ impl ConsumerGroup {
                 state: MemberState::from_i8(value.state),
                 assigned: assignment_of(&value.assigned_partitions),
                 revoking: assignment_of(&value.partitions_pending_revocation),
+                assignment_epochs: epochs_of(value),
                 ..member
             },
-            None => Member { assigned: Assignment::new(), revoking: Assignment::new(), ..member },
+            None => Member {
+                assigned: Assignment::new(),
+                revoking: Assignment::new(),
+                assignment_epochs: BTreeMap::new(),
+                ..member
+            },
         });
     }
 
@@ -184,7 +192,9 @@ impl ConsumerGroup {
                 .map(|(topic_id, partitions)| AssignedTopicPartitions {
                     topic_id: *topic_id,
                     partitions: partitions.iter().copied().collect(),
-                    assignment_epochs: None,
+                    assignment_epochs: Some(
+                        partitions.iter().map(|partition| member.has_had_since(*topic_id, *partition)).collect(),
+                    ),
                 })
                 .collect()
         };
@@ -246,4 +256,17 @@ fn classic_metadata(value: &ClassicMemberMetadata<'_>) -> ClassicMetadata {
 
 fn assignment_of<'a>(topics: &Array<'a, AssignedTopicPartitions<'a>>) -> Assignment {
     topics.iter().map(|topic| (topic.topic_id, topic.partitions.iter().collect())).collect()
+}
+
+/// Since when a member has each of its partitions; Kafka before 4.3 did not write it.
+fn epochs_of(value: &ConsumerGroupCurrentMemberAssignmentValue<'_>) -> BTreeMap<(Uuid, i32), i32> {
+    let mut epochs = BTreeMap::new();
+    let (assigned, revoking) = (&value.assigned_partitions, &value.partitions_pending_revocation);
+    for topic in assigned.iter().chain(revoking) {
+        let mut since = topic.assignment_epochs.iter().flatten();
+        for partition in &topic.partitions {
+            epochs.insert((topic.topic_id, partition), since.next().unwrap_or(value.member_epoch));
+        }
+    }
+    epochs
 }

@@ -81,6 +81,35 @@ fn a_lost_answer_is_given_again_and_an_old_epoch_is_fenced() {
 }
 
 #[test]
+fn a_commit_of_an_earlier_epoch_is_taken_for_what_the_member_has_kept() {
+    let mut harness = harness();
+    joined(&mut harness, "a");
+    joined(&mut harness, "b");
+    let kept = beat(&mut harness, heartbeat_848("a", 1)).expect("told to revoke").assignment.expect("some");
+    let commit = |harness: &mut Harness, epoch, partition_index| {
+        let mut request = commit("a", epoch, 5);
+        request.topics[0].topic_id = Uuid::from_u128(1);
+        request.topics[0].partitions[0].partition_index = partition_index;
+        harness.commit(request)
+    };
+    let (kept_partitions, done) = (&kept[&Uuid::from_u128(1)], Ok(vec![ErrorCode::NONE]));
+    for partition in 0..4 {
+        assert_eq!(commit(&mut harness, 1, partition), done, "it is told to give some up, and has not confirmed");
+    }
+    let confirmed = ConsumerHeartbeat { owned: Some(kept.clone()), ..heartbeat_848("a", 1) };
+    assert_eq!(beat(&mut harness, confirmed).expect("confirmed").member_epoch, 2);
+    for _ in 0..2 {
+        for partition in 0..4 {
+            let wanted =
+                if kept_partitions.contains(&partition) { done.clone() } else { Err(ErrorCode::STALE_MEMBER_EPOCH) };
+            assert_eq!(commit(&mut harness, 1, partition), wanted);
+        }
+        assert_eq!(commit(&mut harness, 3, 0), Err(ErrorCode::STALE_MEMBER_EPOCH), "of an epoch to come");
+        harness.reload();
+    }
+}
+
+#[test]
 fn who_is_not_heard_or_does_not_revoke_in_time_is_out() {
     let mut harness = harness();
     joined(&mut harness, "a");
