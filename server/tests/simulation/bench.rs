@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use ringlog_core::reactor::Reactor;
 
+use super::groups::GroupsModel;
 use super::model::Model;
 
 /// Shared by all clients of a run.
 pub struct Bench {
     pub broker: SocketAddr,
     pub model: RefCell<Model>,
+    pub groups: RefCell<GroupsModel>,
     /// No new batches and topics: finish what is begun.
     pub draining: Cell<bool>,
     /// An injected error may make answers fail that would be wrong without it.

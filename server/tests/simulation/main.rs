@@ -1,5 +1,6 @@
 //! The whole broker in a simulated world: its own code on the simulated driver, clients that speak real bytes, faults
-//! from the seed, and a model that knows what must not be lost.
+//! from the seed, and a model that knows what must not be lost. In one kind of run the clients produce and fetch; in the
+//! other they are members of groups of both protocols, and write compacted topics.
 //!
 //! `RINGLOG_SIM_SEEDS=0..10000` runs more seeds (also one: `RINGLOG_SIM_SEEDS=17..18`), `RINGLOG_SIM_VERBOSE=1` tells what
 //! happens in them.
@@ -7,6 +8,7 @@
 mod admin;
 mod bench;
 mod consumer;
+mod groups;
 mod machine;
 mod model;
 mod producer;
@@ -14,33 +16,45 @@ mod records;
 mod run;
 mod wire;
 
+use std::fmt::Debug;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, thread};
 
 use ringlog_core::log::{PlantedBug, Planting};
-use run::{Summary, run};
+use ringlog_server::coordinator::group;
+use run::{Cast, Summary, run};
 
-/// Seeds of an ordinary test run.
+/// Seeds of an ordinary test run. Those of groups take twice as long.
 const SEEDS: Range<u64> = 0..100;
+const SEEDS_OF_GROUPS: Range<u64> = 0..60;
 /// A planted bug shows in one of the first seeds.
 const SEEDS_TO_FIND: Range<u64> = 0..100;
 /// One in so many is run twice.
 const REPEATED_ONE_IN: u64 = 100;
 
-fn seeds() -> Range<u64> {
-    let Ok(text) = env::var("RINGLOG_SIM_SEEDS") else { return SEEDS };
+fn seeds(cast: Cast) -> Range<u64> {
+    let Ok(text) = env::var("RINGLOG_SIM_SEEDS") else {
+        return match cast {
+            Cast::Records => SEEDS,
+            Cast::Groups => SEEDS_OF_GROUPS,
+        };
+    };
     let parsed = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     parsed.unwrap_or_else(|| panic!("RINGLOG_SIM_SEEDS is FROM..TO, not {text}"))
 }
 
 /// Runs a seed; a failure says how to run just this one.
-fn run_seed(seed: u64, verbose: bool) -> Result<Summary, u64> {
-    catch_unwind(AssertUnwindSafe(|| run(seed, verbose))).map_err(|_| {
+fn run_seed(cast: Cast, seed: u64, verbose: bool) -> Result<Summary, u64> {
+    catch_unwind(AssertUnwindSafe(|| run(cast, seed, verbose))).map_err(|_| {
+        let test = match cast {
+            Cast::Records => "no_acked_record",
+            Cast::Groups => "groups_share",
+        };
         eprintln!(
             "seed {seed} failed; run it alone, and see what happens in it:\n  RINGLOG_SIM_SEEDS={seed}..{} \
-             RINGLOG_SIM_VERBOSE=1 cargo test -p ringlog-server --test simulation no_acked -- --nocapture",
+             RINGLOG_SIM_VERBOSE=1 cargo test -p ringlog-server --test simulation {test} -- --nocapture",
             seed + 1
         );
         seed
@@ -49,7 +63,16 @@ fn run_seed(seed: u64, verbose: bool) -> Result<Summary, u64> {
 
 #[test]
 fn no_acked_record_is_lost() {
-    let seeds = seeds();
+    run_seeds(Cast::Records);
+}
+
+#[test]
+fn groups_share_partitions_keep_commits_and_settle() {
+    run_seeds(Cast::Groups);
+}
+
+fn run_seeds(cast: Cast) {
+    let seeds = seeds(cast);
     let verbose = env::var_os("RINGLOG_SIM_VERBOSE").is_some();
     let next = AtomicU64::new(seeds.start);
     if verbose {
@@ -65,13 +88,15 @@ fn no_acked_record_is_lost() {
             if seed >= seeds.end {
                 return (failed, total);
             }
-            match run_seed(seed, verbose) {
+            match run_seed(cast, seed, verbose) {
                 Ok(summary) => {
                     total.acked_records += summary.acked_records;
                     total.fetched_records += summary.fetched_records;
                     total.lives += summary.lives;
+                    total.assignments += summary.assignments;
+                    total.acked_commits += summary.acked_commits;
                     if seed.is_multiple_of(REPEATED_ONE_IN) {
-                        assert_eq!(run_seed(seed, false), Ok(summary), "seed {seed} is not the same run twice");
+                        assert_eq!(run_seed(cast, seed, false), Ok(summary), "seed {seed} is not the same run twice");
                     }
                 }
                 Err(seed) => failed.push(seed),
@@ -86,16 +111,59 @@ fn no_acked_record_is_lost() {
     failed.sort_unstable();
     let sum = |of: fn(&Summary) -> u64| results.iter().map(|(_, total)| of(total)).sum::<u64>();
     let (acked, fetched, lives) = (sum(|s| s.acked_records), sum(|s| s.fetched_records), sum(|s| s.lives));
-    println!("seeds {seeds:?}: {lives} lives, {acked} records acked, {fetched} fetched, failed: {failed:?}");
+    let (assignments, commits) = (sum(|s| s.assignments), sum(|s| s.acked_commits));
+    println!(
+        "seeds {seeds:?} of {cast:?}: {lives} lives, {acked} records acked, {fetched} fetched, {assignments} assignments, \
+         {commits} commits acked, failed: {failed:?}"
+    );
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
 }
 
 /// The first seed that fails because of a planted bug; without it none of these does.
-fn find(bug: PlantedBug) {
-    let _planted = Planting::new(Some(bug));
-    let found = SEEDS_TO_FIND.clone().find(|&seed| catch_unwind(AssertUnwindSafe(|| run(seed, false))).is_err());
+fn find_in(cast: Cast, bug: impl Debug) {
+    let found = SEEDS_TO_FIND.clone().find(|&seed| catch_unwind(AssertUnwindSafe(|| run(cast, seed, false))).is_err());
     let seed = found.unwrap_or_else(|| panic!("{bug:?} is not found by the seeds {SEEDS_TO_FIND:?}"));
     println!("{bug:?} is found by seed {seed}");
+}
+
+fn find(bug: PlantedBug) {
+    let _planted = Planting::new(Some(bug));
+    find_in(Cast::Records, bug);
+}
+
+fn find_in_groups(bug: group::PlantedBug) {
+    let _planted = group::Planting::new(bug);
+    find_in(Cast::Groups, bug);
+}
+
+#[test]
+fn an_answer_to_a_member_before_it_is_durable_is_found() {
+    find_in_groups(group::PlantedBug::AnsweredBeforeDurable);
+}
+
+#[test]
+fn a_stale_commit_that_is_taken_is_found() {
+    find_in_groups(group::PlantedBug::StaleCommitTaken);
+}
+
+#[test]
+fn a_partition_given_before_it_is_revoked_is_found() {
+    find_in_groups(group::PlantedBug::GivenBeforeRevoked);
+}
+
+#[test]
+fn an_assignment_that_is_not_recorded_is_found() {
+    find_in_groups(group::PlantedBug::AssignmentNotRecorded);
+}
+
+#[test]
+fn a_forgotten_wake_up_is_found() {
+    find_in_groups(group::PlantedBug::WakeUpForgotten);
+}
+
+#[test]
+fn forgotten_followers_are_found() {
+    find_in_groups(group::PlantedBug::FollowersForgotten);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use ringlog_core::reactor::sim::{
 use super::admin::{self, TopicPlan};
 use super::bench::{Bench, Client};
 use super::consumer;
+use super::groups::{self, GroupsModel};
 use super::machine::{HOST, LOG_DIR, Machine, tight_store};
 use super::model::{Class, Model};
 use super::producer::{Producer, ProducerKind, Progress};
@@ -22,6 +23,8 @@ use super::producer::{Producer, ProducerKind, Progress};
 const LIVES_MAX: u64 = 5;
 /// A healthy broker acks whatever it was sent within this time.
 const PROGRESS_MAX: Duration = Duration::from_secs(20);
+/// A group of live members is whole within this time: a few sessions.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 /// What a run was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,14 +33,25 @@ pub struct Summary {
     pub acked_records: u64,
     pub fetched_records: u64,
     pub lives: u64,
+    pub assignments: u64,
+    pub acked_commits: u64,
+}
+
+/// Who the clients are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cast {
+    /// Producers, consumers and an administrator of topics.
+    Records,
+    /// Members of groups, and writers of compacted topics.
+    Groups,
 }
 
 /// Runs one seed.
 ///
 /// # Panics
 /// With what is wrong.
-pub fn run(seed: u64, verbose: bool) -> Summary {
-    let mut run = Run::new(seed, verbose);
+pub fn run(cast: Cast, seed: u64, verbose: bool) -> Summary {
+    let mut run = Run::new(cast, seed, verbose);
     for _ in 0..=run.clock.below(LIVES_MAX) {
         run.live();
     }
@@ -49,6 +63,8 @@ struct Run {
     clock: Rc<Clockwork>,
     bench: Rc<Bench>,
     producers: Vec<Rc<Progress>>,
+    /// With [`Cast::Groups`].
+    groups: Option<groups::Plan>,
     clients: u32,
 }
 
@@ -66,6 +82,14 @@ enum Disturbance {
     Full {
         for_ms: u64,
     },
+    /// Nothing from a client arrives for a while, or nothing from the broker to it.
+    Silence {
+        for_ms: u64,
+    },
+    /// The broker's wall clock is set.
+    SetClock {
+        skew_ms: i64,
+    },
 }
 
 /// How a life ends.
@@ -78,22 +102,25 @@ enum End {
 }
 
 impl Run {
-    fn new(seed: u64, verbose: bool) -> Self {
+    fn new(cast: Cast, seed: u64, verbose: bool) -> Self {
         let clock = Clockwork::new(seed ^ 0x5eed);
         let world = SimWorld::new(seed, world_config(&clock));
         let clock = Rc::clone(world.clock());
         let direct_bytes_min = [700, 1_500, 1 << 20][clock.below(3) as usize];
         let store = tight_store(2 + clock.below(3) as u32, 1 + clock.below(4) as usize, direct_bytes_min);
-        let machine = Machine::new(world, store);
+        let groups = (cast == Cast::Groups).then(|| groups::Plan::new(&clock));
+        let properties = if groups.is_some() { groups::SETTINGS } else { &[] };
+        let machine = Machine::new(world, store, properties);
         let bench = Rc::new(Bench {
             broker: machine.address(),
             model: RefCell::new(Model::default()),
+            groups: RefCell::new(GroupsModel::default()),
             draining: Cell::new(false),
             errors_expected: Cell::new(false),
             life: Cell::new(0),
             verbose,
         });
-        let mut run = Self { machine, clock, bench, producers: Vec::new(), clients: 0 };
+        let mut run = Self { machine, clock, bench, producers: Vec::new(), groups, clients: 0 };
         run.start_clients();
         run
     }
@@ -105,6 +132,9 @@ impl Run {
     }
 
     fn start_clients(&mut self) {
+        if let Some(plan) = self.groups.clone() {
+            return groups::start(&plan, || self.client());
+        }
         let plans = self.topic_plans();
         admin::start(self.client(), plans);
         for _ in 0..1 + self.clock.below(2) {
@@ -142,18 +172,23 @@ impl Run {
     fn live(&mut self) {
         self.start_disturbed();
         let disturbances = self.disturbances();
-        let share = 1 + disturbances.len() as u64;
+        let share = self.life_micros_max() / (1 + disturbances.len() as u64);
         for disturbance in disturbances {
-            self.run_for(self.clock.below(60_000 / share));
+            self.run_for(self.clock.below(share));
             self.disturb(&disturbance);
         }
-        self.run_for(self.clock.below(60_000 / share));
+        self.run_for(self.clock.below(share));
         if !self.bench.errors_expected.get() {
             assert_eq!(self.machine.ended(), None, "the broker ended by itself");
         }
         let end = self.end();
         self.note(|| format!("== {end:?}"));
         self.end_by(end);
+    }
+
+    /// Sessions of members take longer than anything else.
+    fn life_micros_max(&self) -> u64 {
+        if self.groups.is_some() { 350_000 } else { 60_000 }
     }
 
     fn run_for(&self, micros: u64) {
@@ -210,7 +245,7 @@ impl Run {
     fn disturbances(&self) -> Vec<Disturbance> {
         let mut disturbances = Vec::new();
         while self.clock.below(3) != 0 && disturbances.len() < 4 {
-            disturbances.push(match self.clock.below(10) {
+            disturbances.push(match self.clock.below(if self.groups.is_some() { 14 } else { 10 }) {
                 0..3 => Disturbance::ResetConnections,
                 3..5 => Disturbance::EvictPageCache,
                 5 => Disturbance::Full { for_ms: self.clock.below(40) },
@@ -219,7 +254,10 @@ impl Run {
                     let fault = DiskFault::eio(path, call).sticky();
                     Disturbance::Away { fault, for_ms: 1 + self.clock.below(10) }
                 }
-                _ => Disturbance::Fail(self.fault()),
+                8..10 => Disturbance::Fail(self.fault()),
+                10..13 => Disturbance::Silence { for_ms: self.clock.below(250) },
+                // Less than what makes a record's timestamp one of the future.
+                _ => Disturbance::SetClock { skew_ms: self.clock.below(3_000_000) as i64 - 1_500_000 },
             });
         }
         disturbances
@@ -237,10 +275,7 @@ impl Run {
     fn disturb(&self, disturbance: &Disturbance) {
         self.note(|| format!("== {disturbance:?}"));
         match disturbance {
-            Disturbance::ResetConnections => {
-                let client = 1 + self.clock.below(u64::from(self.clients)) as u32;
-                self.machine.world.reset_connections(client, HOST);
-            }
+            Disturbance::ResetConnections => self.machine.world.reset_connections(self.any_client(), HOST),
             Disturbance::EvictPageCache => self.evict_page_cache(),
             Disturbance::Fail(fault) => {
                 if fault.effect != DiskEffect::Short {
@@ -255,7 +290,19 @@ impl Run {
                 self.machine.disk().heal();
             }
             Disturbance::Full { for_ms } => self.fill_disk(*for_ms),
+            Disturbance::Silence { for_ms } => {
+                let client = self.any_client();
+                let (from, to) = if self.clock.below(2) == 0 { (client, HOST) } else { (HOST, client) };
+                self.machine.world.partition(from, to);
+                self.run_for(for_ms * 1_000);
+                self.machine.world.heal(from, to);
+            }
+            Disturbance::SetClock { skew_ms } => self.machine.world.set_wall_clock_skew_ms(HOST, *skew_ms),
         }
+    }
+
+    fn any_client(&self) -> u32 {
+        1 + self.clock.below(u64::from(self.clients)) as u32
     }
 
     fn evict_page_cache(&self) {
@@ -332,27 +379,43 @@ impl Run {
         self.bench.draining.set(true);
         self.machine.wait("all producers have their acks", PROGRESS_MAX, || {
             self.producers.iter().all(|progress| progress.pending.get() == 0)
+                && self.groups.as_ref().is_none_or(groups::Plan::is_done)
         });
+        self.settle();
         self.verify();
         self.end_by(End::CleanStop);
         self.start();
         self.verify();
+        self.settle();
         self.end_by(End::CleanStop);
+        let groups = self.bench.groups.borrow();
         let model = self.bench.model.borrow();
         Summary {
             trace_hash: self.machine.world.trace_hash(),
             acked_records: model.acked_records,
             fetched_records: model.fetched_records,
             lives: self.bench.life.get(),
+            assignments: groups.assignments,
+            acked_commits: groups.acked_commits,
         }
+    }
+
+    /// Nobody goes any more: each group is whole, in a bounded time.
+    fn settle(&self) {
+        let world = &self.machine.world;
+        self.machine.wait("all groups are whole", SETTLE_MAX, || self.bench.groups.borrow().is_settled(world.now().0));
     }
 
     fn verify(&mut self) {
         let client = self.client();
         let done = Rc::new(Cell::new(false));
         let told = Rc::clone(&done);
+        let groups = self.groups.clone();
         client.reactor.clone().spawn(async move {
             consumer::verify_all(&client).await;
+            if let Some(plan) = groups {
+                groups::verify(&client, &plan).await;
+            }
             told.set(true);
         });
         self.machine.wait("everything is read", PROGRESS_MAX, || done.get());

@@ -7,6 +7,7 @@ use ringlog_core::protocol::ErrorCode;
 use super::classic::{ClassicGroup, State};
 use super::consumer::ConsumerGroup;
 use super::offsets::{CommittedOffset, Offsets};
+use super::planted::{PlantedBug, is_planted};
 use super::{
     CommitOffsets, ConsumerHeartbeat, ConsumerHeartbeatReply, GroupError, GroupListing, GroupReply, Heartbeat,
     JoinGroup, LeaveGroup, SyncGroup, Token, Turn,
@@ -152,6 +153,9 @@ impl Group {
 
     /// Whether an offset commit fits the group.
     pub fn check_commit(&mut self, request: &CommitOffsets, turn: &mut Turn<'_>) -> Result<(), ErrorCode> {
+        if is_planted(PlantedBug::StaleCommitTaken) {
+            return Ok(());
+        }
         match &mut self.members {
             Members::Classic(group) => group.check_commit(request, turn),
             Members::Consumer(group) => group.check_commit(request),

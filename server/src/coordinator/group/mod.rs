@@ -19,6 +19,7 @@ mod loader;
 mod members;
 mod messages;
 mod offsets;
+mod planted;
 mod replay;
 mod router;
 mod service;
@@ -35,6 +36,8 @@ pub use messages::{
     GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, JoinedMember, LeaveGroup, ListGroups, MemberDescription,
     PartitionOffset, Protocol, SyncGroup, SyncReply, TopicOffsets, TopicPartitionNames,
 };
+#[cfg(any(test, feature = "planted-bugs"))]
+pub use planted::{PlantedBug, Planting};
 pub use router::GroupRouter;
 pub use service::{GroupCoordinators, ReplyTo};
 pub use topic::{OFFSETS_TOPIC, offsets_topic};

@@ -23,6 +23,7 @@ use ringlog_core::reactor::{Instant, Reactor, Sleep};
 use ringlog_core::record::{BatchBuilder, NewRecord};
 
 use super::loader::load;
+use super::planted::{PlantedBug, is_planted};
 use super::{Coordinator, GroupReply, GroupRequest, NewGroupRecord, Now, Output, Scene, Token};
 use crate::config::GroupSettings;
 use crate::metadata::MetadataView;
@@ -313,6 +314,9 @@ impl GroupCoordinators {
             return;
         }
         self.0.armed_ms.set(Some(at_ms));
+        if is_planted(PlantedBug::WakeUpForgotten) {
+            return;
+        }
         if let Some(waker) = self.0.timekeeper.take() {
             waker.wake();
         }
@@ -406,7 +410,7 @@ impl Active {
         let mut due = Due::new();
         for (token, reply) in output.replies {
             let reply_to = self.open.remove(&token).expect("a request is answered once");
-            if wanted > self.acked {
+            if wanted > self.acked && !is_planted(PlantedBug::AnsweredBeforeDurable) {
                 self.waiting.push_back((wanted, reply_to, reply));
             } else {
                 due.push((reply_to, reply));

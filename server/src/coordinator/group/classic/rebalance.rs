@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 
 use super::{ClassicGroup, GROUP_BYTES_MAX, State};
+use crate::coordinator::group::planted::{PlantedBug, is_planted};
 use crate::coordinator::group::{GroupReply, JoinReply, SyncGroup, SyncReply, Token, Turn};
 
 impl ClassicGroup {
@@ -164,6 +165,9 @@ impl ClassicGroup {
         }
         self.transition_to(State::Stable, turn.now.wall_ms);
         self.record(turn);
+        if is_planted(PlantedBug::FollowersForgotten) {
+            return;
+        }
         self.answer_syncs(None, turn);
     }
 

@@ -7,6 +7,7 @@ use ringlog_core::protocol::ErrorCode;
 use super::assignor::{Assignor, MemberSpec};
 use super::member::{Member, MemberState};
 use super::{Assignment, ConsumerGroup, subscription};
+use crate::coordinator::group::planted::{PlantedBug, is_planted};
 use crate::coordinator::group::{ConsumerHeartbeat, ConsumerHeartbeatReply, GroupError, Turn};
 
 const JOIN_EPOCH: i32 = 0;
@@ -247,7 +248,9 @@ impl ConsumerGroup {
         let before = &self.members[member_id];
         let nothing = Assignment::new();
         let target = self.target.get(member_id).unwrap_or(&nothing);
-        let is_free = |topic_id, partition| !self.owners.contains_key(&(topic_id, partition));
+        let is_free = |topic_id, partition| {
+            !self.owners.contains_key(&(topic_id, partition)) || is_planted(PlantedBug::GivenBeforeRevoked)
+        };
         let mut member = before.reconciled(self.assignment_epoch, target, owned, is_free);
         if member == *before {
             return;
@@ -256,7 +259,9 @@ impl ConsumerGroup {
             MemberState::UnrevokedPartitions => Some(turn.wake_after(member.rebalance_timeout_ms)),
             MemberState::Stable | MemberState::UnreleasedPartitions => None,
         };
-        self.record_current(&member, turn);
+        if !is_planted(PlantedBug::AssignmentNotRecorded) {
+            self.record_current(&member, turn);
+        }
         self.set_member(member);
     }
 
