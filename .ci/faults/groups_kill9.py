@@ -66,7 +66,7 @@ def alone(group):
 def member(group):
     """Reads and commits what it has read. It does not leave: a member that is gone stays in its group for a session
     after each restart, and the restarts come faster."""
-    consumer = Consumer({**settings, "group.id": group, "session.timeout.ms": 6000})
+    consumer = Consumer({**settings, "group.id": group, "session.timeout.ms": 6000, "heartbeat.interval.ms": 100})
     consumer.subscribe([TOPIC])
     while not stop.is_set():
         read = {}

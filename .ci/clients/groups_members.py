@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Members of a group, as processes, join, leave, crash (SIGKILL) and come back while records flow, up to eight at once. Every
+record arrives, a partition has one owner in a generation, no committed offset goes back.
+
+A member is any program that gets address, topic and group, reads with auto.offset.reset=earliest, commits what it has read,
+and prints a line of JSON for each thing that happens to it: {"assigned": [partition...]}, {"revoked": [partition...]},
+{"got": [partition, offset, value]}, {"committed": [[partition, offset]...]}. It ends at SIGTERM.
+Usage: groups_members.py HOST:PORT NAME COMMAND...   Needs: confluent-kafka
+"""
+import collections, json, signal, subprocess, sys, threading, time, uuid
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+PARTITIONS, RECORDS, MEMBERS_MAX = 8, 6000, 8
+
+
+class Members:
+    """Starts and kills members, and follows what they say."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.lock = threading.Lock()
+        self.running, self.owners, self.got, self.committed = {}, {}, collections.Counter(), {}
+        self.problems, self.rebalances, self.started = [], 0, 0
+
+    def start(self):
+        process = subprocess.Popen(self.arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        with self.lock:
+            self.started += 1
+            self.running[process.pid] = process
+        threading.Thread(target=self.follow, args=(process,), daemon=True).start()
+        return process.pid
+
+    def stop(self, pid, how):
+        process = self.running.pop(pid)
+        process.send_signal(how)
+        process.wait(30)
+        # Its last lines are read before its partitions count as free.
+        time.sleep(0.2)
+        with self.lock:
+            self.owners = {p: owner for p, owner in self.owners.items() if owner != pid}
+
+    def follow(self, process):
+        for line in process.stdout:
+            event = json.loads(line)
+            with self.lock:
+                self.note(process.pid, event)
+
+    def note(self, pid, event):
+        for partition in event.get("revoked", []):
+            if self.owners.get(partition) == pid:
+                del self.owners[partition]
+        if "assigned" in event:
+            self.rebalances += 1
+            for partition in event["assigned"]:
+                owner = self.owners.get(partition)
+                if owner not in (None, pid) and owner in self.running:
+                    self.problems.append(f"partition {partition} given to {pid} while {owner} holds it")
+                self.owners[partition] = pid
+        if "got" in event:
+            self.got[event["got"][2]] += 1
+        for partition, offset in event.get("committed", []):
+            self.committed[partition] = max(offset, self.committed.get(partition, 0))
+
+
+def run(client, command, bootstrap):
+    """`command` is followed by address, topic and group."""
+    topic, group = f"groups-{client}-{uuid.uuid4().hex[:6]}", f"group-{client}-{uuid.uuid4().hex[:6]}"
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
+    members = Members([*command, bootstrap, topic, group])
+    pids = [members.start() for _ in range(MEMBERS_MAX - 1)]
+    checker = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+    seen, behind = {}, []
+
+    def check_committed():
+        with members.lock:
+            acked = dict(members.committed)
+        for found in checker.committed([TopicPartition(topic, p) for p in range(PARTITIONS)], 20):
+            least = max(acked.get(found.partition, 0), seen.get(found.partition, 0))
+            if max(found.offset, 0) < least:
+                behind.append((found.partition, found.offset, least))
+            seen[found.partition] = max(found.offset, 0)
+
+    sent = 0
+    for round_number in range(12):
+        for _ in range(RECORDS // 12):
+            producer.produce(topic, str(sent).encode(), partition=sent % PARTITIONS)
+            sent += 1
+        producer.flush(30)
+        what = ["leave", "join", "kill", "join"][round_number % 4] if round_number else "join"
+        if what == "join":
+            pids.append(members.start())
+        else:
+            members.stop(pids.pop(0), signal.SIGTERM if what == "leave" else signal.SIGKILL)
+        time.sleep(1.5)
+        check_committed()
+    deadline = time.time() + 90
+    while len(members.got) < sent and time.time() < deadline:
+        time.sleep(0.5)
+    check_committed()
+    for pid in pids:
+        members.stop(pid, signal.SIGKILL)
+    again = sum(members.got.values()) - len(members.got)
+    print(f"{client}: {len(members.got)} of {sent} records, {again} of them again after a crash, "
+          f"{members.started} members, {members.rebalances} assignments, problems {members.problems[:3]}, behind {behind[:3]}")
+    if len(members.got) < sent or members.problems or behind:
+        sys.exit(f"FAILED {client}")
+    print(f"ok groups {client}")
+
+
+if __name__ == "__main__":
+    run(sys.argv[2], sys.argv[3:], sys.argv[1])
