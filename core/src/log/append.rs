@@ -34,6 +34,8 @@ pub struct Appended {
     pub log_append_time_ms: i64,
     /// First readable offset of the log.
     pub log_start_offset: i64,
+    /// In how many milliseconds [`LogStore::flush`](super::LogStore::flush) is to be called for the log, if anything.
+    pub flush_in_ms: Option<i64>,
 }
 
 /// What one append changed besides the tail.
@@ -125,6 +127,7 @@ impl Log {
                     TimestampType::LogAppendTime => timestamp,
                 },
                 log_start_offset: self.log_start_offset,
+                flush_in_ms: None,
             })),
             SequenceCheck::InvalidTransactionState => Err(AppendError::InvalidTransactionState),
             SequenceCheck::OutOfOrder => Err(AppendError::OutOfOrderSequence),
@@ -180,10 +183,27 @@ impl Log {
         if !self.direct.reserve(pool, id.base_offset, position, header.base_offset, size_bytes, read_block)? {
             return Ok(false);
         }
-        self.new_names |= position == 0;
+        if position == 0 {
+            self.new_names = true;
+            self.preallocate(files)?;
+        }
         self.note_append(header, false);
         self.direct.push(header.last_offset() + 1, header.leader_epoch, &staged.head, &staged.body);
         Ok(true)
+    }
+
+    /// Gives the active segment its room, where `preallocate` says so and the file system can. No byte is visible of it,
+    /// unlike in Kafka, whose file has its full length until it is ended.
+    fn preallocate(&mut self, files: &mut Descriptors) -> io::Result<()> {
+        if self.config.preallocate {
+            let key = self.key;
+            let id = self.active().file_id(key, FileKind::Log);
+            let file = files.file(&self.dir, id, true)?;
+            if let Err(error) = file.allocate(u64::from(self.config.segment_bytes)) {
+                tracing::warn!(folder = %self.dir.display(), %error, "a segment is not preallocated");
+            }
+        }
+        Ok(())
     }
 
     /// Takes a batch into what is known of the log. Returns where its bytes belong.
@@ -228,6 +248,9 @@ impl Log {
         self.ready_folder(files)?;
         let key = self.key;
         let id = self.active().file_id(key, FileKind::Log);
+        if self.tail.first_position() == Some(0) {
+            self.preallocate(files)?;
+        }
         let file = files.file(&self.dir, id, true)?;
         if self.unsynced.last() != Some(&id.base_offset) {
             self.unsynced.push(id.base_offset);

@@ -52,6 +52,12 @@ pub struct LogConfig {
     pub min_compaction_lag_ms: i64,
     /// `max.compaction.lag.ms`: a log with a segment that waits for longer is cleaned whatever its dirty ratio is.
     pub max_compaction_lag_ms: i64,
+    /// `flush.messages`: of class page-cache, the append that leaves this many records unsynced is acked when they are.
+    pub flush_messages: i64,
+    /// `flush.ms`: of class page-cache, records are synced after this time at the latest.
+    pub flush_ms: i64,
+    /// `preallocate`: a new segment gets its room on the disk at once.
+    pub preallocate: bool,
     /// `delete.retention.ms`: how long a tombstone can be read after all that it deletes is gone.
     pub delete_retention_ms: i64,
 }
@@ -83,6 +89,9 @@ impl Default for LogConfig {
             min_cleanable_dirty_ratio: 0.5,
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            preallocate: false,
             delete_retention_ms: 24 * 3_600_000,
         }
     }

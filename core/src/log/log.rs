@@ -23,6 +23,7 @@ use super::cleaner::remove_cleaned;
 use super::descriptors::{Descriptors, FileKind};
 use super::direct::DirectQueue;
 use super::error::StoreError;
+use super::flush::FlushState;
 use super::header::BatchHeader;
 use super::leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache};
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata, encode_partition_metadata};
@@ -85,6 +86,7 @@ pub(crate) struct Log {
     /// It moved, and is to be noted with the next checkpoint.
     pub cleaned_moved: bool,
     pub cleaner: CleanerState,
+    pub flush: FlushState,
     /// Where recent reads ended: the next one goes on there without a look at the index.
     pub read_hints: [Option<ReadHint>; 4],
     pub next_hint: usize,
@@ -139,6 +141,7 @@ impl Log {
             cleaned_offset: 0,
             cleaned_moved: false,
             cleaner: CleanerState::Idle,
+            flush: FlushState::default(),
             read_hints: [None; 4],
             next_hint: 0,
         }
@@ -183,7 +186,8 @@ impl Log {
         assert_eq!(segment.base_offset, base_offset, "it is there");
         let size = segment.size_bytes().expect("it was written to");
         let file = files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?;
-        if file.len()? > size { file.set_len(size) } else { Ok(()) }
+        // Also at that length: what lies allocated behind it is given back.
+        if file.len()? > size || self.config.preallocate { file.set_len(size) } else { Ok(()) }
     }
 
     /// Makes the folder with its `partition.metadata`, before the first segment of it.

@@ -17,6 +17,7 @@ mod descriptors;
 mod direct;
 mod error;
 mod failure;
+mod flush;
 mod header;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]
 mod log;

@@ -300,6 +300,8 @@ impl<'a> Recovery<'a> {
                     *in_commit_log |= header.end_offset > point.end_offset;
                     return Ok(());
                 }
+                // Of before the point, which may say another class by now.
+                EntryKind::InSegment if header.end_offset <= point.end_offset => return Ok(()),
                 EntryKind::InSegment | EntryKind::SyncFromHere => Durability::Sync,
                 EntryKind::PageCacheFromHere => Durability::PageCache,
             };

@@ -11,6 +11,7 @@
 //! - A log costs no descriptor, and no look at the disk, before it is used: its end is among the synced points.
 
 mod background_sync;
+mod promises;
 mod turn;
 
 use std::collections::BTreeSet;
@@ -104,11 +105,15 @@ pub(crate) struct StoredLog {
     pub(super) spec: LogSpec,
     pub(super) state: LogState,
     from_clean_stop: bool,
+    /// A synced point was known of it at the start.
+    is_noted: bool,
     acked_end_offset: i64,
     /// It has a batch of this turn: it is in `LogStore::dirty`, or among the logs of the turn of class sync.
     dirty: bool,
     /// It is in the queue of tails of class sync.
     has_tail: bool,
+    /// The class that it is to have: nothing is appended until it has it.
+    next_class: Option<Durability>,
     /// An append was refused because the log could not be opened: the next one must not take its place.
     is_unopenable: bool,
 }
@@ -149,6 +154,12 @@ pub struct LogStore {
     /// Log starts that are durable, or failed to become so.
     moved_starts: Vec<(LogKey, Result<i64, AppendError>)>,
     is_start_moved: bool,
+    /// A log is to be flushed, or to change its class.
+    is_flush_due: bool,
+    /// Ends of logs of class page-cache that the run of the checkpointer syncs.
+    flushing: Vec<(LogKey, i64)>,
+    /// Logs that have another class when that run is over.
+    changing: Vec<(LogKey, Durability)>,
 }
 
 impl fmt::Debug for LogStore {
@@ -189,6 +200,9 @@ impl LogStore {
             moving_starts: Vec::new(),
             moved_starts: Vec::new(),
             is_start_moved: false,
+            is_flush_due: false,
+            flushing: Vec::new(),
+            changing: Vec::new(),
         })
     }
 
@@ -206,7 +220,9 @@ impl LogStore {
             }
             None => {
                 let now_ms = self.reactor.wall_clock_ms();
-                LogState::Open(Box::new(Log::open(key, &spec, &self.log_dir, 0, now_ms, &mut self.files)?))
+                let mut log = Log::open(key, &spec, &self.log_dir, 0, now_ms, &mut self.files)?;
+                log.all_flushed();
+                LogState::Open(Box::new(log))
             }
         };
         let from_clean_stop = self.known.from_clean_stop;
@@ -214,9 +230,11 @@ impl LogStore {
             spec,
             state,
             from_clean_stop,
+            is_noted: known.is_some(),
             acked_end_offset: 0,
             dirty: false,
             has_tail: false,
+            next_class: None,
             is_unopenable: false,
         };
         stored.acked_end_offset = stored.log_end_offset();
@@ -398,6 +416,9 @@ impl LogStore {
         let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
             .map_err(|error| AppendError::Stopped(error.to_string()))?
             .ok_or(AppendError::UnknownLog)?;
+        if stored.is_changing_class {
+            return Err(AppendError::Busy);
+        }
         if *stored.is_unopenable {
             log.stop(&"could not be opened for an earlier batch");
         }
@@ -427,17 +448,19 @@ impl LogStore {
             Stage::Duplicate(appended) => return Ok(appended),
             Stage::Fresh(staged) => staged,
         };
-        let appended = Appended {
+        let mut appended = Appended {
             base_offset: staged.header.base_offset,
             last_offset: staged.header.last_offset(),
             duplicate: false,
             log_append_time_ms: staged.log_append_time_ms,
             log_start_offset: log.log_start_offset,
+            flush_in_ms: None,
         };
         match stored.spec.durability {
             Durability::PageCache => {
                 self.rolled |= log.unsynced.len() > 1;
                 log.append(&staged.header, staged.head, staged.body, true);
+                appended.flush_in_ms = log.arm_flush();
                 if !std::mem::replace(stored.dirty, true) {
                     self.dirty.push(key);
                 }
@@ -712,6 +735,7 @@ pub(super) struct Beside<'a> {
     dirty: &'a mut bool,
     has_tail: &'a mut bool,
     is_unopenable: &'a bool,
+    is_changing_class: bool,
     spec: &'a LogSpec,
 }
 
@@ -726,10 +750,12 @@ pub(super) fn open_log<'a>(
     let Some(stored) = stored_mut(logs, key) else { return Ok(None) };
     if let LogState::Unopened(point) = stored.state {
         let now_ms = reactor.wall_clock_ms();
-        let log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;
+        let mut log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;
+        log.all_flushed();
         stored.state = LogState::Open(Box::new(log));
     }
-    let StoredLog { state, acked_end_offset, dirty, has_tail, is_unopenable, spec, .. } = stored;
+    let StoredLog { state, acked_end_offset, dirty, has_tail, is_unopenable, spec, next_class, .. } = stored;
+    let is_changing_class = next_class.is_some();
     let LogState::Open(log) = state else { unreachable!("opened above") };
-    Ok(Some((Beside { acked_end_offset, dirty, has_tail, is_unopenable, spec }, log)))
+    Ok(Some((Beside { acked_end_offset, dirty, has_tail, is_unopenable, is_changing_class, spec }, log)))
 }

@@ -92,7 +92,10 @@ impl SyncedPoints {
     /// All shards' points together; a `.tmp` of a write that was cut short does not count.
     pub fn read_all(disk: &Rc<dyn Disk>, dir: &Path) -> Result<Self, StoreError> {
         let mut all = Self::default();
-        for path in Self::files(disk, dir)? {
+        let mut files = Self::files(disk, dir)?;
+        // Of points that reach as far, those of the shards are newer.
+        files.sort_by_key(|path| !path.ends_with(Self::START_FILE));
+        for path in files {
             for (log, point) in Self::read(disk, &path)?.points {
                 let known = all.points.entry(log).or_insert(point);
                 *known = known.merge(point);

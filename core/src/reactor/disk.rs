@@ -68,6 +68,8 @@ pub trait Disk: fmt::Debug {
     fn len(&self, handle: Handle) -> io::Result<u64>;
     /// Cuts or extends (with zeros) to `len` bytes.
     fn set_len(&self, handle: Handle, len: u64) -> io::Result<()>;
+    /// Gives the file room for `len` bytes on the device without changing its length, where the file system can.
+    fn allocate(&self, handle: Handle, len: u64) -> io::Result<()>;
     /// Makes the file's data and length durable (fdatasync), blocking.
     fn sync(&self, handle: Handle) -> io::Result<()>;
     /// Makes the entries of a directory durable, blocking.
@@ -181,6 +183,11 @@ impl File {
     /// Cuts or extends (with zeros) to `len` bytes.
     pub fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.disk.set_len(self.0.handle, len)
+    }
+
+    /// Room on the device, see [`Disk::allocate`].
+    pub fn allocate(&self, len: u64) -> io::Result<()> {
+        self.0.disk.allocate(self.0.handle, len)
     }
 
     /// fdatasync, blocking: for start-up, recovery and stopping only.

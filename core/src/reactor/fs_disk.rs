@@ -100,6 +100,10 @@ impl Disk for FsDisk {
         Ok(rustix::fs::ftruncate(borrow(handle), len)?)
     }
 
+    fn allocate(&self, handle: Handle, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(borrow(handle), rustix::fs::FallocateFlags::KEEP_SIZE, 0, len)?)
+    }
+
     fn sync(&self, handle: Handle) -> io::Result<()> {
         Ok(rustix::fs::fdatasync(borrow(handle))?)
     }

@@ -401,7 +401,8 @@ impl Shard {
         for topic in changes.reconfigured.iter().filter_map(|topic_id| image.topic(topic_id)) {
             let config = self.view.topic_config(topic);
             for partition_index in 0..topic.partitions.len() as i32 {
-                partitions.reconfigure(TopicPartition { topic_id: topic.topic_id, partition_index }, &config.log);
+                let name = TopicPartition { topic_id: topic.topic_id, partition_index };
+                partitions.reconfigure(name, &config.log, config.durability);
             }
         }
         for (topic_id, partition_index, leader_epoch) in changes.created {

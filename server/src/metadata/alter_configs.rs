@@ -10,7 +10,7 @@ use ringlog_core::protocol::metadata::ConfigRecord;
 use super::controller::records_for;
 use super::image::MetadataImage;
 use super::records::{Records, resource_type};
-use super::topic_config::{DURABILITY, config_sources};
+use super::topic_config::config_sources;
 use crate::config::{
     ConfigDef, DynamicConfigs, GroupSettings, Settings, broker_config, check_group_config, check_topic_config,
     group_config, nearest_broker_config, topic_config,
@@ -230,9 +230,6 @@ fn apply(
 }
 
 fn check_for_topic(key: &str, value: Option<&str>) -> Result<(), AlterConfigError> {
-    if key == DURABILITY {
-        return Err(InvalidConfig(format!("{DURABILITY} is decided when the topic is created")));
-    }
     match value {
         Some(value) => check_topic_config(key, Some(value)).map_err(InvalidConfig),
         // Whatever it is, it may be taken away.
@@ -365,7 +362,7 @@ mod tests {
         check(topic(), &[("retention.ms", Set, None)], "Null value not supported for: SET(retention.ms)");
         check(topic(), &[("retention.ms", Append, Some("5"))], "type is not LIST");
         check(topic(), &[("retention.ms", Set, Some("5")), ("retention.ms", Delete, None)], "duplicate config keys");
-        check(topic(), &[(DURABILITY, Set, Some("page-cache"))], "when the topic is created");
+        check(topic(), &[("ringlog.durability", Set, Some("hope"))], "one of: sync, page-cache");
         check(ConfigResource::Topic("u".to_owned()), &[("retention.ms", Set, Some("5"))], "does not exist");
         check(broker("2"), &[("log.retention.ms", Set, Some("5"))], "expected 1 or empty string, but received 2");
         check(broker("1"), &[("node.id", Set, Some("5"))], "dynamically: [node.id]");

@@ -55,6 +55,9 @@ impl TopicConfig {
             min_cleanable_dirty_ratio: values.number("min.cleanable.dirty.ratio"),
             min_compaction_lag_ms: values.number("min.compaction.lag.ms"),
             max_compaction_lag_ms: values.number("max.compaction.lag.ms"),
+            flush_messages: values.number("flush.messages"),
+            flush_ms: values.number("flush.ms"),
+            preallocate: values.text("preallocate").eq_ignore_ascii_case("true"),
             delete_retention_ms: values.number("delete.retention.ms"),
         };
         let produce = ProduceRules {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ringlog_core::log::{
-    AppendError, ClosedLog, Committed, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadError, ReadResult,
-    Retired, StoreError,
+    AppendError, ClosedLog, Committed, Durability, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadError,
+    ReadResult, Retired, StoreError,
 };
 use ringlog_core::reactor::{Piece, Reactor};
 
@@ -148,10 +148,14 @@ impl Partitions {
         Ok(())
     }
 
-    /// Another configuration from now on, if the partition is of this shard.
-    pub fn reconfigure(&self, name: TopicPartition, config: &LogConfig) {
+    /// Another configuration from now on, if the partition is of this shard; another class a little later.
+    pub fn reconfigure(&self, name: TopicPartition, config: &LogConfig, durability: Durability) {
         if let Some(key) = self.0.table.borrow().keys.get(&name) {
-            self.0.store.borrow_mut().reconfigure(*key, config);
+            let mut store = self.0.store.borrow_mut();
+            store.reconfigure(*key, config);
+            store.change_class(*key, durability);
+            drop(store);
+            self.schedule_flush();
             self.arm_retention();
             self.arm_cleaner();
         }
@@ -364,12 +368,28 @@ impl Partitions {
         }
         drop(table);
         self.arm_retention();
+        if let Some(flush_in_ms) = appended.flush_in_ms {
+            self.flush_later(key, flush_in_ms);
+        }
         let outcome = AppendOutcome {
             base_offset: appended.base_offset,
             log_append_time_ms: appended.log_append_time_ms,
             log_start_offset: appended.log_start_offset,
         };
         Ok((key, appended.last_offset + 1, outcome))
+    }
+
+    /// What is appended is synced in this time, where `flush.ms` says so.
+    fn flush_later(&self, key: LogKey, flush_in_ms: i64) {
+        let (reactor, inner) = (self.0.reactor.clone(), Rc::downgrade(&self.0));
+        self.0.reactor.spawn(async move {
+            reactor.sleep(Duration::from_millis(flush_in_ms.unsigned_abs())).await;
+            if let Some(inner) = inner.upgrade() {
+                let partitions = Self(inner);
+                partitions.0.store.borrow_mut().flush(key);
+                partitions.schedule_flush();
+            }
+        });
     }
 
     fn read(&self, name: TopicPartition, request: ReadRequest, reply: Reply) {

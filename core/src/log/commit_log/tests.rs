@@ -106,6 +106,10 @@ impl Disk for MemoryDisk {
     fn len(&self, handle: Handle) -> io::Result<u64> {
         Ok(self.files.borrow()[&self.path(handle)].len() as u64)
     }
+    fn allocate(&self, _handle: Handle, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     fn set_len(&self, handle: Handle, len: u64) -> io::Result<()> {
         self.files.borrow_mut().get_mut(&self.path(handle)).expect("open").resize(len as usize, 0);
         Ok(())

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io;
 
-use super::super::Durability;
 use super::super::append::is_disk_full;
 use super::super::checkpointer::{Done, Plan, SyncJob};
 use super::super::descriptors::{FileKind, segment_path};
@@ -16,7 +15,8 @@ use super::super::log::snapshot_path;
 use super::super::partition_metadata::PARTITION_METADATA_FILE;
 use super::super::planted::{PlantedBug, is_planted};
 use super::super::recovery::COMMIT_LOG_FOLDER;
-use super::super::synced_points::SyncedPoints;
+use super::super::synced_points::{SyncedPoint, SyncedPoints};
+use super::super::{Durability, LogKey};
 use super::{LogState, LogStore, opened};
 
 impl LogStore {
@@ -26,8 +26,11 @@ impl LogStore {
             self.finish_checkpoint(done);
         }
         let pressure = self.sync.commit_log.pressure();
-        let is_due =
-            self.sync.is_full || pressure.files_free * 2 <= pressure.files_count || self.rolled || self.is_start_moved;
+        let is_due = self.sync.is_full
+            || pressure.files_free * 2 <= pressure.files_count
+            || self.rolled
+            || self.is_start_moved
+            || self.is_flush_due;
         match self.sync.commit_log.failure() {
             Some(kind) => self.refuse_moved_starts(&kind),
             None if is_due && !self.checkpointer.is_running() => self.start_checkpoint(),
@@ -54,12 +57,27 @@ impl LogStore {
         for _ in 0..self.sync.tails.len() {
             self.write_oldest_tail();
         }
-        (self.sync.is_full, self.rolled, self.is_start_moved) = (false, false, false);
+        (self.sync.is_full, self.rolled, self.is_start_moved, self.is_flush_due) = (false, false, false, false);
         let mut release = Some(self.sync.commit_log.next_lsn());
         let (mut small_files, mut jobs, mut folders, mut obsolete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut points = self.synced_points.clone();
-        for stored in self.logs.iter_mut().flatten() {
-            let LogState::Open(log) = &mut stored.state else { continue };
+        for (index, stored) in self.logs.iter_mut().enumerate() {
+            let Some(stored) = stored else { continue };
+            let next_class = stored.class_to_come();
+            let durability = next_class.unwrap_or(stored.spec.durability);
+            let log = match &mut stored.state {
+                LogState::Open(log) => log,
+                LogState::Unopened(point) => {
+                    if next_class.is_some() {
+                        let point = SyncedPoint { durability, ..*point };
+                        points.set(stored.spec.topic_id, stored.spec.partition_index, point);
+                        self.changing.push((LogKey(index as u32), durability));
+                    }
+                    continue;
+                }
+            };
+            // As soon as all is acked.
+            self.is_flush_due |= stored.next_class.is_some() && next_class.is_none() && log.stopped.is_none();
             let is_sync = stored.spec.durability == Durability::Sync;
             if is_sync && (log.stopped.is_some() || !log.tail.is_empty()) {
                 // What it lacks is in the commit log only.
@@ -72,22 +90,27 @@ impl LogStore {
             }
             let is_start_moved = std::mem::take(&mut log.log_start_moved);
             let is_cleaned = std::mem::take(&mut log.cleaned_moved);
+            let is_promised = std::mem::take(&mut log.flush.is_due) || next_class.is_some();
             if is_start_moved {
                 self.moving_starts.push((log.key, log.log_start_offset));
-            } else if log.unsynced.is_empty() && !is_cleaned {
+            } else if log.unsynced.is_empty() && !is_cleaned && !is_promised {
                 continue;
             }
             // A log start above what is synced would be one without a log.
-            let is_whole = is_sync || is_start_moved || is_cleaned;
+            let is_whole = is_sync || is_start_moved || is_cleaned || is_promised;
             let active = log.active().base_offset;
             let (now, later): (Vec<i64>, Vec<i64>) =
                 std::mem::take(&mut log.unsynced).into_iter().partition(|base| is_whole || *base < active);
             log.unsynced = later;
-            if now.is_empty() && !is_start_moved && !is_cleaned {
+            if now.is_empty() && !is_start_moved && !is_cleaned && !is_promised {
                 continue;
             }
             let synced = if is_whole { log.written_end_offset() } else { active };
             self.syncing.push((log.key, now.clone()));
+            if !is_sync && is_whole {
+                self.flushing.push((log.key, synced));
+            }
+            self.changing.extend(next_class.map(|durability| (log.key, durability)));
             for base in now {
                 // The indexes of the active segment are made again by recovery.
                 let kinds: &[FileKind] = if base < active { &FileKind::ALL } else { &[FileKind::Log] };
@@ -98,7 +121,7 @@ impl LogStore {
                     jobs.push(SyncJob { key: log.key, path: snapshot_path(&log.dir, next.base_offset) });
                 }
             }
-            if is_sync {
+            if is_sync || durability == Durability::Sync {
                 log.write_active_indexes(&mut self.files);
                 let (files, replaced) = log.checkpoint_files();
                 log.new_names |= files.iter().any(|file| file.durable);
@@ -110,14 +133,14 @@ impl LogStore {
                 jobs.push(SyncJob { key: log.key, path: log.dir.join(PARTITION_METADATA_FILE) });
                 folders.push(log.dir.clone());
             }
-            let point = log.synced_point(synced, stored.spec.durability);
+            let point = log.synced_point(synced, durability);
             points.set(stored.spec.topic_id, stored.spec.partition_index, point);
         }
         if !folders.is_empty() {
             folders.push(self.log_dir.clone());
         }
         let is_news = release.is_some_and(|release| release > self.sync.commit_log.oldest_unreleased());
-        if self.syncing.is_empty() && !is_news {
+        if self.syncing.is_empty() && self.changing.is_empty() && !is_news {
             return;
         }
         let points_path = self.log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::file_name(self.shard_id));
@@ -133,6 +156,7 @@ impl LogStore {
                 self.syncing.clear();
                 self.moved_starts.extend(self.moving_starts.drain(..).map(|(key, start)| (key, Ok(start))));
                 self.synced_points = std::mem::take(&mut self.points_of_run);
+                self.finish_promises();
                 if let Some(release) = done.release {
                     let durable = self.sync.commit_log.durable_lsn();
                     self.sync.commit_log.release_before(release.min(durable));
@@ -156,6 +180,7 @@ impl LogStore {
                         log.stop(&error);
                     }
                 }
+                self.fail_promises();
                 if !may_repeat {
                     self.fail(&error);
                 }

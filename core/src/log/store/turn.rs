@@ -176,8 +176,12 @@ impl LogStore {
         };
         let end = log.written_end_offset();
         if end > stored.acked_end_offset {
-            stored.acked_end_offset = end;
-            self.acked.push((key, end));
+            if log.must_flush(end) {
+                (log.flush.is_due, self.is_flush_due) = (true, true);
+            } else {
+                stored.acked_end_offset = end;
+                self.acked.push((key, end));
+            }
         }
         if let Some(error) = error {
             tracing::error!(folder = %log.dir.display(), %error, "append failed");

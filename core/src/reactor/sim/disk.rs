@@ -433,6 +433,11 @@ impl Disk for SimDisk {
         })
     }
 
+    /// Nothing that can be seen.
+    fn allocate(&self, _handle: Handle, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     fn set_len(&self, handle: Handle, len: u64) -> io::Result<()> {
         self.with(|state| {
             let (inode, path, mode) = state.opened(handle)?;
