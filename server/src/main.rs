@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     match Settings::from_options(&options.broker) {
         Ok((settings, notices)) => {
             ringlog_core::buffer::keep_freed_memory();
-            cli::init_logging(settings.log_format, settings.log_level.as_deref());
+            cli::init_logging(settings.log_format, settings.log_level.as_deref(), &settings.loggers);
             cli::print_notices(&notices);
             match broker::run(settings) {
                 Ok(()) => ExitCode::SUCCESS,

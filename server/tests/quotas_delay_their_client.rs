@@ -89,3 +89,42 @@ fn a_restart_keeps_quotas() {
     let topic = admin.create("t", 1);
     assert!(admin.produce(topic, 0, &[b'v'; 1000]) > 0);
 }
+
+/// Error and delay.
+fn create(client: &mut Client, version: i16, name: &str, num_partitions: i32) -> (ErrorCode, i32) {
+    let topic = CreatableTopic { name, num_partitions, replication_factor: 1, ..Default::default() };
+    let request = CreateTopicsRequest { topics: vec![topic].into(), timeout_ms: 10_000, ..Default::default() };
+    let answer = client.call(ApiKey::CreateTopics, version, &request);
+    let answer = CreateTopicsResponse::decode(&mut Reader::new(&answer), version).unwrap();
+    (answer.topics.iter().next().unwrap().error_code, answer.throttle_time_ms)
+}
+
+#[test]
+fn whoever_changes_too_many_partitions_is_refused_or_told_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path(), &ANY_PORT);
+    let connect = || Client::connect(broker.addresses[0]);
+    assert_eq!(set(&mut connect(), &[("controller_mutation_rate", 0.5)]), ErrorCode::NONE);
+    // 100 partitions take 200 s at this rate, of which the windows span 11 at most.
+    assert_eq!(create(&mut connect(), 7, "a", 100), (ErrorCode::NONE, 0), "any number at first");
+    let (error_code, delay) = create(&mut connect(), 7, "b", 1);
+    assert_eq!(error_code, ErrorCode::THROTTLING_QUOTA_EXCEEDED);
+    assert!((185_000..200_000).contains(&delay), "{delay}");
+
+    let topics = vec![CreatePartitionsTopic { name: "a", count: 101, assignments: None }].into();
+    let request = CreatePartitionsRequest { topics, timeout_ms: 10_000, validate_only: false };
+    let answer = connect().call(ApiKey::CreatePartitions, 3, &request);
+    let answer = CreatePartitionsResponse::decode(&mut Reader::new(&answer), 3).unwrap();
+    assert_eq!(answer.results.iter().next().unwrap().error_code, ErrorCode::THROTTLING_QUOTA_EXCEEDED);
+    let topics = vec![DeleteTopicState { name: Some("a"), topic_id: Uuid::nil() }].into();
+    let request = DeleteTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
+    let answer = connect().call(ApiKey::DeleteTopics, 6, &request);
+    let answer = DeleteTopicsResponse::decode(&mut Reader::new(&answer), 6).unwrap();
+    assert_eq!(answer.responses.iter().next().unwrap().error_code, ErrorCode::THROTTLING_QUOTA_EXCEEDED);
+
+    // Versions that do not know the error: done, and the delay grows.
+    let (error_code, later) = create(&mut connect(), 5, "c", 10);
+    assert_eq!(error_code, ErrorCode::NONE);
+    assert!(later > delay + 15_000, "{later}");
+    assert_eq!(set(&mut connect(), &[("controller_mutation_rate", 0.0)]), ErrorCode::INVALID_REQUEST);
+}

@@ -10,6 +10,7 @@ mod definitions;
 mod environment;
 mod groups;
 mod listeners;
+mod loggers;
 mod options;
 mod properties;
 mod settings;
@@ -24,6 +25,7 @@ pub use definitions::{
 };
 pub use groups::{ConsumerTimes, GroupSettings, MigrationPolicy};
 pub use listeners::{Endpoint, HttpListener, Listener};
+pub use loggers::Loggers;
 pub use options::{
     BrokerOptions, Command, ConfigCommand, DoctorOptions, FormatOptions, Options, OutputFormat, RecoverOptions,
     ShowOptions,

@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::groups::GroupSettings;
 use super::listeners::{self, Endpoint, HttpListener, Listener};
 use super::values::{Values, parse_size, split_list};
-use super::{BrokerOptions, ConfigErrors, FormatOptions, Notice, Origin, Properties};
+use super::{BrokerOptions, ConfigErrors, FormatOptions, Loggers, Notice, Origin, Properties};
 
 /// What an ack promises. Never compared with each other in a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,6 +145,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged where `RUST_LOG` does not say it.
     pub log_level: Option<String>,
+    /// Levels of the broker's own log, while it runs.
+    pub loggers: Loggers,
     /// `ringlog.internal.commit.log.file.blocks`: size of each of a shard's commit log files, in 4,096 bytes.
     pub commit_log_file_blocks: u32,
     /// `log.retention.check.interval.ms`.
@@ -274,6 +276,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         io: io(values),
         log_format: log_format(values),
         log_level: None,
+        loggers: Loggers::default(),
         http: http_listener(values),
         metrics_of_partitions: values.boolean("ringlog.metrics.partitions", true),
         commit_log_file_blocks: values.number("ringlog.internal.commit.log.file.blocks", 1280..=1 << 18, 16_384),

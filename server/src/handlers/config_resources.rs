@@ -8,6 +8,8 @@ use crate::metadata::{AlterConfigError, ConfigResource, ControlReply};
 pub const TOPIC: i8 = 2;
 /// A broker, or all of them with an empty name.
 pub const BROKER: i8 = 4;
+/// Loggers of a broker.
+pub const BROKER_LOGGER: i8 = 8;
 /// A group.
 pub const GROUP: i8 = 32;
 

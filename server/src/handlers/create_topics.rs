@@ -2,7 +2,8 @@
 //!
 //! v4 defaults with -1   v5 flexible, numbers in the answer   v7 topic id
 //! Errors: TOPIC_ALREADY_EXISTS, INVALID_TOPIC_EXCEPTION, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR,
-//! INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG, INVALID_REQUEST, POLICY_VIOLATION, KAFKA_STORAGE_ERROR.
+//! INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG, INVALID_REQUEST, POLICY_VIOLATION, KAFKA_STORAGE_ERROR;
+//! THROTTLING_QUOTA_EXCEEDED from v6 on.
 
 use std::rc::Rc;
 
@@ -14,21 +15,25 @@ use ringlog_core::wire::Array;
 
 use super::describe_configs::describe_new_topic;
 use super::errors::create_topic_error;
+use super::mutations::{EXCEEDED, within_quota};
 use super::{Context, Request};
 use crate::config::{DescribedConfig, DynamicConfigs};
 use crate::metadata::{ControlReply, ControlRequest, CreateTopicError, CreatedTopic, NewTopic};
 
 /// Asks the controller.
-pub fn handle(context: &Rc<Context>, request: Request) {
+pub fn handle(context: &Rc<Context>, mut request: Request) {
     let encoded = request.body();
     let body: CreateTopicsRequest<'_> = match encoded.decode() {
         Ok(body) => body,
         Err(error) => return request.close(&error),
     };
-    let topics = body.topics.iter().map(|topic| new_topic(&topic)).collect();
+    let topics: Vec<NewTopic> = body.topics.iter().map(|topic| new_topic(&topic)).collect();
+    let is_strict = request.api_version >= 6;
+    let within = within_quota(context, &mut request, is_strict, topics.iter().map(|topic| partitions(context, topic)));
+    let topics = topics.into_iter().zip(&within).filter_map(|(topic, within)| within.then_some(topic)).collect();
     let asked = ControlRequest::CreateTopics { topics, validate_only: body.validate_only };
     let answering = Rc::clone(context);
-    context.controller.request(asked, Box::new(move |reply| finish(&answering, request, reply)));
+    context.controller.request(asked, Box::new(move |reply| finish(&answering, request, &within, reply)));
 }
 
 fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {
@@ -45,40 +50,63 @@ fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {
     }
 }
 
-fn finish(context: &Context, request: Request, reply: ControlReply) {
+/// Of a topic that can be made: one of this name is no change.
+fn partitions(context: &Context, topic: &NewTopic) -> usize {
+    if context.metadata.image().topic_by_name(&topic.name).is_some() {
+        return 0;
+    }
+    match (topic.assignments.len(), topic.num_partitions) {
+        (0, -1) => context.settings.num_partitions as usize,
+        (0, count) => usize::try_from(count).unwrap_or(0),
+        (count, _) => count,
+    }
+}
+
+fn finish(context: &Context, request: Request, within: &[bool], reply: ControlReply) {
     let encoded = request.body();
     let body: CreateTopicsRequest<'_> = match encoded.decode() {
         Ok(body) => body,
         Err(error) => return request.close(&error),
     };
-    let results = match reply {
-        ControlReply::CreateTopics(results) => Some(results),
+    let mut results = match reply {
+        ControlReply::CreateTopics(results) => Some(results.into_iter()),
         _ => None,
     };
-    let messages: Vec<Option<String>> = match &results {
-        Some(results) => results.iter().map(|result| result.as_ref().err().map(CreateTopicError::to_string)).collect(),
-        None => Vec::new(),
-    };
+    let outcomes: Vec<Outcome> = within.iter().map(|within| Outcome::of(*within, results.as_mut())).collect();
     let image = context.metadata.image();
     let set: Vec<DynamicConfigs> = body.topics.iter().map(|topic| set_configs(&topic)).collect();
     let described: Vec<_> = set.iter().map(|set| describe_new_topic(context, &image, set)).collect();
-    let topics = body.topics.iter().enumerate().map(|(at, topic)| match &results {
-        Some(results) => topic_result(&topic, &results[at], messages[at].as_deref(), &described[at]),
-        None => {
-            CreatableTopicResult { name: topic.name, error_code: ErrorCode::KAFKA_STORAGE_ERROR, ..Default::default() }
+    let topics = body.topics.iter().zip(&outcomes).zip(&described);
+    let topics = topics.map(|((topic, outcome), described)| topic_result(&topic, outcome, described)).collect();
+    let throttle_time_ms = request.throttle_time_ms();
+    request.answer(&CreateTopicsResponse { throttle_time_ms, topics }, []);
+}
+
+enum Outcome {
+    Created(CreatedTopic),
+    Refused(ErrorCode, Option<String>),
+}
+
+impl Outcome {
+    fn of(within: bool, results: Option<&mut std::vec::IntoIter<Result<CreatedTopic, CreateTopicError>>>) -> Self {
+        if !within {
+            return Self::Refused(ErrorCode::THROTTLING_QUOTA_EXCEEDED, Some(EXCEEDED.to_owned()));
         }
-    });
-    request.answer(&CreateTopicsResponse { topics: topics.collect(), ..Default::default() }, []);
+        match results.map(|results| results.next().expect("a result for each that was asked")) {
+            Some(Ok(created)) => Self::Created(created),
+            Some(Err(error)) => Self::Refused(create_topic_error(&error), Some(error.to_string())),
+            None => Self::Refused(ErrorCode::KAFKA_STORAGE_ERROR, None),
+        }
+    }
 }
 
 fn topic_result<'a>(
     topic: &CreatableTopic<'a>,
-    result: &Result<CreatedTopic, CreateTopicError>,
-    message: Option<&'a str>,
+    outcome: &'a Outcome,
     described: &'a [DescribedConfig<'_>],
 ) -> CreatableTopicResult<'a> {
-    match result {
-        Ok(created) => CreatableTopicResult {
+    match outcome {
+        Outcome::Created(created) => CreatableTopicResult {
             name: topic.name,
             topic_id: created.topic_id,
             num_partitions: created.num_partitions,
@@ -86,10 +114,10 @@ fn topic_result<'a>(
             configs: Some(configs(described)),
             ..Default::default()
         },
-        Err(error) => CreatableTopicResult {
+        Outcome::Refused(error_code, message) => CreatableTopicResult {
             name: topic.name,
-            error_code: create_topic_error(error),
-            error_message: message,
+            error_code: *error_code,
+            error_message: message.as_deref(),
             ..Default::default()
         },
     }

@@ -1,7 +1,8 @@
 //! DeleteTopics (api key 20), versions 1..=6. Durable before it is answered.
 //!
 //! v4 flexible   v5 error messages   v6 by name or by id
-//! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_REQUEST, TOPIC_DELETION_DISABLED, KAFKA_STORAGE_ERROR.
+//! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_REQUEST, TOPIC_DELETION_DISABLED, KAFKA_STORAGE_ERROR;
+//! THROTTLING_QUOTA_EXCEEDED from v5 on.
 
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ use ringlog_core::protocol::messages::{
 use ringlog_core::wire::DecodeError;
 use uuid::Uuid;
 
+use super::mutations::{EXCEEDED, within_quota};
 use super::{Body, Context, Request};
 use crate::metadata::{ControlReply, ControlRequest};
 
@@ -23,11 +25,22 @@ struct Asked {
 }
 
 /// Finds the topics and asks the controller.
-pub fn handle(context: &Rc<Context>, request: Request) {
-    let asked = match look_up(context, &request.body(), request.api_version) {
+pub fn handle(context: &Rc<Context>, mut request: Request) {
+    let mut asked = match look_up(context, &request.body(), request.api_version) {
         Ok(asked) => asked,
         Err(error) => return request.close(&error),
     };
+    let image = context.metadata.image();
+    let found = || asked.iter().filter(|topic| topic.error.is_none());
+    let partitions = found().map(|topic| image.topic(&topic.topic_id).map_or(0, |known| known.partitions.len()));
+    let is_strict = request.api_version >= 5;
+    let within = within_quota(context, &mut request, is_strict, partitions);
+    drop(image);
+    for (topic, within) in asked.iter_mut().filter(|topic| topic.error.is_none()).zip(within) {
+        if !within {
+            topic.error = ErrorCode::THROTTLING_QUOTA_EXCEEDED;
+        }
+    }
     let found = asked.iter().filter(|topic| topic.error.is_none()).map(|topic| topic.topic_id).collect();
     let deleting = ControlRequest::DeleteTopics(found);
     context.controller.request(deleting, Box::new(move |reply| finish(request, asked, reply)));
@@ -81,7 +94,8 @@ fn finish(request: Request, mut asked: Vec<Asked>, reply: ControlReply) {
         name: topic.name.as_deref(),
         topic_id: topic.topic_id,
         error_code: topic.error,
-        ..Default::default()
+        error_message: (topic.error == ErrorCode::THROTTLING_QUOTA_EXCEEDED).then_some(EXCEEDED),
     });
-    request.answer(&DeleteTopicsResponse { responses: responses.collect(), ..Default::default() }, []);
+    let (responses, throttle_time_ms) = (responses.collect(), request.throttle_time_ms());
+    request.answer(&DeleteTopicsResponse { throttle_time_ms, responses }, []);
 }

@@ -12,8 +12,8 @@ use ringlog_core::protocol::messages::{
 };
 use ringlog_core::wire::Array;
 
-use super::config_resources::{BROKER, GROUP, TOPIC};
-use super::{Context, Request};
+use super::config_resources::{BROKER, BROKER_LOGGER, GROUP, TOPIC};
+use super::{Context, Request, broker_loggers};
 use crate::config::{ConfigSources, ConfigSynonym, DescribedConfig, DynamicConfigs, broker_config};
 use crate::metadata::{MetadataImage, TopicImage, check_topic_name, config_sources};
 
@@ -30,13 +30,17 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     let results = body.resources.iter().zip(&found).map(|(resource, found)| {
         let DescribeConfigsResource { resource_type, resource_name, configuration_keys } = resource;
         let empty = DescribeConfigsResult { resource_type, resource_name, ..Default::default() };
+        let is_wanted = |name: &str| match &configuration_keys {
+            None => true,
+            // Kafka 2.x clients send an empty list for all keys.
+            Some(keys) => keys.is_empty() || keys.iter().any(|key| key == name),
+        };
         match found {
+            Ok(_) if resource_type == BROKER_LOGGER => {
+                let configs = broker_loggers::describe(context, resource_name, is_wanted);
+                DescribeConfigsResult { configs: configs.unwrap_or_default().into(), ..empty }
+            }
             Ok(configs) => {
-                let is_wanted = |name: &str| match &configuration_keys {
-                    None => true,
-                    // Kafka 2.x clients send an empty list for all keys.
-                    Some(keys) => keys.is_empty() || keys.iter().any(|key| key == name),
-                };
                 let wanted = configs.iter().filter(|config| is_wanted(config.name));
                 DescribeConfigsResult { configs: wanted.map(|config| entry(config, &body)).collect(), ..empty }
             }
@@ -76,6 +80,7 @@ fn describe<'a>(
             let text = format!("Unexpected broker id, expected {node_id} or empty string, but received {name}");
             Err((ErrorCode::INVALID_REQUEST, text))
         }
+        BROKER_LOGGER => broker_loggers::describe(context, name, |_| false).map(|_| Vec::new()),
         GROUP if name.is_empty() => Err((ErrorCode::INVALID_REQUEST, "Group name must not be empty".to_owned())),
         GROUP => Ok(sources.describe_group(image.group_configs().get(name))),
         other => Err((ErrorCode::INVALID_REQUEST, format!("Unsupported resource type: {other}"))),

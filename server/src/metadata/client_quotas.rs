@@ -33,7 +33,7 @@ pub mod quota_key {
     pub const REQUEST_PERCENTAGE: &str = "request_percentage";
     /// Connections per second.
     pub const CONNECTION_CREATION_RATE: &str = "connection_creation_rate";
-    /// Created and deleted partitions per second: not enforced here.
+    /// Created and deleted partitions per second.
     pub const CONTROLLER_MUTATION_RATE: &str = "controller_mutation_rate";
 }
 
@@ -169,8 +169,7 @@ fn check_entity(names: &[(String, Option<String>)]) -> Result<QuotaEntity, Alter
 
 fn check_value(entity: &QuotaEntity, key: &str, value: f64) -> Result<(), AlterQuotaError> {
     let is_whole = match (key, entity.0.contains_key(IP)) {
-        (CONTROLLER_MUTATION_RATE, false) => return refuse(format!("{key} is not enforced by this broker")),
-        (REQUEST_PERCENTAGE, false) => false,
+        (REQUEST_PERCENTAGE | CONTROLLER_MUTATION_RATE, false) => false,
         (PRODUCER_BYTE_RATE | CONSUMER_BYTE_RATE, false) | (CONNECTION_CREATION_RATE, true) => true,
         _ => return refuse(format!("Invalid configuration key {key}")),
     };
@@ -231,7 +230,7 @@ mod tests {
             (&[(USER, None)], &[(CONNECTION_CREATION_RATE, Some(5.0))], "Invalid configuration key"),
             (&[(USER, None)], &[(PRODUCER_BYTE_RATE, Some(5.0)), (CONSUMER_BYTE_RATE, Some(0.0))], "greater than 0"),
             (&[(USER, None)], &[(CONSUMER_BYTE_RATE, Some(1.5))], "Long"),
-            (&[(USER, None)], &[(CONTROLLER_MUTATION_RATE, Some(1.5))], "not enforced"),
+            (&[(IP, None)], &[(CONTROLLER_MUTATION_RATE, Some(1.5))], "Invalid configuration key"),
         ] {
             let refused = alter(&mut image, entity, ops).unwrap_err();
             assert!(refused.contains(text), "{refused}");

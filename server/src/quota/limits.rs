@@ -31,9 +31,12 @@ pub enum QuotaKind {
     Request,
     /// Connections that are made.
     Connection,
+    /// Partitions that are created and deleted.
+    Mutation,
 }
 
-const KINDS: [QuotaKind; 4] = [QuotaKind::Produce, QuotaKind::Fetch, QuotaKind::Request, QuotaKind::Connection];
+const KINDS: [QuotaKind; 5] =
+    [QuotaKind::Produce, QuotaKind::Fetch, QuotaKind::Request, QuotaKind::Connection, QuotaKind::Mutation];
 
 /// The quotas as one shard applies them.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ impl QuotaKind {
             Self::Fetch => quota_key::CONSUMER_BYTE_RATE,
             Self::Request => quota_key::REQUEST_PERCENTAGE,
             Self::Connection => quota_key::CONNECTION_CREATION_RATE,
+            Self::Mutation => quota_key::CONTROLLER_MUTATION_RATE,
         }
     }
 }
@@ -110,6 +114,22 @@ impl ClientLimits {
         Ok(())
     }
 
+    /// Records what a client uses, any amount, unless it has used too much before: then how long it has to wait.
+    pub fn record_unless_exceeded(
+        &self,
+        kind: QuotaKind,
+        client: &str,
+        now: Instant,
+        amount: u64,
+    ) -> Result<(), Duration> {
+        let limits = self.limits(client);
+        let Some(Limit { per_second, rate }) = &limits[kind as usize] else { return Ok(()) };
+        match rate.delay(now, rate.total(now), *per_second) {
+            Duration::ZERO => Ok(rate.record(now, amount)),
+            delay => Err(delay),
+        }
+    }
+
     /// How long a client has to wait for what it has used, one window at most.
     pub fn bounded_delay(&self, kind: QuotaKind, client: &str, now: Instant) -> Duration {
         let limits = self.limits(client);
@@ -142,7 +162,7 @@ impl ClientLimits {
         KINDS.map(|kind| {
             let (value, user, client_id) = match kind {
                 QuotaKind::Connection => find_for_address(&quotas, client)?,
-                QuotaKind::Produce | QuotaKind::Fetch | QuotaKind::Request => {
+                QuotaKind::Produce | QuotaKind::Fetch | QuotaKind::Request | QuotaKind::Mutation => {
                     find_for_client(&quotas, kind.key(), USER, client)?
                 }
             };

@@ -30,6 +30,13 @@ impl Client {
         self.0.write_all(&encode_request(Vec::new(), &header, request).unwrap().bytes).unwrap();
     }
 
+    /// Sends a frame of these bytes; whether the broker closes the connection.
+    pub fn is_closed_by(mut self, frame: &[u8]) -> bool {
+        self.0.write_all(&(frame.len() as u32).to_be_bytes()).unwrap();
+        self.0.write_all(frame).unwrap();
+        self.0.read(&mut [0; 1]).is_ok_and(|count| count == 0)
+    }
+
     /// The body of the next answer.
     pub fn receive(&mut self, api_key: ApiKey, api_version: i16) -> Vec<u8> {
         let mut length = [0; 4];

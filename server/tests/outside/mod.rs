@@ -6,7 +6,7 @@ pub mod client;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -44,6 +44,11 @@ impl Broker {
         let addresses = listening.split(", ").map(|listener| address(listener).unwrap_or_else(|| panic!("{banner}")));
         let http = banner.split(" | ").find_map(|part| part.strip_prefix("http://")?.parse().ok());
         Self { http, addresses: addresses.collect(), _stdout: stdout, process }
+    }
+
+    /// Where it writes its log, if its command pipes it.
+    pub fn take_stderr(&mut self) -> ChildStderr {
+        self.process.stderr.take().unwrap()
     }
 
     /// Sends SIGTERM.
