@@ -124,10 +124,12 @@ impl ClientLimits {
     ) -> Result<(), Duration> {
         let limits = self.limits(client);
         let Some(Limit { per_second, rate }) = &limits[kind as usize] else { return Ok(()) };
-        match rate.delay(now, rate.total(now), *per_second) {
-            Duration::ZERO => Ok(rate.record(now, amount)),
-            delay => Err(delay),
+        let delay = rate.delay(now, rate.total(now), *per_second);
+        if delay > Duration::ZERO {
+            return Err(delay);
         }
+        rate.record(now, amount);
+        Ok(())
     }
 
     /// How long a client has to wait for what it has used, one window at most.
