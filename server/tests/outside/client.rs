@@ -31,7 +31,7 @@ impl Client {
     }
 
     /// Sends a frame of these bytes; whether the broker closes the connection.
-    pub fn is_closed_by(mut self, frame: &[u8]) -> bool {
+    pub fn closes_after(mut self, frame: &[u8]) -> bool {
         self.0.write_all(&(frame.len() as u32).to_be_bytes()).unwrap();
         self.0.write_all(frame).unwrap();
         self.0.read(&mut [0; 1]).is_ok_and(|count| count == 0)
