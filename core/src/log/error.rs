@@ -91,6 +91,14 @@ pub enum ReadError {
     /// The disk said no.
     #[error("read failed: {0}")]
     Io(#[from] io::Error),
+    /// A look through the log has found the batch damaged.
+    #[error("damaged batch in segment {segment} at {position}")]
+    Damaged {
+        /// Base offset of the segment.
+        segment: i64,
+        /// Byte in its file.
+        position: u64,
+    },
     /// What was read is not a batch.
     #[error("corrupt batch in segment {segment} at {position}")]
     Corrupt {

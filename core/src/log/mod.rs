@@ -27,6 +27,7 @@ mod read;
 mod recovery;
 mod retention;
 mod scan;
+mod scrub;
 mod segment;
 mod store;
 mod synced_points;
@@ -35,7 +36,7 @@ mod timestamps;
 
 pub use append::Appended;
 pub use checkpoints::{ClosedLog, write_checkpoints};
-pub use cleaner::{CleanError, CleanedSegment, CleanerConfig, Cleaning, Dirtiness};
+pub use cleaner::{CleanError, CleanedSegment, CleanerConfig, Cleaning, Dirtiness, Pace};
 pub use config::{Durability, LogConfig, LogKey, LogSpec, ProducerExpiry, StoreConfig};
 pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
@@ -43,6 +44,7 @@ pub use failure::LogDirFailure;
 #[cfg(any(test, feature = "planted-bugs"))]
 pub use planted::{PlantedBug, Planting};
 pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};
+pub use scrub::{Damage, Scrub, Scrubbed};
 pub use store::{ColdRead, Committed, FailedAppend, LogStore, ReadResult, Retired};
 
 #[cfg(test)]

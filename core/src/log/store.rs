@@ -37,6 +37,7 @@ use super::producer_state::ProducerInfo;
 use super::read::Window;
 use super::recovery::{COMMIT_LOG_FOLDER, DELETED_SUFFIX};
 use super::retention::Expired;
+use super::scrub::Damage;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{AbortedTransaction, Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 use crate::reactor::{Pieces, Reactor};
@@ -114,6 +115,8 @@ pub(crate) struct StoredLog {
     has_tail: bool,
     /// The class that it is to have: nothing is appended until it has it.
     next_class: Option<Durability>,
+    /// Batches that are refused, by their offsets.
+    pub(super) damaged: Vec<Damage>,
     /// An append was refused because the log could not be opened: the next one must not take its place.
     is_unopenable: bool,
 }
@@ -235,6 +238,7 @@ impl LogStore {
             dirty: false,
             has_tail: false,
             next_class: None,
+            damaged: Vec::new(),
             is_unopenable: false,
         };
         stored.acked_end_offset = stored.log_end_offset();
@@ -589,6 +593,11 @@ impl LogStore {
             .map_err(|error| ReadError::Io(io::Error::other(error)))?
             .ok_or(ReadError::UnknownLog)?;
         assert!(bound <= *stored.acked_end_offset, "readers never see what is not acked");
+        if let Some(damage) = stored.damaged.iter().find(|damage| damage.offsets.contains(&from)) {
+            return Err(ReadError::Damaged { segment: damage.segment, position: damage.position });
+        }
+        let damage = stored.damaged.iter().find(|damage| damage.offsets.start > from);
+        let bound = damage.map_or(bound, |damage| bound.min(damage.offsets.start));
         let plan = log.plan_read(from, bound, max_bytes, at_least_one_batch, &mut self.files)?;
         match plan.run_cached(&mut self.window) {
             Ok(outcome) => {
@@ -736,6 +745,7 @@ pub(super) struct Beside<'a> {
     has_tail: &'a mut bool,
     is_unopenable: &'a bool,
     is_changing_class: bool,
+    damaged: &'a [Damage],
     spec: &'a LogSpec,
 }
 
@@ -754,8 +764,8 @@ pub(super) fn open_log<'a>(
         log.all_flushed();
         stored.state = LogState::Open(Box::new(log));
     }
-    let StoredLog { state, acked_end_offset, dirty, has_tail, is_unopenable, spec, next_class, .. } = stored;
+    let StoredLog { state, acked_end_offset, dirty, has_tail, is_unopenable, spec, next_class, damaged, .. } = stored;
     let is_changing_class = next_class.is_some();
     let LogState::Open(log) = state else { unreachable!("opened above") };
-    Ok(Some((Beside { acked_end_offset, dirty, has_tail, is_unopenable, is_changing_class, spec }, log)))
+    Ok(Some((Beside { acked_end_offset, dirty, has_tail, is_unopenable, is_changing_class, damaged, spec }, log)))
 }

@@ -4,6 +4,7 @@ mod failures;
 mod promises;
 mod removal;
 mod retention;
+mod scrub;
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};

@@ -62,6 +62,8 @@ pub trait Disk: fmt::Debug {
     /// Whether all of these bytes are in the page cache (cachestat), so that sending them does not wait for the device.
     /// False where the system cannot tell.
     fn is_cached(&self, handle: Handle, position: u64, len: u64) -> bool;
+    /// Lets go of what of these bytes is in the page cache, and not dirty.
+    fn drop_cached(&self, handle: Handle, position: u64, len: u64) -> io::Result<()>;
     /// Writes at `position` through the page cache, returns the bytes written. May be short.
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
     /// The file's length in bytes.
@@ -149,6 +151,11 @@ impl File {
     /// Whether all of these bytes are in the page cache, see [`Disk::is_cached`].
     pub fn is_cached(&self, position: u64, len: u64) -> bool {
         self.0.disk.is_cached(self.0.handle, position, len)
+    }
+
+    /// Lets go of cached bytes, see [`Disk::drop_cached`].
+    pub fn drop_cached(&self, position: u64, len: u64) -> io::Result<()> {
+        self.0.disk.drop_cached(self.0.handle, position, len)
     }
 
     /// One vectored write at `position`; returns the bytes written, which may be fewer than asked for.

@@ -100,6 +100,11 @@ impl Disk for FsDisk {
         Ok(rustix::fs::ftruncate(borrow(handle), len)?)
     }
 
+    fn drop_cached(&self, handle: Handle, position: u64, len: u64) -> io::Result<()> {
+        let len = std::num::NonZeroU64::new(len);
+        Ok(rustix::fs::fadvise(borrow(handle), position, len, rustix::fs::Advice::DontNeed)?)
+    }
+
     fn allocate(&self, handle: Handle, len: u64) -> io::Result<()> {
         Ok(rustix::fs::fallocate(borrow(handle), rustix::fs::FallocateFlags::KEEP_SIZE, 0, len)?)
     }

@@ -142,8 +142,11 @@ impl Shard {
         store.share_failure(log_dir_failure.clone());
         let (view, cleaner_max) = (Rc::clone(&self.view), self.shared.memory.cleaner_max);
         let cleaner = Box::new(move || view.cleaner(cleaner_max));
+        let view = Rc::clone(&self.view);
+        let scrubber = Box::new(move || view.scrubber());
         let interval = settings.retention_check_interval;
-        let partitions = Partitions::new(reactor.clone(), store, interval, cleaner, Rc::clone(&self.topics));
+        let topics = Rc::clone(&self.topics);
+        let partitions = Partitions::new(reactor.clone(), store, interval, cleaner, scrubber, topics);
         let outbox = self.outbox.clone();
         let send = move |shard, message: PartitionMessage| outbox.send(shard, ShardMessage::Partition(message));
         let router = Router::new(self.shard_id, partitions.clone(), Box::new(send));
@@ -344,6 +347,7 @@ impl Shard {
             partitions: if with_partitions { partitions.snapshot() } else { Vec::new() },
             committed: if with_partitions { coordinators.committed() } else { Vec::new() },
             commit_log_writes: partitions.commit_log_writes(),
+            scrubbed: partitions.scrub_counts(),
             metadata,
         }
     }

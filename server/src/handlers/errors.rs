@@ -30,6 +30,8 @@ pub fn partition_error(error: &PartitionError, by_id: bool) -> ErrorCode {
         PartitionError::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
         PartitionError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
         PartitionError::Append(error) => append_error(error),
+        // Consumers stop with it and can be told to go on behind it; KAFKA_STORAGE_ERROR they would repeat for ever.
+        PartitionError::Damaged => ErrorCode::CORRUPT_MESSAGE,
         PartitionError::UnknownCodec => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
         PartitionError::Refused(error) => batch_error(error),
         PartitionError::Storage => ErrorCode::KAFKA_STORAGE_ERROR,

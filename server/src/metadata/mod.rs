@@ -16,6 +16,7 @@ mod open_transactions;
 mod placement;
 mod quorum_state;
 mod records;
+mod scrubber_config;
 mod service;
 mod takeover;
 mod topic_config;
@@ -42,6 +43,7 @@ pub use log::{AppendedMetadata, FoundLog, LoadedLog, MetadataLog, MetadataLogErr
 pub use node::{Identity, NodeConfig, NodeEndpoint, QuorumOfOne, supported_features};
 pub use placement::owner_shard;
 pub use records::{METADATA_VERSION, Records, resource_type};
+pub use scrubber_config::ShardScrubber;
 pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};
 pub use takeover::{OpenTransactions, TakeoverError, check as check_takeover};
 pub use topic_config::{DURABILITY, TopicConfig, config_sources};

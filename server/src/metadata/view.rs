@@ -11,7 +11,7 @@ use ringlog_core::record::ProduceRules;
 use uuid::Uuid;
 
 use super::topic_config::{TopicConfig, config_sources};
-use super::{MetadataImage, Records, ReplayError, ShardCleaner, TopicImage, owner_shard, resource_type};
+use super::{MetadataImage, Records, ReplayError, ShardCleaner, ShardScrubber, TopicImage, owner_shard, resource_type};
 use crate::config::{Properties, Settings};
 
 /// One shard's view.
@@ -134,6 +134,13 @@ impl MetadataView {
         let image = self.image();
         let sources = config_sources(&image, self.settings.node_id, &self.settings.properties);
         ShardCleaner::resolve(&sources, self.shards_count, memory_max)
+    }
+
+    /// How a shard looks through its logs for damage.
+    pub fn scrubber(&self) -> ShardScrubber {
+        let image = self.image();
+        let sources = config_sources(&image, self.settings.node_id, &self.settings.properties);
+        ShardScrubber::resolve(&sources, self.shards_count)
     }
 
     /// How a partition of a topic is stored.

@@ -12,5 +12,5 @@ mod topics;
 
 pub use door::{Ask, Door, Doors, Phase};
 pub use requests::{RequestMeters, RequestTimes, VERSION_MAX};
-pub use snapshot::{CommittedSnapshot, MetadataSnapshot, PartitionSnapshot, ShardSnapshot};
+pub use snapshot::{CommittedSnapshot, MetadataSnapshot, PartitionSnapshot, ScrubCounts, ShardSnapshot};
 pub use topics::{TopicCounts, TopicMeters, TopicsMeters};

@@ -21,8 +21,21 @@ pub struct ShardSnapshot {
     pub committed: Vec<CommittedSnapshot>,
     /// Syncs of its commit log.
     pub commit_log_writes: u64,
+    /// Its looks for damage on the disk.
+    pub scrubbed: ScrubCounts,
     /// On shard 0: the metadata.
     pub metadata: Option<MetadataSnapshot>,
+}
+
+/// What was looked at since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScrubCounts {
+    /// Passes over all logs that came to their end.
+    pub passes: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Logs that have damaged batches now.
+    pub damaged_logs: usize,
 }
 
 /// One partition.

@@ -157,6 +157,9 @@ pub enum PartitionError {
     /// The batch was refused when it was opened.
     #[error("{0}")]
     Refused(BatchError),
+    /// The batch at the offset is damaged on the disk.
+    #[error("damaged batch")]
+    Damaged,
     /// The reader does not know the codec of the batches.
     #[error("codec is not known to the reader")]
     UnknownCodec,

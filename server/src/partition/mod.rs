@@ -9,6 +9,7 @@ mod partitions;
 mod recompressor;
 mod retention;
 mod router;
+mod scrubber;
 
 pub use calls::Calls;
 pub use cleaner::CleanerSource;
@@ -20,3 +21,4 @@ pub use partitions::{Partitions, Reply};
 pub use recompressor::Recompressor;
 pub use ringlog_core::log::AbortedTransaction;
 pub use router::Router;
+pub use scrubber::ScrubberSource;

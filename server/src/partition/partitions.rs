@@ -20,6 +20,7 @@ use ringlog_core::reactor::{Piece, Reactor};
 
 use super::cleaner::{Cleaner, CleanerSource};
 use super::retention::Retention;
+use super::scrubber::{Scrubber, ScrubberSource};
 use super::{
     AppendOutcome, EpochEnd, EpochEndRequest, Isolation, OffsetOutcome, OffsetQuery, OffsetRequest, PartitionError,
     PartitionReply, PartitionRequest, ReadOutcome, ReadRequest, TopicPartition, WatchRequest,
@@ -46,6 +47,7 @@ pub(super) struct Inner {
     meters: Rc<TopicsMeters>,
     pub(super) retention: Retention,
     pub(super) cleaner: Cleaner,
+    pub(super) scrubber: Scrubber,
 }
 
 #[derive(Default)]
@@ -96,6 +98,7 @@ impl Partitions {
         store: LogStore,
         retention_check_interval: Duration,
         cleaner_source: CleanerSource,
+        scrubber_source: ScrubberSource,
         meters: Rc<TopicsMeters>,
     ) -> Self {
         let partitions = Self(Rc::new(Inner {
@@ -107,6 +110,7 @@ impl Partitions {
             meters,
             retention: Retention::new(retention_check_interval),
             cleaner: Cleaner::new(cleaner_source),
+            scrubber: Scrubber::new(scrubber_source),
         }));
         let acknowledging = Rc::downgrade(&partitions.0);
         partitions.0.store.borrow_mut().set_on_acked(Rc::new(move || {
@@ -144,6 +148,7 @@ impl Partitions {
             drop((table, store));
             self.arm_retention();
             self.arm_cleaner();
+            self.arm_scrubber();
         }
         Ok(())
     }
@@ -158,6 +163,7 @@ impl Partitions {
             self.schedule_flush();
             self.arm_retention();
             self.arm_cleaner();
+            self.arm_scrubber();
         }
     }
 
@@ -368,6 +374,7 @@ impl Partitions {
         }
         drop(table);
         self.arm_retention();
+        self.arm_scrubber();
         if let Some(flush_in_ms) = appended.flush_in_ms {
             self.flush_later(key, flush_in_ms);
         }
@@ -582,6 +589,10 @@ fn count_read(meters: &TopicMeters, outcome: &Result<ReadOutcome, PartitionError
 }
 
 fn read_failed(error: &ReadError) -> PartitionError {
+    if let ReadError::Damaged { .. } = error {
+        // It was told when it was found.
+        return PartitionError::Damaged;
+    }
     tracing::error!(%error, "read failed");
     PartitionError::Storage
 }

@@ -31,7 +31,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use self::filter::{Filter, damaged, payload_of};
-use self::pace::Pace;
+pub use self::pace::Pace;
 use self::plan::{Source, groups};
 use self::rewrite::{BatchReader, CleanedFile};
 pub use self::store::Dirtiness;

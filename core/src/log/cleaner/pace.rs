@@ -1,4 +1,5 @@
-//! How fast the cleaner may read and write, together: `log.cleaner.io.max.bytes.per.second`.
+//! How fast work in the background may read and write: `log.cleaner.io.max.bytes.per.second` and
+//! `ringlog.scrub.bytes.per.second`.
 
 use crate::reactor::{Instant, Reactor};
 
@@ -7,7 +8,7 @@ const PAUSE_NS_MIN: u64 = 1_000_000;
 
 /// Bytes of the past and when they are paid for.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     bytes_per_second: f64,
     paid_until: Instant,
 }

@@ -106,6 +106,10 @@ impl Disk for MemoryDisk {
     fn len(&self, handle: Handle) -> io::Result<u64> {
         Ok(self.files.borrow()[&self.path(handle)].len() as u64)
     }
+    fn drop_cached(&self, _handle: Handle, _position: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     fn allocate(&self, _handle: Handle, _len: u64) -> io::Result<()> {
         Ok(())
     }

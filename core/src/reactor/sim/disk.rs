@@ -433,6 +433,10 @@ impl Disk for SimDisk {
         })
     }
 
+    fn drop_cached(&self, _handle: Handle, _position: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Nothing that can be seen.
     fn allocate(&self, _handle: Handle, _len: u64) -> io::Result<()> {
         Ok(())

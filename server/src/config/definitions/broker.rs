@@ -265,6 +265,8 @@ pub static BROKER_CONFIGS: &[ConfigDef] = &[
     acts("ringlog.log.format", OneOf(&["text", "json"]), Some("text"), ReadOnly, "How the broker writes its own log to standard error."),
     acts("ringlog.memory", Text, None, ReadOnly, "Memory that the broker may use, as 512M or 4G."),
     acts("ringlog.metrics.partitions", Boolean, Some("true"), ReadOnly, "Whether /metrics has series for each partition and for each committed offset."),
+    acts("ringlog.scrub.bytes.per.second", Long(0, LONG_MAX), Some("4194304"), ClusterWide, "How fast the broker looks through its segments for bytes that have changed on the disk; 0 is not at all."),
+    acts("ringlog.scrub.interval.ms", Long(1000, LONG_MAX), Some("604800000"), ClusterWide, "From the beginning of one look through all segments to that of the next; the first comes after an hour at the latest."),
     acts("ringlog.shards", Int(1, 256), None, ReadOnly, "Threads that serve; one per core if not given."),
     inert("sasl.client.callback.handler.class", Class, None, ReadOnly),
     inert("sasl.enabled.mechanisms", List, Some("GSSAPI"), PerBroker),

@@ -29,6 +29,12 @@ pub(super) fn write(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
     to.counters("ringlog_shard_cpu_seconds", "Processor time of the shard's thread", rows)?;
     let rows = shards.iter().enumerate().map(|(at, shard)| by_shard(at, shard.commit_log_writes as f64));
     to.counters("ringlog_commit_log_writes", "Durable writes of the shard's commit log", rows)?;
+    let rows = shards.iter().enumerate().map(|(at, shard)| by_shard(at, shard.scrubbed.passes as f64));
+    to.counters("ringlog_scrub_passes", "Looks through all segments that came to their end", rows)?;
+    let rows = shards.iter().enumerate().map(|(at, shard)| by_shard(at, shard.scrubbed.bytes as f64));
+    to.counters("ringlog_scrub_bytes", "Bytes of segments looked through for damage", rows)?;
+    let rows = shards.iter().enumerate().map(|(at, shard)| by_shard(at, shard.scrubbed.damaged_logs as f64));
+    to.gauges("ringlog_scrub_damaged_partitions", "Partitions with damaged batches, which are refused", rows)?;
     let rows = scrape.requests.iter().map(|row| {
         let labels: [Label<'_>; 1] = [("request", row.api_key.name())];
         let sum = row.total_us.mean() * row.total_us.len() as f64 / MICROS;
