@@ -47,16 +47,16 @@ fn a_level_that_is_altered_shows_in_the_log() {
     let mut broker = Broker::run(command);
     let log = BufReader::new(broker.take_stderr());
     let mut client = Client::connect(broker.addresses[0]);
-    assert_eq!(level(&mut client, "ringlog_server::handlers"), "INFO");
+    assert_eq!(level(&mut client, "ringlog_server.handlers"), "INFO");
     let no_topic = |client: &mut Client| client.set_config("nowhere", "retention.ms", "1");
     assert_eq!(no_topic(&mut client), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-    assert_eq!(alter(&mut client, "1", &[("ringlog_server::handlers", 0, Some("DEBUG"))]), ErrorCode::NONE);
-    assert_eq!(level(&mut client, "ringlog_server::handlers"), "DEBUG");
+    assert_eq!(alter(&mut client, "1", &[("ringlog_server.handlers", 0, Some("DEBUG"))]), ErrorCode::NONE);
+    assert_eq!(level(&mut client, "ringlog_server.handlers"), "DEBUG");
     // A request that nobody can decode is told at this level, and ends the connection.
     let closed = Client::connect(broker.addresses[0]).closes_after(b"nonsense");
     assert!(closed);
-    assert_eq!(alter(&mut client, "1", &[("ringlog_server::handlers", 1, None)]), ErrorCode::NONE);
-    assert_eq!(level(&mut client, "ringlog_server::handlers"), "INFO");
+    assert_eq!(alter(&mut client, "1", &[("ringlog_server.handlers", 1, None)]), ErrorCode::NONE);
+    assert_eq!(level(&mut client, "ringlog_server.handlers"), "INFO");
     assert_eq!(alter(&mut client, "1", &[("kafka", 0, Some("DEBUG"))]), ErrorCode::INVALID_CONFIG);
     assert_eq!(alter(&mut client, "1", &[("root", 0, Some("LOUD"))]), ErrorCode::INVALID_CONFIG);
     assert_eq!(alter(&mut client, "1", &[("root", 2, Some("INFO"))]), ErrorCode::INVALID_REQUEST);

@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The logger of everything that has no level of its own.
 const ROOT: &str = "root";
 
-/// All loggers, sorted. (Names only: nothing of these modules is used here.)
+/// All loggers, sorted. Their names have dots, since kafka-configs takes no colons.
 pub const LOGGERS: &[&str] = &[
     "ringlog_core",
-    concat!("ringlog_core", "::log"),
-    concat!("ringlog_core", "::reactor"),
-    concat!("ringlog_core", "::shard"),
+    "ringlog_core.log",
+    "ringlog_core.reactor",
+    "ringlog_core.shard",
     "ringlog_server",
-    "ringlog_server::broker",
-    "ringlog_server::coordinator",
-    "ringlog_server::handlers",
-    "ringlog_server::http",
-    "ringlog_server::metadata",
-    "ringlog_server::net",
-    "ringlog_server::partition",
-    "ringlog_server::quota",
+    "ringlog_server.broker",
+    "ringlog_server.coordinator",
+    "ringlog_server.handlers",
+    "ringlog_server.http",
+    "ringlog_server.metadata",
+    "ringlog_server.net",
+    "ringlog_server.partition",
+    "ringlog_server.quota",
     ROOT,
 ];
 
@@ -116,7 +116,7 @@ impl State {
     fn filter(&self) -> String {
         let directive = |(logger, level): (&&str, &&str)| {
             let (_, level) = LEVELS.iter().find(|(name, _)| name == level).expect("only these are set");
-            if *logger == ROOT { format!(",{level}") } else { format!(",{logger}={level}") }
+            if *logger == ROOT { format!(",{level}") } else { format!(",{}={level}", logger.replace('.', "::")) }
         };
         self.altered.iter().map(directive).fold(self.base.clone(), |filter, directive| filter + &directive)
     }
@@ -129,10 +129,12 @@ impl State {
                 return level;
             }
             let parts = self.base.split(',').rev().filter_map(|part| part.trim().split_once('='));
-            if let Some(level) = parts.filter(|(module, _)| *module == name).find_map(|(_, level)| named(level)) {
+            if let Some(level) =
+                parts.filter(|(module, _)| module.replace("::", ".") == name).find_map(|(_, level)| named(level))
+            {
                 return level;
             }
-            match name.rsplit_once("::") {
+            match name.rsplit_once('.') {
                 Some((around, _)) => name = around,
                 None => break,
             }
@@ -166,18 +168,18 @@ mod tests {
             Ok(())
         };
         loggers.begin("info,ringlog_server::net=warn".to_owned(), Box::new(apply));
-        assert_eq!((level(&loggers, "root"), level(&loggers, "ringlog_server::net")), ("INFO", "WARN"));
+        assert_eq!((level(&loggers, "root"), level(&loggers, "ringlog_server.net")), ("INFO", "WARN"));
         loggers.alter("ringlog_server", Some("debug"), false).unwrap();
         loggers.alter("root", Some("ERROR"), false).unwrap();
         loggers.alter("root", Some("TRACE"), true).unwrap();
         assert_eq!(*applied.lock().unwrap(), "info,ringlog_server::net=warn,ringlog_server=debug,error");
-        let expected = [("root", "ERROR"), ("ringlog_server::quota", "DEBUG"), ("ringlog_server::net", "WARN")];
+        let expected = [("root", "ERROR"), ("ringlog_server.quota", "DEBUG"), ("ringlog_server.net", "WARN")];
         for (logger, expected) in expected {
             assert_eq!(level(&loggers, logger), expected, "{logger}");
         }
         assert_eq!(level(&loggers, "ringlog_core"), "ERROR");
         loggers.alter("ringlog_server", None, false).unwrap();
-        assert_eq!(level(&loggers, "ringlog_server::quota"), "ERROR");
+        assert_eq!(level(&loggers, "ringlog_server.quota"), "ERROR");
     }
 
     #[test]
@@ -197,7 +199,7 @@ mod tests {
     fn loggers_are_folders_of_the_program() {
         assert!(LOGGERS.is_sorted());
         for logger in LOGGERS.iter().filter_map(|logger| logger.strip_prefix("ringlog_")) {
-            let folder = logger.replacen("::", "/src/", 1);
+            let folder = logger.replacen('.', "/src/", 1);
             let path = format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"));
             assert!(std::path::Path::new(&path).is_dir(), "{path}");
         }
