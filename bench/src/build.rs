@@ -53,15 +53,24 @@ impl Programs {
     }
 }
 
-/// Builds packages of the checkout at `root`; gives the folder with their programs.
+/// Builds the programs of packages of the checkout at `root`; gives the folder with them.
 pub fn release(root: &Path, target: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let packages: Vec<&str> = packages.iter().flat_map(|package| ["-p", package]).collect();
+    cargo_build(root, target, &packages)?;
+    Ok(target.join("release"))
+}
+
+/// Builds an example. It goes by itself: its dev-dependencies would change what programs are built with.
+pub fn release_example(root: &Path, target: &Path, package: &str, example: &str) -> anyhow::Result<PathBuf> {
+    cargo_build(root, target, &["-p", package, "--example", example])?;
+    Ok(target.join("release/examples").join(example))
+}
+
+fn cargo_build(root: &Path, target: &Path, what: &[&str]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(root).args(["build", "--release", "--locked"]).arg("--target-dir").arg(target);
-    packages.iter().for_each(|package| {
-        command.args(["-p", package]);
-    });
+    command.current_dir(root).args(["build", "--release", "--locked"]).arg("--target-dir").arg(target).args(what);
     let status = command.status().context("cargo cannot be started")?;
-    anyhow::ensure!(status.success(), "cargo build of {} failed", packages.join(", "));
-    Ok(target.join("release"))
+    anyhow::ensure!(status.success(), "cargo build {} failed", what.join(" "));
+    Ok(())
 }

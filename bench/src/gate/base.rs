@@ -2,20 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
 
-use super::{Counts, Gate, SCHEMA_VERSION};
-use crate::build;
+use super::{Build, Counts, Gate, SCHEMA_VERSION};
 use crate::runner::Progress;
 
 /// A base.
 #[derive(Debug)]
 pub enum Base {
-    /// A broker to be measured.
-    Built(PathBuf),
+    /// To be measured.
+    Built(Build),
     /// It was measured before, on a machine of the same kind.
     Counted(Counts),
 }
@@ -25,7 +24,7 @@ impl Base {
     pub fn find(name: &str, root: &Path, progress: &Progress) -> anyhow::Result<Self> {
         let path = Path::new(name);
         if is_program(path) {
-            return Ok(Self::Built(path.to_owned()));
+            return Ok(Self::Built(Build::of(path)?));
         }
         if path.exists() {
             return Self::read(&if path.is_dir() { path.join("gate.json") } else { path.to_owned() });
@@ -33,13 +32,13 @@ impl Base {
         let commit = git(root, &["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])
             .with_context(|| format!("`{name}` is neither a file nor a git reference"))?;
         let folder = root.join("target/gate");
-        let program = folder.join(format!("ringlog-{commit}"));
-        if !program.is_file() {
+        let kept = folder.join(&commit);
+        if !kept.is_dir() {
             progress.say(&format!("build the base, {name}"));
             fs::create_dir_all(&folder)?;
-            build_commit(root, &folder, &commit, &program)?;
+            build_commit(root, &folder, &commit, &kept)?;
         }
-        Ok(Self::Built(program))
+        Ok(Self::Built(Build::of(&kept.join("ringlog"))?))
     }
 
     fn read(file: &Path) -> anyhow::Result<Self> {
@@ -55,16 +54,22 @@ fn is_program(path: &Path) -> bool {
     path.is_file() && fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o111 != 0)
 }
 
-fn build_commit(root: &Path, folder: &Path, commit: &str, program: &Path) -> anyhow::Result<()> {
+/// Leaves the commit's programs in `kept`, which is there only when all of them are.
+fn build_commit(root: &Path, folder: &Path, commit: &str, kept: &Path) -> anyhow::Result<()> {
     let tree = folder.join("base");
     let shown = tree.display().to_string();
     // One that an interrupted gate left is of another commit.
     let _ = git(root, &["worktree", "remove", "--force", &shown]);
     git(root, &["worktree", "add", "--detach", "--force", &shown, commit])?;
-    let built = build::release(&tree, &folder.join("target"), &["ringlog-server"]);
-    let kept = built.and_then(|bin| Ok(fs::copy(bin.join("ringlog"), program).map(|_| ())?));
+    let keep = |build: Build| -> anyhow::Result<()> {
+        let passing = tempfile::tempdir_in(folder)?;
+        build.copy_to(passing.path())?;
+        fs::rename(passing.keep(), kept)?;
+        Ok(())
+    };
+    let done = Build::from_sources(&tree, &folder.join("target")).and_then(keep);
     git(root, &["worktree", "remove", "--force", &shown])?;
-    kept
+    done
 }
 
 fn git(root: &Path, arguments: &[&str]) -> anyhow::Result<String> {

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn all_formats_carry_the_counts() {
-        let mut gate = gate(11_000.0, 4.0, [0.9, 1.0, 1.1]);
+        let mut gate = gate(11_000.0, [2.0, 1.0], [0.9, 1.0, 1.1]);
         gate.schema_version = SCHEMA_VERSION;
         let findings = findings(&gate);
         let text = markdown(&gate, &findings);
@@ -92,7 +92,7 @@ mod tests {
         assert!(text.contains("**Regression**: produce-1r sync: instructions"));
         let rows = github_action_benchmark(&gate);
         assert_eq!(rows[1]["name"], "produce-1r sync: instructions");
-        assert_eq!(bencher(&gate)["produce-1r sync"]["system-calls"]["value"], 4.0);
+        assert_eq!(bencher(&gate)["produce-1r sync"]["ring-calls"]["value"], 2.0);
         let folder = tempfile::tempdir().unwrap();
         write(&gate, &findings, folder.path()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
