@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use ringlog_loadgen::cli::{Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Mixed, Produce, Sink};
+use ringlog_loadgen::cli::{Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Group, Mixed, Produce, Sink};
 use ringlog_loadgen::measured::Measured;
 use ringlog_loadgen::output::{finish, finish_kafka_style, settings};
 use ringlog_loadgen::plan::Rate;
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Produce(flags) => produce(*flags),
         Command::Fetch(flags) => fetch(&flags),
         Command::Commit(flags) => commit(&flags).and_then(|measured| report("commit", &flags.common, &measured)),
+        Command::Group(group) => self::group(&group),
         Command::E2e(flags) => e2e(&flags).and_then(|measured| report("e2e", &flags.common, &measured)),
         Command::Connect(flags) => connect(&flags).and_then(|measured| report("connect", &flags.common, &measured)),
         Command::Mixed(flags) => mixed(*flags),
@@ -93,6 +94,29 @@ fn commit(flags: &Commit) -> anyhow::Result<Measured> {
     let (load, topic) = (flags.common.load(SMALL), flags.common.topic_spec(false));
     let target = run::target(&load.bootstrap, &topic)?;
     run::commit(&load, &topic, &target, &flags.group_prefix, flags.groups as usize)
+}
+
+fn group(group: &Group) -> anyhow::Result<ExitCode> {
+    let (name, flags) = match group {
+        Group::Heartbeat(flags) => ("group heartbeat", &flags.common),
+        Group::FetchOffsets(flags) => ("group fetch-offsets", &flags.common),
+        Group::Join(flags) => ("group join", &flags.common),
+        Group::Rebalance(flags) => ("group rebalance", &flags.common),
+    };
+    let (load, topic) = (flags.load(SMALL), flags.topic_spec(false));
+    let target = run::target(&load.bootstrap, &topic)?;
+    let measured = match group {
+        Group::Heartbeat(flags) => {
+            let (prefix, count) = (&flags.group_prefix, flags.members as usize);
+            run::heartbeats(&load, &topic, &target, prefix, count, flags.session)
+        }
+        Group::FetchOffsets(flags) => {
+            run::fetch_offsets(&load, &topic, &target, &flags.group_prefix, flags.groups as usize)
+        }
+        Group::Join(flags) => run::join(&load, &target, &flags.group_prefix),
+        Group::Rebalance(flags) => run::rebalance(&load, &target, &flags.spec()),
+    }?;
+    report(name, flags, &measured)
 }
 
 fn e2e(flags: &EndToEnd) -> anyhow::Result<Measured> {

@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod common;
+mod group;
 mod kafka;
 mod omb;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringlog_core::record::Codec;
 
 pub use common::{Common, Durability};
+pub use group::Group;
 pub use kafka::{Changed, KafkaProducerFlags, PropertyError};
 pub use omb::OmbError;
 
@@ -42,6 +44,9 @@ pub enum Command {
     Fetch(Fetch),
     /// Commits offsets for many groups, and asks at the end what they have.
     Commit(Commit),
+    /// Heartbeats, new members, rebalances and committed offsets of consumer groups.
+    #[command(subcommand)]
+    Group(Box<Group>),
     /// One producer, one consumer that waits at the end of the log: latency from the plan to the arrival.
     E2e(EndToEnd),
     /// New connections, each with ApiVersions and Metadata, `--connections` at a time.

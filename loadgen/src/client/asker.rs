@@ -24,6 +24,7 @@ const SEVERAL_KEYS_FROM: i16 = 4;
 /// Asks.
 #[derive(Debug)]
 pub struct Asker {
+    address: SocketAddr,
     socket: Socket,
     frames: Frames,
     correlation_id: i32,
@@ -36,7 +37,7 @@ impl Asker {
         let failed = |source| SetupError::Io { what: format!("connect to {address}"), source };
         let socket = reactor.connect(address).await.map_err(failed)?;
         let frames = Frames::new(socket.clone());
-        let mut asker = Self { socket, frames, correlation_id: 0, versions: Versions::default() };
+        let mut asker = Self { address, socket, frames, correlation_id: 0, versions: Versions::default() };
         asker.versions = asker.ask_versions().await?;
         Ok(asker)
     }
@@ -47,6 +48,11 @@ impl Asker {
         let response: ApiVersionsResponse<'_> = self.ask_in(ApiKey::ApiVersions, 0, &request).await?;
         check("ApiVersions", response.error_code, None)?;
         Ok(response.api_keys.iter().map(|api| (api.api_key, api.min_version..=api.max_version)).collect())
+    }
+
+    /// Whom it asks.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The versions that the broker has.

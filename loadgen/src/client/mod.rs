@@ -3,6 +3,7 @@
 mod asker;
 mod drive;
 mod frames;
+mod member;
 mod outgoing;
 mod pipe;
 mod route;
@@ -13,6 +14,7 @@ mod versions;
 pub use asker::{Asker, CLIENT_ID, check, resolve_text};
 pub use drive::drive;
 pub use frames::{FRAME_BYTES_MAX, Frames};
+pub use member::{Joined, SESSION, is_rebalance};
 pub use outgoing::Outgoing;
 pub use pipe::{Pace, Pipe, Shared};
 pub use route::{Route, RouteEnd};

@@ -61,6 +61,17 @@ pub enum SetupError {
     /// There is no such topic.
     #[error("topic {0} does not exist (give --partitions to create it)")]
     Missing(String),
+    /// A commit before the run was refused.
+    #[error("OffsetCommit: {0}")]
+    NotCommitted(String),
+    /// A member was given the part of another one.
+    #[error("group {group_id}: member {member_id} was not given its own part")]
+    Assignment {
+        /// Its group.
+        group_id: String,
+        /// The member.
+        member_id: String,
+    },
     /// The topic has no leaders, or not enough partitions.
     #[error("topic {topic}: {reason}")]
     Topic {

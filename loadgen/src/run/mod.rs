@@ -3,11 +3,16 @@
 mod commit;
 mod connect;
 mod control;
+mod conversations;
 mod e2e;
+mod groups;
+mod join;
+mod members;
 mod mixed;
 mod pipes;
 mod produce;
 mod read_back;
+mod rebalance;
 
 use std::iter::Peekable;
 use std::sync::{Barrier, mpsc};
@@ -17,14 +22,17 @@ use anyhow::anyhow;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::reactor::{Instant, IoConfig, IoDriver, Reactor};
 
-pub use commit::commit;
+pub use commit::{commit, fetch_offsets};
 pub use connect::connect;
 pub use control::ControlSpec;
 pub use e2e::{EndToEnd, e2e};
+pub use join::join;
+pub use members::heartbeats;
 pub use mixed::{Beside, Parts, mixed};
 pub use pipes::{Connection, Place, run};
 pub use produce::produce;
 pub use read_back::{ReadBackVolume, read_back, read_back_on};
+pub use rebalance::{RebalanceSpec, rebalance};
 
 use crate::client::{Target, TopicSpec, prepare};
 use crate::cpu::{Sample, Usage};

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::groups::{Committed, find_coordinator};
 use super::kept::Kept;
-use super::{Fault, SinkConfig};
+use super::{Fault, SinkConfig, members};
 
 pub(super) const NODE_ID: i32 = 1;
 /// Records and bytes of the batch that every fetch gets.
@@ -27,7 +27,7 @@ const RECORD_BYTES: usize = 1_000;
 /// Each partition pretends to hold so many records.
 const END_OFFSET: i64 = 16_000;
 /// Highest versions in which topics go by their names.
-const APIS: [(ApiKey, i16, i16); 9] = [
+const APIS: [(ApiKey, i16, i16); 13] = [
     (ApiKey::Produce, 3, 12),
     (ApiKey::Fetch, 4, 12),
     (ApiKey::ListOffsets, 1, 9),
@@ -37,7 +37,15 @@ const APIS: [(ApiKey, i16, i16); 9] = [
     (ApiKey::FindCoordinator, 0, 6),
     (ApiKey::OffsetCommit, 2, 9),
     (ApiKey::OffsetFetch, 1, 9),
+    (ApiKey::JoinGroup, 0, 9),
+    (ApiKey::SyncGroup, 0, 5),
+    (ApiKey::Heartbeat, 0, 4),
+    (ApiKey::LeaveGroup, 0, 5),
 ];
+
+/// What may be held back and be wrong.
+const LOAD: [ApiKey; 6] =
+    [ApiKey::Produce, ApiKey::Fetch, ApiKey::OffsetCommit, ApiKey::OffsetFetch, ApiKey::SyncGroup, ApiKey::Heartbeat];
 
 /// The topics of a sink.
 #[derive(Debug)]
@@ -57,7 +65,7 @@ pub struct Topics {
 pub(super) struct Answer {
     /// Empty when there is none (acks=0).
     pub(super) bytes: Bytes,
-    /// Of Produce, Fetch or OffsetCommit.
+    /// Of one of [`LOAD`].
     pub(super) is_load: bool,
 }
 
@@ -83,7 +91,7 @@ impl Topics {
     pub(super) fn answer(&mut self, frame: &[u8]) -> Option<Answer> {
         let mut reader = Reader::new(frame);
         let header = RequestHeader::decode(&mut reader).ok()?;
-        let is_load = matches!(header.api_key, ApiKey::Produce | ApiKey::Fetch | ApiKey::OffsetCommit);
+        let is_load = LOAD.contains(&header.api_key);
         self.answers += u64::from(is_load);
         let fault =
             self.fault.filter(|(_, every)| is_load && self.answers.is_multiple_of(*every)).map(|(fault, _)| fault);
@@ -100,6 +108,10 @@ impl Topics {
             ApiKey::FindCoordinator => find_coordinator(&header, &mut reader, self.address)?,
             ApiKey::OffsetCommit => self.committed.commit(&header, &mut reader, fault)?,
             ApiKey::OffsetFetch => self.committed.fetch(&header, &mut reader)?,
+            ApiKey::JoinGroup => members::join(&header, &mut reader)?,
+            ApiKey::SyncGroup => members::sync(&header, &mut reader, fault)?,
+            ApiKey::Heartbeat => members::heartbeat(&header, &mut reader, fault)?,
+            ApiKey::LeaveGroup => members::leave(&header, &mut reader)?,
             _ => return None,
         };
         Some(Answer { bytes: bytes.into(), is_load })

@@ -7,6 +7,7 @@
 mod answers;
 mod groups;
 mod kept;
+mod members;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -28,7 +29,7 @@ const SEND_PARTS_MAX: usize = 256;
 /// How the sink behaves.
 #[derive(Debug, Clone, Default)]
 pub struct SinkConfig {
-    /// Each answer to Produce, Fetch and OffsetCommit is held back for so long.
+    /// Each answer that is not one of setting up is held back for so long.
     pub delay: Duration,
     /// From this time on, counted from the first of them, nothing is answered for the second time.
     pub stall: Option<(Duration, Duration)>,
@@ -53,6 +54,8 @@ pub enum Fault {
     ForgetBatch,
     /// A commit is acknowledged and not kept.
     ForgetCommit,
+    /// A member is given the part of another one.
+    WrongAssignment,
     /// The connection is closed.
     Close,
 }
@@ -87,7 +90,7 @@ struct Connection {
     reactor: Reactor,
     socket: Socket,
     config: SinkConfig,
-    /// When the first Produce, Fetch or OffsetCommit of all connections came.
+    /// When the first request of all connections came that was not one of setting up.
     first: Rc<RefCell<Option<Instant>>>,
     queue: RefCell<Queue>,
     signal: Signal,

@@ -12,17 +12,14 @@ use ringlog_core::protocol::messages::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
     OffsetFetchResponse,
 };
-use ringlog_core::protocol::{ApiKey, RequestHeader, ResponseHeader, encode_request};
+use ringlog_core::protocol::{ApiKey, ErrorCode, ResponseHeader};
 use ringlog_core::wire::{Array, DecodeError, Message, Reader};
 use uuid::Uuid;
 
-use super::{Answered, Leaving, Workload, readable, refused};
-use crate::client::{Asker, CLIENT_ID, Outgoing, SetupError, Target, check};
+use super::{Answered, Leaving, Workload, frame, readable, refused};
+use crate::client::{Asker, Outgoing, SetupError, Target, check};
 use crate::findings::Findings;
 use crate::recorder::Volume;
-
-/// From this version on OffsetFetch asks for several groups (KIP-709).
-const SEVERAL_GROUPS_FROM: i16 = 8;
 
 /// What is committed, by all connections.
 #[derive(Debug)]
@@ -31,6 +28,7 @@ pub struct Commits {
     topic_id: Uuid,
     partitions: Vec<i32>,
     version: i16,
+    fetch_version: i16,
     groups: Vec<Group>,
 }
 
@@ -56,6 +54,7 @@ impl Commits {
             topic_id: target.topic_id,
             partitions: target.partitions.iter().map(|partition| partition.index).collect(),
             version: target.versions.pick::<OffsetCommitRequest<'_>>(ApiKey::OffsetCommit)?,
+            fetch_version: target.versions.pick::<OffsetFetchRequest<'_>>(ApiKey::OffsetFetch)?,
             groups: (0..groups_count).map(group).collect(),
         }))
     }
@@ -70,7 +69,7 @@ impl Commits {
     pub async fn verify(&self, group: usize, asker: &mut Asker, findings: &mut Findings) -> Result<(), SetupError> {
         let Group { id, sent, acknowledged } = &self.groups[group];
         let (sent, acknowledged) = (sent.load(Ordering::Relaxed), acknowledged.load(Ordering::Relaxed));
-        let committed = self.fetch(id, asker).await?;
+        let committed = self.fetch(group, asker).await?;
         if acknowledged < 0 {
             return Ok(());
         }
@@ -85,8 +84,82 @@ impl Commits {
     }
 
     /// The committed offset of each partition.
-    async fn fetch(&self, group_id: &str, asker: &mut Asker) -> Result<Vec<(i32, i64)>, SetupError> {
-        let version = asker.versions().pick::<OffsetFetchRequest<'_>>(ApiKey::OffsetFetch)?;
+    async fn fetch(&self, group: usize, asker: &mut Asker) -> Result<Vec<(i32, i64)>, SetupError> {
+        let frame = asker.exchange(ApiKey::OffsetFetch, self.fetch_frame(group, 0, Vec::new())).await?;
+        let mut offsets = Vec::with_capacity(self.partitions.len());
+        let code = self.offsets(frame, |partition, offset| offsets.push((partition, offset)))?;
+        check("OffsetFetch", code, None).map(|()| offsets)
+    }
+
+    /// Commits an offset that no earlier run has committed, as the first commit of the group.
+    pub async fn commit_first(&self, group: usize, asker: &mut Asker) -> Result<(), SetupError> {
+        let ticket = self.next(group);
+        let frame = asker.exchange(ApiKey::OffsetCommit, self.commit_frame(ticket, 0, Vec::new())).await?;
+        let mut findings = Findings::default();
+        match self.check_commit(ticket, frame, &mut findings)? {
+            Answered::Done(_) => Ok(()),
+            Answered::Failed | Answered::Stale => Err(SetupError::NotCommitted(findings.examples.concat())),
+        }
+    }
+
+    /// The next commit of a group.
+    fn next(&self, group: usize) -> Committed {
+        Committed { group, offset: self.groups[group].sent.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+
+    fn commit_frame(&self, ticket: Committed, correlation_id: i32, buffer: Vec<u8>) -> Vec<u8> {
+        let partition = |index: &i32| OffsetCommitRequestPartition {
+            partition_index: *index,
+            committed_offset: ticket.offset,
+            committed_leader_epoch: -1,
+            committed_metadata: Some(""),
+        };
+        let topics = [OffsetCommitRequestTopic {
+            name: &self.topic_name,
+            topic_id: self.topic_id,
+            partitions: self.partitions.iter().map(partition).collect(),
+        }];
+        let request = OffsetCommitRequest {
+            group_id: &self.groups[ticket.group].id,
+            generation_id_or_member_epoch: -1,
+            member_id: "",
+            group_instance_id: None,
+            retention_time_ms: -1,
+            topics: Array::from(&topics),
+        };
+        frame(ApiKey::OffsetCommit, self.version, correlation_id, &request, buffer)
+    }
+
+    fn check_commit(&self, ticket: Committed, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
+        let group = &self.groups[ticket.group];
+        let mut reader = Reader::new(frame);
+        ResponseHeader::decode(&mut reader, ApiKey::OffsetCommit, self.version)?;
+        let response = OffsetCommitResponse::decode(&mut reader, self.version)?;
+        let mut answered = Answered::Done(Volume::default());
+        let mut count = 0;
+        for topic in &response.topics {
+            for partition in &topic.partitions {
+                count += 1;
+                if !partition.error_code.is_none() {
+                    let text = || format!("group {} partition {}", group.id, partition.partition_index);
+                    answered = refused(partition.error_code, findings, text);
+                }
+            }
+        }
+        if count != self.partitions.len() {
+            let text = || format!("group {}: {count} of {} partitions", group.id, self.partitions.len());
+            findings.problem("partitions missing in the answer", text);
+            return Ok(Answered::Failed);
+        }
+        if matches!(answered, Answered::Done(_)) {
+            group.acknowledged.fetch_max(ticket.offset, Ordering::Relaxed);
+        }
+        Ok(answered)
+    }
+
+    /// Asks what a group has committed for all partitions.
+    pub(super) fn fetch_frame(&self, group: usize, correlation_id: i32, buffer: Vec<u8>) -> Vec<u8> {
+        let group_id = self.groups[group].id.as_str();
         let partition_indexes = || Array::from(self.partitions.as_slice());
         let topics = [OffsetFetchRequestTopic { name: &self.topic_name, partition_indexes: partition_indexes() }];
         let several = [OffsetFetchRequestTopics {
@@ -106,28 +179,47 @@ impl Commits {
             groups: Array::from(&groups),
             require_stable: false,
         };
-        let response: OffsetFetchResponse<'_> = asker.ask_in(ApiKey::OffsetFetch, version, &request).await?;
-        let mut offsets = Vec::with_capacity(self.partitions.len());
-        if version < SEVERAL_GROUPS_FROM {
-            check("OffsetFetch", response.error_code, None)?;
-            for topic in &response.topics {
-                for partition in &topic.partitions {
-                    check("OffsetFetch", partition.error_code, None)?;
-                    offsets.push((partition.partition_index, partition.committed_offset));
-                }
+        frame(ApiKey::OffsetFetch, self.fetch_version, correlation_id, &request, buffer)
+    }
+
+    /// Gives `each` partition and offset of an answer to [`Commits::fetch_frame`]; returns the first error in it.
+    pub(super) fn offsets(&self, frame: &[u8], mut each: impl FnMut(i32, i64)) -> Result<ErrorCode, DecodeError> {
+        let version = self.fetch_version;
+        let mut reader = Reader::new(frame);
+        ResponseHeader::decode(&mut reader, ApiKey::OffsetFetch, version)?;
+        let response = OffsetFetchResponse::decode(&mut reader, version)?;
+        let mut first_error = response.error_code;
+        let mut note = |code: ErrorCode| {
+            if first_error.is_none() {
+                first_error = code;
             }
-            return Ok(offsets);
+        };
+        for topic in &response.topics {
+            for partition in &topic.partitions {
+                note(partition.error_code);
+                each(partition.partition_index, partition.committed_offset);
+            }
         }
         for group in &response.groups {
-            check("OffsetFetch", group.error_code, None)?;
+            note(group.error_code);
             for topic in &group.topics {
                 for partition in &topic.partitions {
-                    check("OffsetFetch", partition.error_code, None)?;
-                    offsets.push((partition.partition_index, partition.committed_offset));
+                    note(partition.error_code);
+                    each(partition.partition_index, partition.committed_offset);
                 }
             }
         }
-        Ok(offsets)
+        Ok(first_error)
+    }
+
+    /// What a group has acknowledged, and how many partitions it commits.
+    pub(super) fn expected(&self, group: usize) -> (i64, usize) {
+        (self.groups[group].acknowledged.load(Ordering::Relaxed), self.partitions.len())
+    }
+
+    /// The name of a group.
+    pub fn group_id(&self, group: usize) -> &str {
+        &self.groups[group].id
     }
 }
 
@@ -154,34 +246,6 @@ impl Commit {
         assert!(!groups.is_empty(), "a connection without groups has nothing to commit");
         Self { commits: Arc::clone(commits), groups, next: 0, buffer: Vec::new() }
     }
-
-    fn check(&self, ticket: Committed, frame: &[u8], findings: &mut Findings) -> Result<Answered, DecodeError> {
-        let commits = &*self.commits;
-        let group = &commits.groups[ticket.group];
-        let mut reader = Reader::new(frame);
-        ResponseHeader::decode(&mut reader, ApiKey::OffsetCommit, commits.version)?;
-        let response = OffsetCommitResponse::decode(&mut reader, commits.version)?;
-        let mut answered = Answered::Done(Volume::default());
-        let mut count = 0;
-        for topic in &response.topics {
-            for partition in &topic.partitions {
-                count += 1;
-                if !partition.error_code.is_none() {
-                    let text = || format!("group {} partition {}", group.id, partition.partition_index);
-                    answered = refused(partition.error_code, findings, text);
-                }
-            }
-        }
-        if count != commits.partitions.len() {
-            let text = || format!("group {}: {count} of {} partitions", group.id, commits.partitions.len());
-            findings.problem("partitions missing in the answer", text);
-            return Ok(Answered::Failed);
-        }
-        if matches!(answered, Answered::Done(_)) {
-            group.acknowledged.fetch_max(ticket.offset, Ordering::Relaxed);
-        }
-        Ok(answered)
-    }
 }
 
 impl Workload for Commit {
@@ -192,42 +256,13 @@ impl Workload for Commit {
     fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> Committed {
         let group = self.groups[self.next];
         self.next = (self.next + 1) % self.groups.len();
-        let commits = &*self.commits;
-        let offset = commits.groups[group].sent.fetch_add(1, Ordering::Relaxed) + 1;
-        let partition = |index: &i32| OffsetCommitRequestPartition {
-            partition_index: *index,
-            committed_offset: offset,
-            committed_leader_epoch: -1,
-            committed_metadata: Some(""),
-        };
-        let topics = [OffsetCommitRequestTopic {
-            name: &commits.topic_name,
-            topic_id: commits.topic_id,
-            partitions: commits.partitions.iter().map(partition).collect(),
-        }];
-        let request = OffsetCommitRequest {
-            group_id: &commits.groups[group].id,
-            generation_id_or_member_epoch: -1,
-            member_id: "",
-            group_instance_id: None,
-            retention_time_ms: -1,
-            topics: Array::from(&topics),
-        };
-        let header = RequestHeader {
-            api_key: ApiKey::OffsetCommit,
-            api_version: commits.version,
-            correlation_id: leaving.correlation_id,
-            client_id: Some(CLIENT_ID),
-        };
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let encoded = encode_request(buffer, &header, &request).expect("nothing is null or too long");
-        out.copy(&encoded.bytes);
-        self.buffer = encoded.bytes;
-        Committed { group, offset }
+        let ticket = self.commits.next(group);
+        self.buffer = self.commits.commit_frame(ticket, leaving.correlation_id, std::mem::take(&mut self.buffer));
+        out.copy(&self.buffer);
+        ticket
     }
 
     fn answer(&mut self, ticket: Committed, _: Duration, frame: &[u8], findings: &mut Findings) -> Answered {
-        readable(self.check(ticket, frame, findings), findings)
+        readable(self.commits.check_commit(ticket, frame, findings), findings)
     }
 }

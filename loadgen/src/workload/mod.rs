@@ -2,7 +2,9 @@
 
 mod commit;
 mod fetch;
+mod fetch_offsets;
 mod fetch_one;
+mod heartbeat;
 mod keys;
 mod prebuilt;
 mod produce;
@@ -13,7 +15,9 @@ mod tail;
 
 pub use commit::{Commit, Commits};
 pub use fetch::{Fetch, FetchMode, FetchSpec};
+pub use fetch_offsets::FetchOffsets;
 pub use fetch_one::{FetchOne, FetchTarget, Fetched};
+pub use heartbeat::{Heartbeats, Member};
 pub use keys::KeySpec;
 pub use prebuilt::{BatchSpec, Front, PrebuiltBatch, PrebuiltBatches};
 pub use produce::{Produce, ProducerIdentity};
@@ -23,10 +27,10 @@ pub use tail::Tail;
 
 use std::time::Duration;
 
-use ringlog_core::protocol::ErrorCode;
-use ringlog_core::wire::DecodeError;
+use ringlog_core::protocol::{ApiKey, ErrorCode, RequestHeader, encode_request};
+use ringlog_core::wire::{DecodeError, Message};
 
-use crate::client::Outgoing;
+use crate::client::{CLIENT_ID, Outgoing};
 use crate::findings::Findings;
 use crate::recorder::Volume;
 
@@ -73,6 +77,19 @@ pub trait Workload {
     fn unanswered(&mut self, _ticket: Self::Ticket) -> Volume {
         Volume::default()
     }
+}
+
+/// A request without records as a whole frame, in the memory of an earlier one.
+fn frame<'a>(
+    api_key: ApiKey,
+    api_version: i16,
+    correlation_id: i32,
+    request: &impl Message<'a>,
+    mut buffer: Vec<u8>,
+) -> Vec<u8> {
+    buffer.clear();
+    let header = RequestHeader { api_key, api_version, correlation_id, client_id: Some(CLIENT_ID) };
+    encode_request(buffer, &header, request).expect("nothing is null or too long").bytes
 }
 
 /// Notes an error code, and tells what it means for the connection.

@@ -1,0 +1,121 @@
+//! Consumer groups against a sink that is right, or wrong in a known way, in one simulated world.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringlog_core::protocol::ErrorCode;
+use ringlog_core::reactor::Reactor;
+use ringlog_core::reactor::sim::{SimConfig, SimWorld, host_ip};
+use ringlog_loadgen::client::{
+    Asker, Pace, Pipe, Route, RouteEnd, SESSION, SetupError, Target, TopicSpec, drive, prepare,
+};
+use ringlog_loadgen::findings::{Failure, Findings};
+use ringlog_loadgen::recorder::Recorder;
+use ringlog_loadgen::series::Cut;
+use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
+use ringlog_loadgen::workload::{Commits, FetchOffsets, Heartbeats, Member, Workload};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const REQUESTS: u64 = 100;
+/// In every Heartbeat of a sink.
+const HEARTBEAT_VERSION: i16 = 4;
+
+/// A sink, and a client's reactor in the same world.
+struct Bench {
+    world: SimWorld,
+    client: Reactor,
+    address: SocketAddr,
+}
+
+impl Bench {
+    fn new(fault: Option<(Fault, u64)>) -> Self {
+        let world = SimWorld::new(7, SimConfig::default());
+        let address = SocketAddr::new(host_ip(0), 9_092);
+        let server = world.reactor(0, 0);
+        let listener = server.listen(address).expect("the port is free");
+        let serving = server.clone();
+        let config = SinkConfig { fault, ..SinkConfig::default() };
+        server.spawn(async move { serve(serving, listener, config).await.expect("the sink accepts") });
+        let client = world.reactor(1, 0);
+        Self { world, client, address }
+    }
+
+    fn target(&self) -> Target {
+        let (reactor, address) = (self.client.clone(), self.address.to_string());
+        let topic = TopicSpec { name: "t".to_owned(), partitions: Some(3), ..TopicSpec::default() };
+        let prepared = async move { prepare(&reactor, &address, &topic).await };
+        self.world.block_on(&self.client, DEADLINE, prepared).expect("the sink answers")
+    }
+
+    /// What was wrong with so many requests of one connection.
+    fn findings<W: Workload + 'static>(&self, workload: W) -> Findings {
+        let pace = Pace { plan: None, in_flight_max: 4, warmup: Duration::ZERO, end: DEADLINE, requests_max: REQUESTS };
+        let recorder = Recorder::new(Cut { start: Duration::ZERO, length: DEADLINE });
+        let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::new(RefCell::new(recorder)))));
+        let (reactor, address, driven) = (self.client.clone(), self.address, Rc::clone(&pipe));
+        self.world.block_on(&self.client, DEADLINE, async move {
+            let socket = reactor.connect(address).await.expect("the sink listens");
+            let route = Route { address, bootstrap: address, end: RouteEnd::Coordinator("g".to_owned()) };
+            drive(&reactor, route, socket, &driven, reactor.now());
+        });
+        assert!(self.world.run_until(DEADLINE, || pipe.borrow().is_done()), "the run ends");
+        pipe.borrow().findings.clone()
+    }
+
+    /// Joins, is given its part, says that it is there, and leaves.
+    fn member(&self) -> Result<(), SetupError> {
+        let (reactor, address) = (self.client.clone(), self.address);
+        self.world.block_on(&self.client, DEADLINE, async move {
+            let mut asker = Asker::connect(&reactor, address).await?;
+            let joined = asker.join("g", "", SESSION).await?;
+            asker.sync("g", &joined).await?;
+            asker.heartbeat("g", &joined).await?;
+            asker.leave("g", &joined).await
+        })
+    }
+
+    /// Asks three groups after each has committed.
+    fn asked(&self) -> Findings {
+        let commits = Commits::new(&self.target(), "g", 3, 1_000).expect("the sink has OffsetCommit");
+        let (reactor, address, committing) = (self.client.clone(), self.address, Arc::clone(&commits));
+        self.world.block_on(&self.client, DEADLINE, async move {
+            let mut asker = Asker::connect(&reactor, address).await.expect("the sink listens");
+            for group in 0..3 {
+                committing.commit_first(group, &mut asker).await.expect("the sink has OffsetCommit");
+            }
+        });
+        self.findings(FetchOffsets::new(&commits, vec![0, 1, 2]))
+    }
+}
+
+#[test]
+fn a_member_is_given_its_own_part_or_told() {
+    Bench::new(None).member().expect("a right coordinator");
+    let wrong = Bench::new(Some((Fault::WrongAssignment, 1))).member();
+    assert!(matches!(wrong, Err(SetupError::Assignment { .. })), "{wrong:?}");
+    let dead = Bench::new(Some((Fault::Error, 2))).member();
+    assert!(matches!(dead, Err(SetupError::Refused { code: ErrorCode::UNKNOWN_MEMBER_ID, .. })), "{dead:?}");
+}
+
+#[test]
+fn refused_heartbeats_are_failures() {
+    let heartbeats = || {
+        let member = Member { group_id: "g".to_owned(), member_id: "m".to_owned(), generation_id: 1 };
+        Heartbeats::new(&Arc::new(vec![member]), vec![0], HEARTBEAT_VERSION)
+    };
+    assert!(Bench::new(None).findings(heartbeats()).is_clean());
+    let findings = Bench::new(Some((Fault::Error, 10))).findings(heartbeats());
+    assert_eq!(findings.errors[&Failure::Code(ErrorCode::UNKNOWN_MEMBER_ID)], REQUESTS / 10);
+    assert!(findings.is_verified());
+}
+
+#[test]
+fn a_wrong_committed_offset_is_detected() {
+    assert!(Bench::new(None).asked().is_clean());
+    // The second of three commits is not kept.
+    let findings = Bench::new(Some((Fault::ForgetCommit, 2))).asked();
+    assert_eq!(findings.problems["wrong committed offset"], REQUESTS / 3);
+}
