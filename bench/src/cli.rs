@@ -18,7 +18,7 @@ use crate::process::passing_folder;
 use crate::report;
 use crate::results::Results;
 use crate::runner::{self, Progress, Setup};
-use crate::scenario::Scenario;
+use crate::scenario::{Class, Scenario};
 use crate::scrub::Scrubber;
 use crate::tables::tables;
 use crate::target::Target;
@@ -174,9 +174,12 @@ fn run_scenario(flags: &Run) -> anyhow::Result<ExitCode> {
 
 /// Runs that are planned, for the progress bar.
 fn runs_count(scenario: &Scenario, targets: &[Target]) -> u64 {
-    let turns = scenario.cells.iter().flat_map(|cell| &cell.classes);
-    let per_round: usize = turns.map(|class| targets.iter().filter(|target| target.has_class(*class)).count()).sum();
-    per_round as u64 * u64::from(scenario.rounds)
+    let on_targets = |class: &Class| targets.iter().filter(|target| target.has_class(*class)).count() as u64;
+    let runs = scenario.cells.iter().map(|cell| {
+        let rounds = cell.rounds.map_or(scenario.rounds, |rounds| rounds.min(scenario.rounds));
+        cell.classes.iter().map(on_targets).sum::<u64>() * u64::from(rounds)
+    });
+    runs.sum()
 }
 
 /// The command line with the program's name alone.

@@ -49,6 +49,7 @@ pub const FIGURES: &[Figure] = &[
     lower("writeback_s_per_gb", "CPU to write back what was left dirty", "s/GB"),
     higher("mb_per_s", "throughput", "MB/s"),
     higher("requests_per_s", "throughput", "requests/s"),
+    lower("cleaning_s", "time to clean", "s"),
     lower("p50_us", "latency p50", "us"),
     lower("p90_us", "latency p90", "us"),
     lower("p99_us", "latency p99", "us"),
@@ -59,9 +60,11 @@ pub const FIGURES: &[Figure] = &[
     lower("lateness_p99_us", "sender late p99", "us"),
     lower("broker_user_s", "broker CPU, user", "s"),
     lower("broker_system_s", "broker CPU, system", "s"),
+    lower("broker_percent", "broker CPU", "% of a core"),
     lower("loadgen_percent", "load generator's CPU", "% of its core"),
     lower("rss_mib", "broker RSS", "MiB"),
     lower("pss_mib", "broker PSS", "MiB"),
+    lower("bytes_per_idle_connection", "growth of RSS", "bytes/idle connection"),
     lower("written_per_byte", "bytes written by the broker", "per byte of batches"),
     lower("switches_per_request", "context switches", "per request"),
     lower("idle_brokers_percent", "CPU of the idle brokers", "% of a core"),
@@ -76,12 +79,14 @@ pub fn find(key: &str) -> Option<&'static Figure> {
 }
 
 impl Figure {
-    /// How much of what is physically possible a value is, in percent.
-    pub fn percent_of_limit(&self, value: f64, limit: f64) -> f64 {
-        match self.better {
+    /// How much of what is physically possible a value is, in percent. A cost of nothing is one that was too small for
+    /// its clock.
+    pub fn percent_of_limit(&self, value: f64, limit: f64) -> Option<f64> {
+        let percent = match self.better {
             Better::Lower => 100.0 * limit / value,
             Better::Higher => 100.0 * value / limit,
-        }
+        };
+        percent.is_finite().then_some(percent)
     }
 
     /// How many times better than the base a subject with this ratio to it is.
@@ -127,7 +132,8 @@ mod tests {
     #[test]
     fn a_limit_is_a_hundred_percent_either_way() {
         let (cost, work) = (find("broker_s_per_gb").unwrap(), find("mb_per_s").unwrap());
-        assert_eq!((cost.percent_of_limit(2.0, 1.0), work.percent_of_limit(50.0, 100.0)), (50.0, 50.0));
+        assert_eq!((cost.percent_of_limit(2.0, 1.0), work.percent_of_limit(50.0, 100.0)), (Some(50.0), Some(50.0)));
+        assert_eq!(cost.percent_of_limit(0.0, 1.0), None);
         assert_eq!((cost.times_better(0.25), work.times_better(4.0)), (4.0, 4.0));
     }
 

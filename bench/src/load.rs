@@ -83,6 +83,9 @@ pub enum LoadError {
     /// The broker refused some requests.
     #[error("requests failed: {0}")]
     RequestsFailed(String),
+    /// What should run meanwhile did not.
+    #[error("the load beside it ended: {0}")]
+    Beside(String),
     /// It did not run.
     #[error("{0}")]
     Failed(String),
@@ -96,7 +99,7 @@ pub enum LoadError {
 
 impl Load<'_> {
     fn arguments(&self, json: &Path, core: usize) -> Vec<String> {
-        let mut arguments = vec![self.kind.name().to_owned()];
+        let mut arguments: Vec<String> = self.kind.name().split(' ').map(str::to_owned).collect();
         let mut push = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
         push("bootstrap", self.bootstrap.to_owned());
         push("topic", self.topic.to_owned());
@@ -118,6 +121,12 @@ impl Load<'_> {
         }
         arguments.push("--quiet".to_owned());
         arguments
+    }
+
+    /// Starts it on `cores` and does not wait; `folder` takes its files.
+    pub fn start(&self, program: &Path, cores: &Cores, folder: &Path) -> Result<Process, LoadError> {
+        let arguments = self.arguments(&folder.join("beside.json"), cores.first());
+        Ok(Process::start(Command::new(program).args(&arguments), cores, &folder.join("beside.log"))?)
     }
 
     /// Runs it on `cores`; `folder` takes its files.
@@ -165,6 +174,7 @@ fn read(text: &str) -> Result<Outcome, LoadError> {
         ("broker_us_per_request", broker.and_then(|used| used.us_per_request)),
         ("broker_user_s", broker.map(|used| used.user_s)),
         ("broker_system_s", broker.map(|used| used.system_s)),
+        ("broker_percent", broker.map(|used| (used.user_s + used.system_s) / report.window_s * 100.0)),
         ("kernel_s_per_gb", kernel.s_per_gb),
         ("kernel_us_per_request", kernel.us_per_request),
         ("all_in_s_per_gb", both(|used| used.s_per_gb)),

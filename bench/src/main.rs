@@ -13,6 +13,7 @@
 
 mod build;
 mod cli;
+mod compaction;
 mod cores;
 mod environment;
 mod figure;

@@ -38,7 +38,7 @@ impl fmt::Display for Class {
     }
 }
 
-/// One of the load generator's kinds of load.
+/// One of the load generator's kinds of load, or one of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadKind {
@@ -52,10 +52,20 @@ pub enum LoadKind {
     E2e,
     /// Connections.
     Connect,
+    /// Heartbeats of members that do nothing else.
+    GroupHeartbeat,
+    /// Asks groups what they have committed.
+    GroupFetchOffsets,
+    /// New groups of one member.
+    GroupJoin,
+    /// Members of one group crash.
+    GroupRebalance,
+    /// The cleaning of a log that is full of outdated records, by this program: [`crate::compaction`].
+    Compaction,
 }
 
 impl LoadKind {
-    /// The load generator's subcommand.
+    /// The load generator's subcommand, one word or two; nothing of the sort for what this program does.
     pub fn name(self) -> &'static str {
         match self {
             Self::Produce => "produce",
@@ -63,6 +73,11 @@ impl LoadKind {
             Self::Commit => "commit",
             Self::E2e => "e2e",
             Self::Connect => "connect",
+            Self::GroupHeartbeat => "group heartbeat",
+            Self::GroupFetchOffsets => "group fetch-offsets",
+            Self::GroupJoin => "group join",
+            Self::GroupRebalance => "group rebalance",
+            Self::Compaction => "compaction",
         }
     }
 }
@@ -94,6 +109,43 @@ pub struct Cell {
     /// An open loop at so many percent of what each target did itself in another cell.
     #[serde(default)]
     pub rate: Option<RelativeRate>,
+    /// Runs meanwhile on the same topic and is not measured.
+    #[serde(default)]
+    pub beside: Option<Beside>,
+    /// Settings of the topic over the broker's.
+    #[serde(default)]
+    pub topic: BTreeMap<String, String>,
+    /// Drop the broker's files from the page cache before each run.
+    #[serde(default)]
+    pub cold: bool,
+    /// The measured window, instead of the scenario's.
+    #[serde(default)]
+    pub seconds: Option<f64>,
+    /// Not in more rounds than this.
+    #[serde(default)]
+    pub rounds: Option<u32>,
+}
+
+impl Cell {
+    /// Whether it is measured in this round, the first of which is 0.
+    pub fn is_in_round(&self, round: u32) -> bool {
+        self.rounds.is_none_or(|rounds| round < rounds)
+    }
+
+    /// Whether it can be cut into the short pieces of a warm-up.
+    pub fn warms_up(&self) -> bool {
+        self.load != LoadKind::Compaction && self.beside.is_none()
+    }
+}
+
+/// A load that goes on while another one is measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    /// What it does.
+    pub load: LoadKind,
+    /// The load generator's flags; with a rate, so that it takes the same from every target.
+    pub flags: Flags,
 }
 
 /// A `produce` that is not measured.
@@ -193,11 +245,13 @@ fn kafka_heap() -> String {
 }
 
 /// The scenarios in this program.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("smoke", include_str!("../scenarios/smoke.toml")),
     ("quick", include_str!("../scenarios/quick.toml")),
     ("standard", include_str!("../scenarios/standard.toml")),
     ("full", include_str!("../scenarios/full.toml")),
+    ("groups", include_str!("../scenarios/groups.toml")),
+    ("upkeep", include_str!("../scenarios/upkeep.toml")),
     ("gate", include_str!("../scenarios/gate.toml")),
 ];
 
@@ -244,6 +298,8 @@ impl Scenario {
             for figure in &cell.figures {
                 anyhow::ensure!(crate::figure::find(figure).is_some(), "cell `{}`: no figure `{figure}`", cell.name);
             }
+            let seconds = cell.seconds.unwrap_or(self.seconds);
+            anyhow::ensure!(seconds > 0.0 && seconds <= 3600.0, "cell `{}`: seconds: above 0, at most 3600", cell.name);
             if let Some(rate) = &cell.rate {
                 let earlier = self.cells[..index].iter().any(|other| other.name == rate.of);
                 anyhow::ensure!(earlier, "cell `{}`: no cell `{}` before it", cell.name, rate.of);

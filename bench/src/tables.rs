@@ -174,7 +174,7 @@ fn row(results: &Results, cell: &Cell, figure: &Figure, columns: &[Column]) -> R
     let ratio = ratio(&pairs);
     let percent_of_limit = match &values[0] {
         Value::Measured { median, .. } => {
-            limit(results, cell, columns[0].class, figure).map(|limit| figure.percent_of_limit(*median, limit))
+            limit(results, cell, columns[0].class, figure).and_then(|limit| figure.percent_of_limit(*median, limit))
         }
         Value::Missing { .. } => None,
     };

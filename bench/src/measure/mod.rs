@@ -3,5 +3,5 @@
 mod procfs;
 mod watch;
 
-pub use procfs::{mem_free_mib, rss_and_pss_mib};
+pub use procfs::{mem_free_mib, process_cpu_s, rss_and_pss_mib};
 pub use watch::{Point, ThreadShare, Usage, Watch};

@@ -80,6 +80,11 @@ pub fn own_and_childrens_ticks() -> u64 {
     fields.skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
+/// CPU seconds of a process since it started, with those of its threads.
+pub fn process_cpu_s(pid: u32) -> Option<f64> {
+    Some(process_ticks(pid)? as f64 / TICKS_PER_SECOND)
+}
+
 /// Ticks of a whole process, ended threads included.
 pub fn process_ticks(pid: u32) -> Option<u64> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?).map(|(_, ticks)| ticks)

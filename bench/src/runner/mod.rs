@@ -5,6 +5,7 @@
 //! - Each run has a topic of its own, deleted behind it, unless the cell fills one and keeps it.
 //! - A disturbed run is kept, marked, and repeated within the scenario's bounds.
 
+mod beside;
 mod progress;
 mod turn;
 
@@ -203,7 +204,7 @@ impl<'a> Runner<'a> {
             let seconds =
                 if target.is_jvm() { self.scenario.jvm_warmup_seconds } else { self.scenario.native_warmup_seconds };
             let mut cells = self.turns();
-            cells.retain(|(_, class)| self.brokers[index].serves(*class));
+            cells.retain(|(cell, class)| cell.warms_up() && self.brokers[index].serves(*class));
             let began = Instant::now();
             let mut dead = BTreeSet::new();
             for piece in 0.. {
@@ -242,7 +243,7 @@ impl<'a> Runner<'a> {
 
     fn round(&mut self, round: u32) -> anyhow::Result<()> {
         let turns = self.turns();
-        for (at, (cell, class)) in turns.iter().enumerate() {
+        for (at, (cell, class)) in turns.iter().enumerate().filter(|(_, (cell, _))| cell.is_in_round(round)) {
             let mut order: Vec<usize> = (0..self.brokers.len()).collect();
             // ABBA: who goes first turns round, so that a drift of the machine falls on both.
             if (round as usize + at) % 2 == 1 {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use ringlog_loadgen::cpu::KernelWriters;
 
+use super::beside::BesideRun;
+use crate::compaction::Backlog;
 use crate::cores::Cores;
 use crate::figure::Values;
 use crate::load::{Load, LoadError, Outcome};
@@ -38,12 +40,16 @@ pub struct Turn<'a> {
 
 /// Whether the sink can play the broker in this cell.
 pub(super) fn sink_answers(cell: &Cell) -> bool {
-    cell.rate.is_none() && matches!(cell.load, LoadKind::Produce | LoadKind::Fetch)
+    let is_alone = cell.rate.is_none() && cell.beside.is_none() && !cell.cold;
+    is_alone && matches!(cell.load, LoadKind::Produce | LoadKind::Fetch)
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
     /// The load alone.
     pub fn load(&self, warmup_seconds: f64, seconds: f64) -> Result<Outcome, LoadError> {
+        if self.cell.load == LoadKind::Compaction {
+            return self.compaction();
+        }
         let mut flags = self.cell.flags.clone();
         if let Some(rate) = self.rate {
             flags.insert("rate".to_owned(), format!("{rate:.0}/s").into());
@@ -60,10 +66,11 @@ impl Turn<'_> {
     pub fn create_topic(&self) -> std::io::Result<()> {
         let flags = self.cell.fill.as_ref().map_or(&self.cell.flags, |fill| &fill.flags);
         let partitions = flags.get("partitions").and_then(toml::Value::as_integer).unwrap_or(1);
-        let configs = match self.broker.target {
-            Target::Ringlog | Target::Base => vec![("ringlog.durability", self.class.name())],
-            _ => Vec::new(),
-        };
+        let mut configs: Vec<(&str, &str)> =
+            self.cell.topic.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        if matches!(self.broker.target, Target::Ringlog | Target::Base) {
+            configs.push(("ringlog.durability", self.class.name()));
+        }
         let partitions = i32::try_from(partitions).map_err(std::io::Error::other)?;
         crate::wire::create_topic(&self.broker.bootstrap, &self.topic, partitions, &configs)
     }
@@ -76,7 +83,12 @@ impl Turn<'_> {
     }
 
     fn run(&self, kind: LoadKind, flags: Flags, warmup_seconds: f64, seconds: f64) -> Result<Outcome, LoadError> {
-        let load = Load {
+        let load = self.as_load(kind, flags, warmup_seconds, seconds);
+        load.run(self.within.loadgen, self.within.cores, self.within.folder)
+    }
+
+    pub(super) fn as_load(&self, kind: LoadKind, flags: Flags, warmup_seconds: f64, seconds: f64) -> Load<'_> {
+        Load {
             kind,
             flags,
             bootstrap: &self.broker.bootstrap,
@@ -84,23 +96,41 @@ impl Turn<'_> {
             broker_pid: self.broker.pid(),
             warmup_seconds,
             seconds,
-        };
-        load.run(self.within.loadgen, self.within.cores, self.within.folder)
+        }
+    }
+
+    /// Not a load of the load generator: fills a log, and has it cleaned.
+    fn compaction(&self) -> Result<Outcome, LoadError> {
+        let backlog = Backlog::fill(self.broker, format!("{}-log", self.topic), self.class, &self.cell.flags)?;
+        let cleaned = backlog.clean();
+        backlog.forget();
+        cleaned
     }
 
     /// The load with everything around it. The raw result goes into the folder.
     pub(super) fn measure(&self, scenario: &Scenario, round: u32, attempt: u32) -> Result<Run, LoadError> {
         // What an earlier run left dirty is not this one's.
         rustix::fs::sync();
+        if self.cell.cold {
+            self.broker.drop_from_page_cache().map_err(LoadError::Failed)?;
+        }
+        let seconds = self.cell.seconds.unwrap_or(scenario.seconds);
         let mem_free = mem_free_mib();
+        let rss_before = self.broker.pid().and_then(rss_and_pss_mib).map(|(rss, _)| rss);
+        let beside = self.cell.beside.as_ref().map(|beside| BesideRun::start(self, beside)).transpose()?;
         let watch = Watch::begin(self.broker.pid(), self.idle.clone());
-        let loaded = self.load(scenario.warmup_seconds, scenario.seconds);
+        let loaded = self.load(scenario.warmup_seconds, seconds);
         let usage = watch.end();
         let outcome = loaded?;
+        beside.map_or(Ok(()), BesideRun::end)?;
         let mut values = outcome.values;
-        self.add_usage(&mut values, &usage, scenario);
+        let all_seconds = scenario.warmup_seconds + seconds;
+        self.add_usage(&mut values, &usage, all_seconds);
         if self.cell.load == LoadKind::Produce {
-            add_writeback(&mut values, scenario);
+            add_writeback(&mut values, all_seconds);
+        }
+        if let Some(rss_before) = rss_before {
+            self.add_growth(&mut values, &usage, rss_before);
         }
         if let Some(mib) = mem_free {
             values.insert("mem_free_mib".to_owned(), mib);
@@ -134,8 +164,7 @@ impl Turn<'_> {
     }
 
     /// Counts of the whole run, warm-up included, go by what was done in the window at the same speed.
-    fn add_usage(&self, values: &mut Values, usage: &Usage, scenario: &Scenario) {
-        let seconds = scenario.warmup_seconds + scenario.seconds;
+    fn add_usage(&self, values: &mut Values, usage: &Usage, seconds: f64) {
         let mut add = |key: &str, value: f64| values.insert(key.to_owned(), value);
         add("idle_brokers_percent", usage.idle_brokers_percent);
         add("steal_percent", usage.steal_percent);
@@ -152,16 +181,26 @@ impl Turn<'_> {
             values.insert("written_per_byte".to_owned(), usage.written as f64 / (mb_per_s * 1e6 * seconds));
         }
     }
+
+    /// Memory that idle connections took.
+    fn add_growth(&self, values: &mut Values, usage: &Usage, rss_before_mib: f64) {
+        let idle = self.cell.flags.get("idle").and_then(toml::Value::as_integer).unwrap_or_default();
+        if idle > 0 {
+            let most = usage.points.iter().map(|point| point.rss_mib).fold(rss_before_mib, f64::max);
+            let bytes = (most - rss_before_mib) * f64::from(1 << 20) / idle as f64;
+            values.insert("bytes_per_idle_connection".to_owned(), bytes);
+        }
+    }
 }
 
 /// CPU of the threads that write back what the run left dirty, and of the call that waits for it.
-fn add_writeback(values: &mut Values, scenario: &Scenario) {
+fn add_writeback(values: &mut Values, seconds: f64) {
     let Some(mb_per_s) = values.get("mb_per_s").copied() else { return };
-    let gigabytes = mb_per_s / 1e3 * (scenario.warmup_seconds + scenario.seconds);
+    let gigabytes = mb_per_s / 1e3 * seconds;
     let (writers, own) = (KernelWriters::read(), thread_cpu_s());
     rustix::fs::sync();
-    let seconds = KernelWriters::read().seconds_since(&writers) + thread_cpu_s() - own;
-    values.insert("writeback_s_per_gb".to_owned(), seconds / gigabytes);
+    let used_s = KernelWriters::read().seconds_since(&writers) + thread_cpu_s() - own;
+    values.insert("writeback_s_per_gb".to_owned(), used_s / gigabytes);
 }
 
 fn thread_cpu_s() -> f64 {

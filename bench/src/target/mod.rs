@@ -259,10 +259,20 @@ impl Running {
         Ok(Some(ready_after))
     }
 
+    /// Where its files are, when it was started here.
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        self.own.as_ref().map(|(launch, _)| launch.folder.join(DATA_FOLDER))
+    }
+
     /// Mebibytes of the files in its data directory.
     pub fn data_mib(&self) -> Option<f64> {
-        let (launch, _) = self.own.as_ref()?;
-        Some(bytes_below(&launch.folder.join(DATA_FOLDER)) as f64 / (1 << 20) as f64)
+        Some(bytes_below(&self.data_folder()?) as f64 / (1 << 20) as f64)
+    }
+
+    /// Drops its files from the page cache, as far as they are written; what it maps stays. Says why it cannot.
+    pub fn drop_from_page_cache(&self) -> Result<(), String> {
+        let folder = self.data_folder().ok_or("a broker that was not started here keeps its page cache")?;
+        drop_below(&folder).map_err(|error| format!("the page cache cannot be dropped: {error}"))
     }
 
     /// Whether its figures in this class mean what the class says.
@@ -312,6 +322,19 @@ fn bytes_below(folder: &Path) -> u64 {
         Err(_) => 0,
     });
     bytes.sum()
+}
+
+/// Files that go away meanwhile are dropped anyway.
+fn drop_below(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            drop_below(&path)?;
+        } else if let Ok(file) = std::fs::File::open(&path) {
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Ports of the loopback interface that nobody listens on.
