@@ -109,7 +109,7 @@ pub fn run(scenario: &Scenario, setup: &Setup<'_>, progress: &Progress) -> anyho
     for round in 0..scenario.rounds {
         runner.round(round)?;
     }
-    runner.restart_brokers()?;
+    runner.restart_brokers();
     runner.stop_brokers()?;
     progress.say("physical limits, again");
     let after = Limits::measure(&runner.broker_cores, &runner.loadgen_cores, setup.folder)?;
@@ -299,19 +299,28 @@ impl<'a> Runner<'a> {
     }
 
     /// How long each is away: killed right behind the load, then stopped cleanly.
-    fn restart_brokers(&mut self) -> anyhow::Result<()> {
+    fn restart_brokers(&mut self) {
         for (broker, life) in self.brokers.iter_mut().zip(&mut self.results.lives) {
             if let Some((rss, pss)) = broker.pid().and_then(rss_and_pss_mib) {
                 (life.loaded_rss_mib, life.loaded_pss_mib) = (Some(rss), Some(pss));
             }
             life.data_mib = broker.data_mib();
-            let ms = |after: Option<Duration>| after.map(|after| after.as_secs_f64() * 1e3);
-            self.progress.say(&format!("kill and start {}", broker.target));
-            life.ready_after_kill_ms = ms(broker.restart(End::Kill)?);
-            self.progress.say(&format!("stop and start {}", broker.target));
-            life.ready_after_stop_ms = ms(broker.restart(End::Stop)?);
+            for (end, what) in [(End::Kill, "kill"), (End::Stop, "stop")] {
+                self.progress.say(&format!("{what} and start {}", broker.target));
+                let after_ms = match broker.restart(end) {
+                    Ok(after) => after.map(|after| after.as_secs_f64() * 1e3),
+                    // What was measured before stands all the same.
+                    Err(error) => {
+                        self.progress.warn(&format!("{}: {error:#}", broker.target));
+                        break;
+                    }
+                };
+                match end {
+                    End::Kill => life.ready_after_kill_ms = after_ms,
+                    End::Stop => life.ready_after_stop_ms = after_ms,
+                }
+            }
         }
-        Ok(())
     }
 
     fn stop_brokers(&mut self) -> anyhow::Result<()> {

@@ -21,8 +21,8 @@ use crate::process::Process;
 use crate::scenario::{Class, Scenario};
 use crate::wire;
 
-/// A broker that does not answer for so long after its start never will.
-const READY_MAX: Duration = Duration::from_secs(120);
+/// A broker that does not answer for so long after its start never will: Kafka recovers many partitions for minutes.
+const READY_MAX: Duration = Duration::from_secs(600);
 /// How often it is asked: often enough for a start of a few milliseconds.
 const READY_LOOK: Duration = Duration::from_millis(1);
 /// Where each broker keeps its data, in its folder.
