@@ -20,7 +20,7 @@ const NULL_PROTOCOL_VERSION: i16 = 7;
 const SKIP_ASSIGNMENT_VERSION: i16 = 9;
 
 /// Asks the group's coordinator.
-pub fn handle(context: &Rc<Context>, request: Request) {
+pub fn handle(context: &Rc<Context>, mut request: Request) {
     let encoded = request.body();
     let body: JoinGroupRequest<'_> = match encoded.decode() {
         Ok(body) => body,
@@ -50,6 +50,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         knows_skip_assignment: request.api_version >= SKIP_ASSIGNMENT_VERSION,
         random_id: Uuid::from_u64_pair(context.reactor.random_u64(), context.reactor.random_u64()),
     };
+    request.release_body();
     let reply = Box::new(move |reply| finish(request, reply));
     context.groups.request(body.group_id, GroupRequest::Join(join), reply);
 }

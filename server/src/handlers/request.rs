@@ -71,6 +71,13 @@ impl Request {
         self.body.clone()
     }
 
+    /// It will wait for others: its body, which nobody reads any more, gives up the receive buffer that it lies in. A shard
+    /// has few of them, and reads nothing when all are held.
+    pub fn release_body(&mut self) {
+        let header = &self.body.frame[..self.body.position];
+        self.body.frame = Bytes::copy_from_slice(header);
+    }
+
     /// Bytes of the whole frame.
     pub fn size_bytes(&self) -> usize {
         self.body.frame.len()

@@ -14,7 +14,7 @@ use super::{Context, Request};
 use crate::coordinator::group::{GroupReply, GroupRequest, SyncGroup};
 
 /// Asks the group's coordinator.
-pub fn handle(context: &Rc<Context>, request: Request) {
+pub fn handle(context: &Rc<Context>, mut request: Request) {
     let encoded = request.body();
     let body: SyncGroupRequest<'_> = match encoded.decode() {
         Ok(body) => body,
@@ -33,6 +33,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         protocol_name: body.protocol_name.map(str::to_owned),
         assignments: assignments.collect(),
     };
+    request.release_body();
     let reply = Box::new(move |reply| finish(request, reply));
     context.groups.request(body.group_id, GroupRequest::Sync(sync), reply);
 }

@@ -75,7 +75,7 @@ impl Coordinator {
     /// The log is replayed: members get a session each, time begins to count.
     pub fn on_loaded(&mut self, at: Scene<'_>, output: &mut Output) {
         self.expiry_at_ms = Some(at.now.monotonic_ms + self.settings.offsets_retention_check_interval_ms);
-        for group_id in self.groups.keys().cloned().collect::<Vec<_>>() {
+        for group_id in self.group_ids(|_| true) {
             self.with_group(&group_id, at, output, |group, turn| group.on_loaded(turn));
         }
     }
@@ -149,8 +149,7 @@ impl Coordinator {
     /// Topics are gone: so are the offsets that were committed for them.
     pub fn forget_topics(&mut self, topics: &[String], at: Scene<'_>, output: &mut Output) {
         let has_any = |group: &Group| topics.iter().any(|topic| !group.offsets.partitions_of(topic).is_empty());
-        let groups = self.groups.iter().filter(|(_, group)| has_any(group));
-        for group_id in groups.map(|(group_id, _)| Arc::clone(group_id)).collect::<Vec<_>>() {
+        for group_id in self.group_ids(has_any) {
             self.with_group(&group_id, at, output, |group, turn| {
                 for topic in topics {
                     for partition in group.offsets.partitions_of(topic) {
@@ -339,7 +338,7 @@ impl Coordinator {
     /// Removes offsets past their retention, and empty groups that have none left.
     fn expire_offsets(&mut self, at: Scene<'_>, output: &mut Output) {
         let retention_ms = self.settings.offsets_retention_ms;
-        for group_id in self.groups.keys().cloned().collect::<Vec<_>>() {
+        for group_id in self.group_ids(|_| true) {
             self.with_group(&group_id, at, output, |group, turn| {
                 for (topic, partition) in group.expired_offsets(retention_ms, turn.now.wall_ms) {
                     group.offsets.delete(&group_id, &topic, partition, turn);
@@ -349,6 +348,14 @@ impl Coordinator {
                 }
             });
         }
+    }
+
+    /// In an order that is always the same.
+    fn group_ids(&self, is_wanted: impl Fn(&Group) -> bool) -> Vec<Arc<str>> {
+        let wanted = self.groups.iter().filter(|(_, group)| is_wanted(group));
+        let mut group_ids: Vec<_> = wanted.map(|(group_id, _)| Arc::clone(group_id)).collect();
+        group_ids.sort_unstable();
+        group_ids
     }
 
     pub(super) fn group_or_new(&mut self, group_id: &str) -> &mut Group {

@@ -8,7 +8,7 @@
 //! - Each reply is called exactly once, never while anything here is borrowed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use ahash::AHashMap;
 use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::reactor::{Instant, Reactor, Sleep};
@@ -51,7 +50,7 @@ struct Inner {
     view: Rc<MetadataView>,
     settings: Arc<GroupSettings>,
     /// By partition of `__consumer_offsets`.
-    hosted: RefCell<AHashMap<i32, Hosted>>,
+    hosted: RefCell<BTreeMap<i32, Hosted>>,
     /// Partitions with records that the end of this turn appends.
     dirty: RefCell<Vec<i32>>,
     /// Monotonic time of the next wake-up.
@@ -74,7 +73,7 @@ struct Active {
     coordinator: Coordinator,
     next_token: u64,
     /// Not answered by the state machine yet.
-    open: AHashMap<Token, ReplyTo>,
+    open: BTreeMap<Token, ReplyTo>,
     /// Records of this turn.
     batch: BatchBuilder,
     full_batches: Vec<Vec<u8>>,
@@ -373,7 +372,7 @@ impl Active {
         Self {
             coordinator,
             next_token: 0,
-            open: AHashMap::new(),
+            open: BTreeMap::new(),
             batch: BatchBuilder::new(),
             full_batches: Vec::new(),
             appends: 0,

@@ -46,7 +46,7 @@ enum Session {
 }
 
 /// Answers at once where it can, else waits in a task of its own.
-pub fn handle(context: &Rc<Context>, request: Request) {
+pub fn handle(context: &Rc<Context>, mut request: Request) {
     let encoded = request.body();
     let body: FetchRequest<'_> = match encoded.decode() {
         Ok(body) => body,
@@ -67,7 +67,7 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     let context_of_task = Rc::clone(context);
     let mut answering = Box::pin(async move {
         let Context { reactor, router, .. } = &*context_of_task;
-        let mut outcomes = wait::fetch(reactor, router, &targets, bounds, request.responder(), &mut room).await;
+        let mut outcomes = wait::fetch(reactor, router, &targets, bounds, &mut request, &mut room).await;
         if request.api_version < ZSTD_VERSION_MIN {
             refuse_zstd(&context_of_task, &targets, &mut outcomes);
         }

@@ -14,6 +14,7 @@ use std::task::{Poll, Waker};
 use ringlog_core::reactor::{Instant, Piece, Reactor};
 
 use super::targets::{Target, Targets};
+use crate::handlers::Request;
 use crate::handlers::gather::Gather;
 use crate::net::{Held, Responder};
 use crate::partition::{
@@ -81,7 +82,7 @@ pub async fn fetch(
     router: &Router,
     targets: &Targets,
     bounds: Bounds,
-    responder: &Responder,
+    request: &mut Request,
     room: &mut Room,
 ) -> Outcomes {
     loop {
@@ -89,13 +90,14 @@ pub async fn fetch(
         let bytes: usize = outcomes.iter().flatten().map(record_bytes).sum();
         let failed = outcomes.iter().any(Result::is_err);
         let due = bytes >= bounds.min_bytes || failed || reactor.now() >= bounds.deadline;
-        if due || targets.is_empty() || responder.is_closed() {
+        if due || targets.is_empty() || request.responder().is_closed() {
             return outcomes;
         }
         let growth = Growth::watch(router, targets, &outcomes);
         drop(outcomes);
         room.release();
-        growth.wait(reactor, bounds.deadline, responder).await;
+        request.release_body();
+        growth.wait(reactor, bounds.deadline, request.responder()).await;
         room.renew();
     }
 }
