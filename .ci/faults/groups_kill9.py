@@ -38,20 +38,21 @@ acked, asked, count = {}, {}, [0, 0]
 
 
 def commit(consumer, group, offsets):
-    """Commits, and notes what was asked for and what was acked."""
+    """Commits, and notes what was asked for and what was acked; whether all was."""
     with lock:
         for partition, offset in offsets.items():
             asked[group, partition] = max(offset, asked.get((group, partition), -1))
     try:
         done = consumer.commit(offsets=[TopicPartition(TOPIC, p, o) for p, o in offsets.items()], asynchronous=False)
     except KafkaException:
-        return
+        return False
     with lock:
         for found in done:
             if found.error is None:
                 key = group, found.partition
                 acked[key] = max(found.offset, acked.get(key, -1))
                 count[0] += 1
+    return all(found.error is None for found in done)
 
 
 def alone(group):
@@ -67,15 +68,17 @@ def member(group):
     """Reads and commits what it has read. It does not leave: a member that is gone stays in its group for a session
     after each restart, and the restarts come faster."""
     consumer = Consumer({**settings, "group.id": group, "session.timeout.ms": 6000, "heartbeat.interval.ms": 100})
-    consumer.subscribe([TOPIC])
+    # What is not committed yet: nothing when partitions come or go.
+    read = {}
+    forget = lambda *_: read.clear()
+    consumer.subscribe([TOPIC], on_assign=forget, on_revoke=forget, on_lost=forget)
     while not stop.is_set():
-        read = {}
         for message in consumer.consume(20, 0.2):
             if not message.error():
                 read[message.partition()] = message.offset() + 1
                 count[1] += 1
-        if read:
-            commit(consumer, group, read)
+        if read and commit(consumer, group, dict(read)):
+            read.clear()
     consumer.close()
 
 
