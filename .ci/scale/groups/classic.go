@@ -140,16 +140,16 @@ func manyGroups(broker *broker, count int) error {
 			if rebalances, err := m.heartbeat(); rebalances || err != nil {
 				return fmt.Errorf("not stable: %w", err)
 			}
-			return m.commit()
+			return m.commit(broker.topic())
 		})
 	})
 }
 
-func (m *member) commit() error {
+func (m *member) commit(name string) error {
 	request := kmsg.NewPtrOffsetCommitRequest()
 	request.Group, request.MemberID, request.Generation = m.group, m.id, m.generation
 	topic, partition := kmsg.NewOffsetCommitRequestTopic(), kmsg.NewOffsetCommitRequestTopicPartition()
-	topic.Topic, partition.Offset = topicName, 1
+	topic.Topic, partition.Offset = name, 1
 	topic.Partitions = append(topic.Partitions, partition)
 	request.Topics = append(request.Topics, topic)
 	answer, err := m.ask(request, 7)

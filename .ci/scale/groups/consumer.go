@@ -15,6 +15,7 @@ import (
 type consumer struct {
 	connection *shared
 	group, id  string
+	topic      string
 	epoch      int32
 	topicID    [16]byte
 	owned      []int32
@@ -41,7 +42,7 @@ func (c *consumer) beat() (time.Duration, error) {
 	request.RebalanceTimeoutMillis = -1
 	if c.epoch == 0 {
 		request.RebalanceTimeoutMillis = 60_000
-		request.SubscribedTopicNames = []string{topicName}
+		request.SubscribedTopicNames = []string{c.topic}
 	}
 	if c.epoch == 0 || c.owesOwned {
 		request.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
@@ -103,7 +104,7 @@ func manyMembers(broker *broker, count int) error {
 		if _, err := rand.Read(id); err != nil {
 			return err
 		}
-		members[at] = &consumer{connection: connections[at%len(connections)], group: group, id: fmt.Sprintf("%x", id)}
+		members[at] = &consumer{connection: connections[at%len(connections)], group: group, id: fmt.Sprintf("%x", id), topic: broker.topic()}
 	}
 	live := func(member *consumer) {
 		for {

@@ -15,8 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const topicName = "scale"
-
 // ticksPerSecond of /proc/PID/stat.
 const ticksPerSecond = 100
 
@@ -25,6 +23,9 @@ type broker struct {
 	pid     int
 	run     int64
 }
+
+// topic is read by all.
+func (b *broker) topic() string { return b.name("scale") }
 
 // name is one that no earlier run has used.
 func (b *broker) name(kind string) string { return fmt.Sprintf("%s-%d", kind, b.run) }
@@ -66,18 +67,17 @@ func (b *broker) measure(what string, action func() error) error {
 	return nil
 }
 
-// createTopic makes the topic that all read, with at least so many partitions when it is new, and waits for it.
+// createTopic makes the topic that all read, and waits for the coordinators.
 func (b *broker) createTopic(connection *connection, partitions int) error {
 	request := kmsg.NewPtrCreateTopicsRequest()
 	topic := kmsg.NewCreateTopicsRequestTopic()
-	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = topicName, int32(partitions), 1
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = b.topic(), int32(partitions), 1
 	request.Topics, request.TimeoutMillis = append(request.Topics, topic), 60_000
 	answer, err := connection.ask(request, 5)
 	if err != nil {
 		return err
 	}
-	err = kerr.ErrorForCode(answer.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
-	if err != nil && err != kerr.TopicAlreadyExists {
+	if err := kerr.ErrorForCode(answer.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode); err != nil {
 		return err
 	}
 	return b.findCoordinator(connection)
