@@ -82,8 +82,8 @@ def member(group):
     consumer.close()
 
 
-threads = [threading.Thread(target=alone, args=(f"alone-{n}",)) for n in range(GROUPS)]
-threads += [threading.Thread(target=member, args=("members",)) for _ in range(2)]
+threads = [threading.Thread(target=alone, args=(f"alone-{n}",), daemon=True) for n in range(GROUPS)]
+threads += [threading.Thread(target=member, args=("members",), daemon=True) for _ in range(2)]
 for thread in threads:
     thread.start()
 
