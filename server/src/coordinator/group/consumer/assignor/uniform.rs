@@ -40,9 +40,16 @@ pub fn assign(members: &[MemberSpec<'_>], partitions_count: &dyn Fn(Uuid) -> i32
     let mut is_even = false;
     while !is_even {
         is_even = true;
+        // The least loaded subscriber of a topic, until somebody's load changes.
+        let mut known: Option<(Uuid, usize)> = None;
         for ((topic_id, _), owner) in &mut owners {
-            let least = least_loaded(&subscribers[topic_id], &loads);
+            let least = match known {
+                Some((of, least)) if of == *topic_id => least,
+                _ => least_loaded(&subscribers[topic_id], &loads),
+            };
+            known = Some((*topic_id, least));
             if loads[least] + 1 < loads[*owner] {
+                known = None;
                 loads[*owner] -= 1;
                 loads[least] += 1;
                 *owner = least;
