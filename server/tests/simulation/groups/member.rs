@@ -244,7 +244,9 @@ impl Member {
                 | ErrorCode::STALE_MEMBER_EPOCH
                 | ErrorCode::REBALANCE_IN_PROGRESS
                 | ErrorCode::FENCED_INSTANCE_ID
-                | ErrorCode::GROUP_ID_NOT_FOUND => model.refused(&self.plan.group, partition, offset),
+                | ErrorCode::GROUP_ID_NOT_FOUND
+                // A leader may be faster than the one who creates the topic.
+                | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => model.refused(&self.plan.group, partition, offset),
                 // It may be there after the restart.
                 code if is_unavailable(code) => {}
                 code => panic!("OffsetCommit: {code}"),
