@@ -28,8 +28,8 @@ const TOPIC: &str = "read";
 /// Of members.
 const SESSION_TIMEOUT_MS: i32 = 120;
 const REBALANCE_TIMEOUT_MS: i32 = 80;
-/// A member that was not heard for this long may be out.
-const LEASE: Duration = Duration::from_millis(80);
+/// A member that was not heard for this long may be out: the rebalance timeout, which the coordinator counts in whole ms.
+const LEASE: Duration = Duration::from_millis(78);
 
 /// Configuration of a broker whose groups live as fast as the simulation, and whose cleaner and retention never rest.
 pub const SETTINGS: &[(&str, &str)] = &[
