@@ -28,8 +28,10 @@ fn metadata(address: SocketAddr) -> Vec<u8> {
 #[test]
 fn without_a_file_it_formats_serves_and_stops_cleanly() {
     let folder = tempfile::tempdir().unwrap();
-    for _ in 0..2 {
-        let broker = Broker::start(folder.path(), &ANY_PORT);
+    for io_driver in ["io_uring", "epoll"] {
+        let choice = format!("ringlog.io={io_driver}");
+        let broker = Broker::start(folder.path(), &[&ANY_PORT[..], &["--override", &choice]].concat());
+        assert_eq!(broker.io_driver, io_driver);
         assert!(metadata(broker.addresses[0]).windows(9).any(|part| part == b"127.0.0.1"));
         assert_eq!(broker.stop(), Some(0));
     }

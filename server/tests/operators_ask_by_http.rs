@@ -58,6 +58,8 @@ fn health_version_and_metrics_are_answered() {
     ask_on(&mut client, &metadata);
     let (status, metrics) = get(http, "/metrics");
     assert_eq!(status, 200);
+    let driver = format!("ringlog_io_info{{driver=\"{}\"}}", broker.io_driver);
+    assert_eq!(value(&metrics, &driver), Some("1.0"), "{metrics}");
     for (series, expected) in [
         ("kafka_controller_kafkacontroller_activecontrollercount", "1"),
         ("kafka_controller_kafkacontroller_globaltopiccount", "1"),
