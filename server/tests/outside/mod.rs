@@ -45,7 +45,8 @@ impl Broker {
         let address = |listener: &str| listener.split_once("://")?.1.parse().ok();
         let addresses = listening.split(", ").map(|listener| address(listener).unwrap_or_else(|| panic!("{banner}")));
         let http = banner.split(" | ").find_map(|part| part.strip_prefix("http://")?.parse().ok());
-        let io_driver = banner.split(" | ").find_map(|part| part.split_once(" shard(s) on ")).expect("the driver").1.into();
+        let io_driver =
+            banner.split(" | ").find_map(|part| part.split_once(" shard(s) on ")).expect("the driver").1.into();
         Self { io_driver, http, addresses: addresses.collect(), _stdout: stdout, process }
     }
 
