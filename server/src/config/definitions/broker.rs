@@ -261,7 +261,7 @@ pub static BROKER_CONFIGS: &[ConfigDef] = &[
     acts("ringlog.http.listener", Text, None, ReadOnly, "HOST:PORT where /metrics, /livez, /readyz and /version are answered by HTTP; nowhere if not given. It has no access control: name an address that only operators reach."),
     acts("ringlog.internal.commit.log.file.blocks", Int(1280, 262_144), Some("16384"), ReadOnly, "For tests: size of a shard's commit log files, in 4,096 bytes."),
     acts("ringlog.internal.segment.bytes", Int(256, INT_MAX), None, ReadOnly, "For tests: a segment size below Kafka's minimum."),
-    acts("ringlog.io", OneOf(&["auto", "io_uring", "epoll"]), Some("auto"), ReadOnly, "How shards reach sockets and files: io_uring, or epoll and threads for files, which costs more. auto is io_uring where it is allowed, else epoll."),
+    acts("ringlog.io", OneOf(&["auto", "io_uring", "epoll"]), Some("auto"), ReadOnly, "How shards reach sockets and files: io_uring, or epoll and threads for files, which costs more with many connections. auto is io_uring where it is allowed, else epoll."),
     acts("ringlog.log.format", OneOf(&["text", "json"]), Some("text"), ReadOnly, "How the broker writes its own log to standard error."),
     acts("ringlog.memory", Text, None, ReadOnly, "Memory that the broker may use, as 512M or 4G."),
     acts("ringlog.metrics.partitions", Boolean, Some("true"), ReadOnly, "Whether /metrics has series for each partition and for each committed offset."),
