@@ -7,11 +7,14 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::rc::Rc;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::thread::{self, ThreadId};
 
 use async_task::{Runnable, Task};
+use pin_project_lite::pin_project;
 use slab::Slab;
 
 thread_local! {
@@ -26,6 +29,31 @@ struct Queue {
     ready: RefCell<VecDeque<Runnable>>,
     /// Every task that has not ended, so that [`Tasks::clear`] can end it.
     tasks: RefCell<Slab<Task<()>>>,
+}
+
+pin_project! {
+    /// A future that leaves its queue's tasks when it ends. An `async` block would hold it twice: caught, and awaited.
+    struct Listed<F> {
+        #[pin]
+        future: F,
+        queue: Weak<Queue>,
+        key: usize,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Listed<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        ready!(this.future.poll(context));
+        if let Some(queue) = this.queue.upgrade()
+            && let Some(task) = queue.tasks.borrow_mut().try_remove(*this.key)
+        {
+            task.detach();
+        }
+        Poll::Ready(())
+    }
 }
 
 /// The tasks of one executor.
@@ -48,16 +76,8 @@ impl Tasks {
         let mut tasks = self.queue.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
         let key = entry.key();
-        let queue = Rc::downgrade(&self.queue);
-        let whole = async move {
-            future.await;
-            if let Some(queue) = queue.upgrade()
-                && let Some(task) = queue.tasks.borrow_mut().try_remove(key)
-            {
-                task.detach();
-            }
-        };
-        let (runnable, task) = async_task::spawn_local(whole, move |runnable| schedule(id, home, runnable));
+        let listed = Listed { future, queue: Rc::downgrade(&self.queue), key };
+        let (runnable, task) = async_task::spawn_local(listed, move |runnable| schedule(id, home, runnable));
         entry.insert(task);
         drop(tasks);
         runnable.schedule();
