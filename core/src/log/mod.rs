@@ -22,6 +22,8 @@ mod header;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]
 mod log;
 mod open;
+mod open_epochs;
+mod page_cache;
 mod planted;
 mod read;
 mod recovery;

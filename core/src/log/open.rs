@@ -6,6 +6,7 @@
 //! | after a clean stop | where the active segment's file ends | any other byte is corruption |
 //! | after a crash, bytes are in the commit log | at the synced point | cut off, the commit log has it |
 //! | after a crash, not in the commit log | at the last batch with a right CRC behind the synced point | cut off |
+//! | the same, on the page cache that it was written to | at its last whole batch | cut off |
 //!
 //! Indexes, leader epochs and producer snapshots are believed as far as they agree with the batches they name, and are
 //! made again from the batches where they do not. So the walk begins at the last index entry, not at the segment's start.
@@ -20,7 +21,6 @@ use super::cleaner::finish_swaps;
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::error::StoreError;
 use super::header::BatchHeader;
-use super::leader_epoch_cache::{LEADER_EPOCH_FILE, LeaderEpochCache};
 use super::log::{Log, offset_of_file, snapshot_path};
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata};
 use super::producer_state::{ProducerState, TransactionEnd};
@@ -40,6 +40,18 @@ pub(crate) enum Behind {
     Cut,
     /// They count while their CRC is right. They are written again where the page cache is not to be believed.
     Keep { write_again: bool },
+    /// All of it is there that was written: they count while they are whole batches.
+    Written,
+}
+
+/// How far a walk through a segment has come.
+struct Walked {
+    /// Where its last batch begins.
+    last: Option<u64>,
+    /// Where it ended.
+    position: u64,
+    /// How the bytes end there.
+    end: ScanEnd,
 }
 
 impl Log {
@@ -55,7 +67,7 @@ impl Log {
         let mut log = Self::empty(key, spec, log_dir, log_start_offset);
         log.open_segments(now_ms, files)?;
         let active = log.segments.len() - 1;
-        let (position, end) = log.walk(active, i64::MAX, now_ms, files)?;
+        let Walked { position, end, .. } = log.walk(active, i64::MAX, now_ms, files)?;
         if end != ScanEnd::Clean {
             return Err(log.corrupt(format!("no whole batch at byte {position} of its last segment")));
         }
@@ -79,10 +91,19 @@ impl Log {
             log.cleaned_offset = point.cleaned_offset;
             log.recover(point, point.end_offset, Behind::Cut, now_ms, files)?;
             log.load_producers(files)?;
+            if let Some(from) = point.unsynced_from {
+                let first = log.segment_index(from);
+                log.unsynced = log.segments[first..].iter().map(|segment| segment.base_offset).collect();
+                log.new_names = true;
+                log.flush.flushed_end_offset = from;
+            } else {
+                log.all_flushed();
+            }
             return Ok(log);
         }
         let mut log = Self::open(key, spec, log_dir, point.log_start_offset, now_ms, files)?;
         log.cleaned_offset = point.cleaned_offset;
+        log.all_flushed();
         let (end, known) = (log.log_end_offset, point.end_offset);
         if end == known { Ok(log) } else { Err(log.corrupt(format!("ends at {end}, its checkpoint says {known}"))) }
     }
@@ -101,19 +122,11 @@ impl Log {
         // A torn `partition.metadata` is written anew.
         self.folder_ready = read_file(files.disk(), &self.dir.join(PARTITION_METADATA_FILE))
             .is_ok_and(|bytes| decode_partition_metadata(&bytes).is_ok_and(|topic_id| topic_id == self.topic_id));
-        let first_offset = self.segments[0].base_offset;
-        let synced = point.end_offset.max(first_offset);
-        // A segment that begins at the synced point is not the one: its predecessor's indexes may lack their end.
-        let mut index = self.segment_index((synced - 1).max(first_offset));
-        self.settle_segments(self.segment_index((checkpointed - 1).max(first_offset))..index, now_ms, files)?;
-        let (mut position, mut end) = self.walk(index, synced, now_ms, files)?;
-        if self.log_end_offset != synced {
-            return Err(self.corrupt(format!("ends here at byte {position}, and was synced up to {synced}")));
-        }
-        self.segments[index].raise_max_timestamp(point.max_timestamp, point.max_timestamp_offset);
-        if let Behind::Keep { write_again } = behind {
-            (index, position, end) = self.keep_checked(index, position, write_again, now_ms, files)?;
-        }
+        let written = if behind == Behind::Written { self.walk_written(point, now_ms, files)? } else { None };
+        let (index, position, end) = match written {
+            Some(reached) => reached,
+            None => self.walk_synced(point, checkpointed, behind, now_ms, files)?,
+        };
         let cut_bytes = if behind == Behind::Cut || end != ScanEnd::Clean {
             self.cut_behind(index, position, files).map_err(|error| self.io_error(error))?
         } else {
@@ -129,6 +142,62 @@ impl Log {
         Ok(cut_bytes)
     }
 
+    /// To the synced point, and behind it as far as the bytes there count. Returns the segment and position reached, and
+    /// how the bytes end there.
+    fn walk_synced(
+        &mut self,
+        point: &SyncedPoint,
+        checkpointed: i64,
+        behind: Behind,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<(usize, u64, ScanEnd), StoreError> {
+        let first_offset = self.segments[0].base_offset;
+        let synced = point.end_offset.max(first_offset);
+        // A segment that begins at the synced point is not the one: its predecessor's indexes may lack their end.
+        let index = self.segment_index((synced - 1).max(first_offset));
+        self.settle_segments(self.segment_index((checkpointed - 1).max(first_offset))..index, now_ms, files)?;
+        let Walked { position, end, .. } = self.walk(index, synced, now_ms, files)?;
+        if self.log_end_offset != synced {
+            return Err(self.corrupt(format!("ends here at byte {position}, and was synced up to {synced}")));
+        }
+        self.segments[index].raise_max_timestamp(point.max_timestamp, point.max_timestamp_offset);
+        match behind {
+            Behind::Cut => Ok((index, position, end)),
+            Behind::Keep { write_again } => self.keep_checked(index, position, write_again, now_ms, files),
+            Behind::Written => self.keep_checked(index, position, false, now_ms, files),
+        }
+    }
+
+    /// Where all that was written is there, as after a clean stop: to the last whole batch of the last segment. `None` if
+    /// it does not look so.
+    fn walk_written(
+        &mut self,
+        point: &SyncedPoint,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<Option<(usize, u64, ScanEnd)>, StoreError> {
+        let active = self.segments.len() - 1;
+        let Walked { last, position, end } = match self.walk(active, i64::MAX, now_ms, files) {
+            Err(StoreError::Corrupt { .. }) => return Ok(None),
+            walked => walked?,
+        };
+        // A killed process may have been at the last batch.
+        let is_whole = match last {
+            Some(last) => {
+                let file = files.file(&self.dir, self.segments[active].file_id(self.key, FileKind::Log), false);
+                let checked = file.and_then(|file| BatchScan::new(file, last, position).next_checked());
+                checked.map_err(|error| self.io_error(error))?.is_some()
+            }
+            None => true,
+        };
+        if !is_whole || self.log_end_offset < point.end_offset {
+            return Ok(None);
+        }
+        self.segments[active].raise_max_timestamp(point.max_timestamp, point.max_timestamp_offset);
+        Ok(Some((active, position, end)))
+    }
+
     /// Brings the indexes of ended segments up to their batches.
     fn settle_segments(
         &mut self,
@@ -138,7 +207,7 @@ impl Log {
     ) -> Result<(), StoreError> {
         for index in segments {
             let (base_offset, end_offset) = (self.segments[index].base_offset, self.segments[index + 1].base_offset);
-            let (position, _) = self.walk(index, end_offset, now_ms, files)?;
+            let Walked { position, .. } = self.walk(index, end_offset, now_ms, files)?;
             if self.log_end_offset != end_offset {
                 return Err(self.corrupt(format!("ends here at byte {position}, and the next segment at {end_offset}")));
             }
@@ -183,20 +252,22 @@ impl Log {
     }
 
     /// Walks a segment from its last index entry that is right to `end_offset` or to where whole batches end, and takes
-    /// it in. Returns the position reached, and how the bytes end there.
+    /// it in.
     fn walk(
         &mut self,
         index: usize,
         end_offset: i64,
         now_ms: i64,
         files: &mut Descriptors,
-    ) -> Result<(u64, ScanEnd), StoreError> {
+    ) -> Result<Walked, StoreError> {
         let (key, dir) = (self.key, self.dir.clone());
         let base_offset = self.segments[index].base_offset;
         self.log_end_offset = base_offset;
         let io_error = |source| StoreError::Io { path: segment_path(&dir, base_offset, FileKind::Log), source };
         let file = match files.file(&dir, self.segments[index].file_id(key, FileKind::Log), false) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, ScanEnd::Clean)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Walked { last: None, position: 0, end: ScanEnd::Clean });
+            }
             file => file.map_err(io_error)?,
         };
         let size = file.len().map_err(io_error)?;
@@ -211,11 +282,13 @@ impl Log {
         let mut scan = BatchScan::new(file.clone(), 0, size);
         let first = scan.next_header().map_err(io_error)?;
         let entry = segment.last_entry();
+        let mut last = None;
         scan = BatchScan::new(file.clone(), entry.map_or(0, |entry| u64::from(entry.position)), size);
         if let Some(entry) = entry {
             match scan.next_header().map_err(io_error)? {
                 Some((header, _)) if times_right && header.last_offset() == entry.offset => {
                     segment.go_on_behind(&header, entry);
+                    last = Some(u64::from(entry.position));
                     self.log_end_offset = entry.offset + 1;
                 }
                 _ => scan = BatchScan::new(file, 0, size),
@@ -242,8 +315,9 @@ impl Log {
             }
             self.segments[index].append(&header, &config);
             self.log_end_offset = header.last_offset() + 1;
+            last = Some(position);
         }
-        Ok((scan.position(), scan.end()))
+        Ok(Walked { last, position: scan.position(), end: scan.end() })
     }
 
     /// Takes in what follows behind a position, on across segments, while the CRC is right.
@@ -276,7 +350,6 @@ impl Log {
                     batch.and_then(|batch| file.write_all_at(at, batch)).map_err(io_error)?;
                 }
                 self.segments[index].append(&header, &config);
-                self.leader_epochs.assign(header.leader_epoch, header.base_offset);
                 self.log_end_offset = header.last_offset() + 1;
             }
             let follows = self.segments.get(index + 1).is_some_and(|next| next.base_offset == self.log_end_offset);
@@ -321,7 +394,7 @@ impl Log {
     }
 
     /// The batch in segment `index` that holds `offset`, or the first behind it. The index is not needed to be right.
-    fn find_batch(&self, index: usize, offset: i64, files: &mut Descriptors) -> io::Result<Option<BatchHeader>> {
+    pub fn find_batch(&self, index: usize, offset: i64, files: &mut Descriptors) -> io::Result<Option<BatchHeader>> {
         let segment = &self.segments[index];
         let file = match files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -375,73 +448,6 @@ impl Log {
             segment.seal(key, &dir, files)?;
         }
         segment.times_checked = true;
-        Ok(())
-    }
-
-    /// Reads the epochs that began below the log's end. Where they do not agree with the batches, they are made again.
-    fn load_leader_epochs(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
-        let newer = std::mem::take(&mut self.leader_epochs);
-        let path = self.dir.join(LEADER_EPOCH_FILE);
-        let decoded = match read_file(files.disk(), &path) {
-            Ok(bytes) => LeaderEpochCache::decode(&bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LeaderEpochCache::default()),
-            Err(error) => return Err(self.io_error(error)),
-        };
-        let agrees = match &decoded {
-            Ok(epochs) => self.agrees_with(epochs, files).map_err(|error| self.io_error(error))?,
-            Err(_) => false,
-        };
-        match decoded {
-            Ok(epochs) if agrees => (self.written_epoch, self.leader_epochs) = (epochs.latest(), epochs),
-            _ => {
-                tracing::warn!(path = %path.display(), "leader epochs are made again");
-                self.make_leader_epochs(files).map_err(|error| self.io_error(error))?;
-            }
-        }
-        for entry in newer.entries() {
-            self.leader_epochs.assign(entry.leader_epoch, entry.start_offset);
-        }
-        self.leader_epochs.truncate_from_end(self.log_end_offset);
-        Ok(())
-    }
-
-    /// Whether the newest epoch is that of the last batch, and each begins with a batch of its own.
-    fn agrees_with(&mut self, epochs: &LeaderEpochCache, files: &mut Descriptors) -> io::Result<bool> {
-        let mut epochs = epochs.clone();
-        epochs.truncate_from_end(self.log_end_offset);
-        for entry in epochs.entries() {
-            let index = self.segment_index(entry.start_offset);
-            let begins = self.find_batch(index, entry.start_offset, files)?.is_some_and(|header| {
-                match header.base_offset.max(self.log_start_offset) {
-                    start if start == entry.start_offset => header.leader_epoch == entry.leader_epoch,
-                    // Compaction takes the first batch of an epoch away, and the epoch stays.
-                    start => start > entry.start_offset && header.leader_epoch >= entry.leader_epoch,
-                }
-            });
-            if !begins {
-                return Ok(false);
-            }
-        }
-        let last = self.log_end_offset - 1;
-        let newest = self.find_batch(self.segment_index(last), last, files)?;
-        let known = epochs.latest().map(|entry| entry.leader_epoch);
-        Ok(newest.is_none_or(|header| header.leader_epoch < 0 || known == Some(header.leader_epoch)))
-    }
-
-    fn make_leader_epochs(&mut self, files: &mut Descriptors) -> io::Result<()> {
-        for index in 0..self.segments.len() {
-            self.segments[index].load(self.key, &self.dir, files)?;
-            let segment = &self.segments[index];
-            let size = segment.size_bytes().expect("loaded");
-            if size == 0 {
-                continue;
-            }
-            let mut scan =
-                BatchScan::new(files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?, 0, size);
-            while let Some((header, _)) = scan.next_header()? {
-                self.leader_epochs.assign(header.leader_epoch, header.base_offset.max(self.log_start_offset));
-            }
-        }
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub enum PlantedBug {
     CutBelowSyncedPoint,
     /// What was not in a commit log becomes a promise without a sync: replayed, or kept of class page-cache.
     PromisedWithoutSync,
+    /// A start believes what the page cache shows, also of another one than was written through.
+    AnyPageCacheBelieved,
     /// A partition's folder gets its first segment without `partition.metadata`.
     PartitionMetadataLate,
     /// After a failed sync of segments only the log whose error was seen stops; the others are synced again.

@@ -6,6 +6,9 @@
 //! | has entries in a commit log | cut at its synced point, rewritten from the entries | opened up to there |
 //! | class sync, has none | nothing | opened up to its synced point, the rest was never acked and is cut |
 //! | class page-cache, or not known | batches behind the synced point are kept while their CRC is right | opened up to there |
+//! | class page-cache, on the page cache that it was written to | whole batches are kept | opened up to there |
+//!
+//! Logs of class page-cache are not synced here: they are promised up to their synced point as before.
 //!
 //! The synced point is the highest of Kafka's recovery point, what a checkpoint of the store noted, and what an entry
 //! "in segment" says.
@@ -14,6 +17,7 @@
 //! - Nothing below a synced point is cut: what cannot be read there is reported, and the broker does not start, or does
 //!   not serve that partition.
 //! - A crash in here is harmless: the commit logs are removed when all they hold is synced and the points say so.
+//! - What is not synced has no new synced point, and without one a log is noted as synced only with its folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +29,7 @@ use uuid::Uuid;
 
 use super::checkpoint::{CLEAN_SHUTDOWN_FILE, encode_clean_shutdown};
 use super::checkpoints::{self, ClosedLog};
-use super::commit_log::{self, EntryHeader, EntryKind, RecoverError, RecoverMode, SegmentRange};
+use super::commit_log::{self, EntryHeader, EntryKind, RecoverError, RecoverMode, SegmentRange, VerifiedLogs};
 use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::error::StoreError;
 use super::failure::{forget_failed_sync, has_failed_sync, note_failed_sync};
@@ -33,6 +37,7 @@ use super::header::BatchHeader;
 use super::leader_epoch_cache::LEADER_EPOCH_FILE;
 use super::log::{Log, make_way};
 use super::open::Behind;
+use super::page_cache::{is_same_page_cache, mark_page_cache};
 use super::partition_metadata::PARTITION_METADATA_FILE;
 use super::planted::{PlantedBug, is_planted};
 use super::synced_points::{SyncedPoint, SyncedPoints};
@@ -81,22 +86,27 @@ pub fn start_log_dir(
     let io_error = |source| StoreError::Io { path: log_dir.to_owned(), source };
     let dir = log_dir.join(COMMIT_LOG_FOLDER);
     remove_deleted_folders(disk, log_dir).map_err(io_error)?;
-    let (points, recovered) = if is_clean(disk, log_dir) {
+    let (points, written, recovered) = if is_clean(disk, log_dir) {
         let mut points = points_by_name(disk, log_dir, specs)?;
         points.from_clean_stop = true;
-        (points, Recovered::default())
+        (points, SyncedPoints::default(), Recovered::default())
     } else {
         let mut recovery = Recovery::new(disk, log_dir, specs, now_ms)?;
         if disk.exists(&dir) {
             note_failed_sync(disk, log_dir);
         }
-        recovery.survey()?;
+        let mut logs = recovery.verify_commit_logs()?;
+        recovery.survey(&mut logs)?;
         recovery.open_all()?;
-        recovery.replay()?;
+        recovery.replay(&mut logs)?;
+        drop(logs);
         recovery.finish()?
     };
     disk.create_dir_all(&dir).map_err(io_error)?;
     replace_file(disk, &dir.join(SyncedPoints::START_FILE), points.encode().as_bytes()).map_err(io_error)?;
+    let path = dir.join(SyncedPoints::WRITTEN_FILE);
+    let file = File::open(disk, &path, OpenMode::REWRITE);
+    file.and_then(|file| file.write_all_at(0, written.encode().as_bytes())).map_err(io_error)?;
     match disk.remove_file(&log_dir.join(CLEAN_SHUTDOWN_FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
         _ => {}
@@ -106,6 +116,7 @@ pub fn start_log_dir(
     commit_log::remove_all(disk, &dir).map_err(io_error)?;
     SyncedPoints::remove_of_shards(disk, &dir)?;
     forget_failed_sync(disk, log_dir).map_err(io_error)?;
+    mark_page_cache(disk, log_dir).map_err(io_error)?;
     Ok(recovered)
 }
 
@@ -226,6 +237,8 @@ struct Recovering<'a> {
     last_range: Option<SegmentRange>,
     /// The commit log holds what comes behind.
     in_commit_log: bool,
+    /// Its end is noted as written; its synced point stays.
+    is_left_unsynced: bool,
     log: Option<Log>,
 }
 
@@ -239,8 +252,8 @@ struct Recovery<'a> {
     waiting_bytes: usize,
     /// Ringlog was here last: a partition without a point was made since the start, or is empty.
     has_points: bool,
-    /// A sync has failed in an earlier life.
-    write_again: bool,
+    /// What to do with what the commit logs do not hold.
+    keep: Behind,
     result: Recovered,
 }
 
@@ -259,9 +272,14 @@ impl<'a> Recovery<'a> {
                 is_noted: by_id && point.is_some(),
                 last_range: None,
                 in_commit_log: false,
+                is_left_unsynced: false,
                 log: None,
             }
         });
+        let keep = match has_failed_sync(disk, log_dir) {
+            false if is_same_page_cache(disk, log_dir) => Behind::Written,
+            write_again => Behind::Keep { write_again },
+        };
         let ids = specs.iter().enumerate().map(|(index, spec)| ((spec.topic_id, spec.partition_index), index));
         Ok(Self {
             disk: Rc::clone(disk),
@@ -272,27 +290,27 @@ impl<'a> Recovery<'a> {
             by_id: ids.collect(),
             waiting_bytes: 0,
             has_points: by_id,
-            write_again: has_failed_sync(disk, log_dir),
+            keep,
             result: Recovered::default(),
         })
     }
 
-    fn walk_commit_logs(
+    fn verify_commit_logs(&self) -> Result<VerifiedLogs, StoreError> {
+        commit_log::verify(&self.disk, &self.log_dir.join(COMMIT_LOG_FOLDER), RecoverMode::Refuse).map_err(log_error)
+    }
+
+    fn hand_out(
         &mut self,
+        logs: &mut VerifiedLogs,
         mut apply: impl FnMut(&mut Self, EntryHeader, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let (disk, dir) = (Rc::clone(&self.disk), self.log_dir.join(COMMIT_LOG_FOLDER));
-        let mut call = |header: EntryHeader, payload: &[u8]| apply(self, header, payload);
-        match commit_log::recover(&disk, &dir, RecoverMode::Refuse, &mut call) {
-            Ok(_) => Ok(()),
-            Err(RecoverError::Apply(error)) => Err(error),
-            Err(error) => Err(StoreError::CommitLog(error.to_string())),
-        }
+        logs.hand_out(&mut |header, payload: &[u8]| apply(self, header, payload)).map_err(log_error)?;
+        Ok(())
     }
 
     /// First walk: which partitions have entries, and up to where segments were synced besides.
-    fn survey(&mut self) -> Result<(), StoreError> {
-        self.walk_commit_logs(|recovery, header, payload| {
+    fn survey(&mut self, logs: &mut VerifiedLogs) -> Result<(), StoreError> {
+        self.hand_out(logs, |recovery, header, payload| {
             let Some(index) = recovery.by_id.get(&(header.topic_id, header.partition_index)) else { return Ok(()) };
             let Recovering { point, in_commit_log, last_range, .. } = &mut recovery.partitions[*index];
             let durability = match header.kind {
@@ -316,7 +334,7 @@ impl<'a> Recovery<'a> {
 
     fn open_all(&mut self) -> Result<(), StoreError> {
         for (index, partition) in self.partitions.iter_mut().enumerate() {
-            let Recovering { spec, point, checkpointed, is_noted, last_range, in_commit_log, log } = partition;
+            let Recovering { spec, point, checkpointed, is_noted, last_range, in_commit_log, .. } = partition;
             if !*is_noted && make_way(&self.disk, &self.log_dir, spec, !self.has_points)? {
                 (*point, *checkpointed) = (SyncedPoint::new(0, 0, spec.durability), 0);
             }
@@ -328,8 +346,12 @@ impl<'a> Recovery<'a> {
                 (false, _) if last_range.is_some() => Behind::Cut,
                 (false, Durability::Sync) if *is_noted => continue,
                 (false, _) if point.end_offset == 0 && !self.disk.exists(&self.log_dir.join(spec.folder())) => continue,
-                (false, _) => Behind::Keep { write_again: self.write_again },
+                (false, _) => self.keep,
             };
+            let classes = [point.durability, spec.durability];
+            // Where nothing was noted by topic id before, all is noted now.
+            partition.is_left_unsynced =
+                self.has_points && behind != Behind::Cut && classes == [Durability::PageCache; 2];
             let mut opened = Log::empty(LogKey(index as u32), spec, &self.log_dir, point.log_start_offset);
             opened.cleaned_offset = point.cleaned_offset;
             let trusted = match is_planted(PlantedBug::CutBelowSyncedPoint) {
@@ -337,14 +359,14 @@ impl<'a> Recovery<'a> {
                 false => *point,
             };
             self.result.cut_bytes += opened.recover(&trusted, *checkpointed, behind, self.now_ms, &mut self.files)?;
-            *log = Some(opened);
+            partition.log = Some(opened);
         }
         Ok(())
     }
 
     /// Second walk: the entries are appended again.
-    fn replay(&mut self) -> Result<(), StoreError> {
-        self.walk_commit_logs(|recovery, header, payload| {
+    fn replay(&mut self, logs: &mut VerifiedLogs) -> Result<(), StoreError> {
+        self.hand_out(logs, |recovery, header, payload| {
             if header.kind != EntryKind::Batch {
                 return Ok(());
             }
@@ -388,21 +410,31 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Syncs what was touched; the points say where each log ends now.
-    fn finish(mut self) -> Result<(SyncedPoints, Recovered), StoreError> {
-        let mut points = SyncedPoints::default();
-        let touched = self.partitions.iter().filter(|partition| partition.log.is_some()).count();
-        for Recovering { spec, point, log, .. } in &mut self.partitions {
+    /// Syncs what was touched; the points say where each log ends now: those that are synced, those that are only written.
+    fn finish(mut self) -> Result<(SyncedPoints, SyncedPoints, Recovered), StoreError> {
+        let (mut points, mut written) = (SyncedPoints::default(), SyncedPoints::default());
+        let is_touched = |partition: &&Recovering<'_>| partition.log.is_some() && !partition.is_left_unsynced;
+        let touched = self.partitions.iter().filter(is_touched).count();
+        for Recovering { spec, point, is_noted, is_left_unsynced, log, .. } in &mut self.partitions {
             if let Some(log) = log {
                 log.settle(&mut self.files).map_err(|error| log.io_error(error))?;
-                if touched <= SYNCED_ALONE_MAX && !is_planted(PlantedBug::PromisedWithoutSync) {
-                    log.sync(&mut self.files).map_err(|error| log.io_error(error))?;
+                let end = log.synced_point(log.log_end_offset, spec.durability);
+                if *is_left_unsynced {
+                    written.set(spec.topic_id, spec.partition_index, end);
+                    if !*is_noted {
+                        continue;
+                    }
+                } else {
+                    if touched <= SYNCED_ALONE_MAX && !is_planted(PlantedBug::PromisedWithoutSync) {
+                        log.sync(&mut self.files).map_err(|error| log.io_error(error))?;
+                    }
+                    *point = end;
                 }
-                *point = log.synced_point(log.log_end_offset, spec.durability);
             } else if point.end_offset == 0 {
                 continue;
             }
-            points.set(spec.topic_id, spec.partition_index, *point);
+            // From now on it is written in the class that its topic has now.
+            points.set(spec.topic_id, spec.partition_index, SyncedPoint { durability: spec.durability, ..*point });
         }
         let io_error = |source| StoreError::Io { path: self.log_dir.clone(), source };
         if touched > SYNCED_ALONE_MAX {
@@ -410,7 +442,14 @@ impl<'a> Recovery<'a> {
         } else if touched > 0 {
             self.disk.sync_dir(&self.log_dir).map_err(io_error)?;
         }
-        Ok((points, self.result))
+        Ok((points, written, self.result))
+    }
+}
+
+fn log_error(error: RecoverError<StoreError>) -> StoreError {
+    match error {
+        RecoverError::Apply(error) => error,
+        error => StoreError::CommitLog(error.to_string()),
     }
 }
 
@@ -442,12 +481,14 @@ impl Log {
         Ok(())
     }
 
-    /// Writes what the next opening would have to walk for.
+    /// Writes what the next opening would have to walk for. A file that would be empty is not made.
     fn settle(&mut self, files: &mut Descriptors) -> io::Result<()> {
         self.ready_folder(files)?;
         let (key, dir) = (self.key, self.dir.clone());
-        self.active().write_indexes(key, &dir, files)?;
-        self.write_leader_epochs(files)
+        if self.active().has_pending_entries() {
+            self.active().write_indexes(key, &dir, files)?;
+        }
+        Ok(())
     }
 
     /// Syncs the segments that were written or kept, the small files and the folder.
@@ -461,7 +502,10 @@ impl Log {
             }
         }
         for name in [PARTITION_METADATA_FILE, LEADER_EPOCH_FILE] {
-            File::open(files.disk(), &self.dir.join(name), OpenMode::READ)?.sync()?;
+            match File::open(files.disk(), &self.dir.join(name), OpenMode::READ) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => file?.sync()?,
+            }
         }
         files.disk().sync_dir(&self.dir)
     }

@@ -17,8 +17,9 @@ use super::time_index::{TIME_ENTRY_BYTES, TimeEntry, look_up_timestamp_below, so
 use crate::buffer::ALIGNMENT;
 use crate::reactor::File;
 
-/// Entries that wait in memory before they are written to the index file in one go.
-const PENDING_ENTRIES_MAX: usize = 512;
+/// Entries that wait in memory before they are written to the index file in one go. After a crash the batches behind the
+/// last one that was written are walked.
+const PENDING_ENTRIES_MAX: usize = 64;
 const NO_TIMESTAMP: i64 = -1;
 
 /// A sorted file of fixed entries of which the newest wait in memory.

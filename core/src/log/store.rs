@@ -421,6 +421,7 @@ impl LogStore {
             .map_err(|error| AppendError::Stopped(error.to_string()))?
             .ok_or(AppendError::UnknownLog)?;
         if stored.is_changing_class {
+            self.is_flush_due = true;
             return Err(AppendError::Busy);
         }
         if *stored.is_unopenable {
@@ -760,8 +761,7 @@ pub(super) fn open_log<'a>(
     let Some(stored) = stored_mut(logs, key) else { return Ok(None) };
     if let LogState::Unopened(point) = stored.state {
         let now_ms = reactor.wall_clock_ms();
-        let mut log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;
-        log.all_flushed();
+        let log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;
         stored.state = LogState::Open(Box::new(log));
     }
     let StoredLog { state, acked_end_offset, dirty, has_tail, is_unopenable, spec, next_class, damaged, .. } = stored;

@@ -1,6 +1,7 @@
 //! Behaviour of the store on the simulated disk, with segments of a few hundred bytes.
 
 mod failures;
+mod page_cache;
 mod promises;
 mod removal;
 mod retention;

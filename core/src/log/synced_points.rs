@@ -3,7 +3,8 @@
 //! `synced-start` is written before anything is served and knows all logs; `synced-<shard>` is what the shard's background
 //! sync has reached since. The first line is `from a clean stop: <true or false>`, the others are `<topic id in 32 hex digits> <partition> <log start offset> <synced end offset>
 //! <class> <largest timestamp> <its offset> <cleaned offset>`, the timestamp that of the segment that the end lies in, -1 when
-//! it is not known. (Files of before compaction have no cleaned offset.) The last line is `crc32c <8 hex digits>`, over all lines before it.
+//! it is not known. `written-start` has the same lines for logs of class page-cache that recovery has looked at: their ends
+//! count for the stores of that start, and say nothing to the next one. (Files of before compaction have no cleaned offset.) The last line is `crc32c <8 hex digits>`, over all lines before it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,13 +35,24 @@ pub(crate) struct SyncedPoint {
     pub max_timestamp_offset: i64,
     /// Below it the log was compacted.
     pub cleaned_offset: i64,
+    /// The end is only written: synced is what is below this. For the stores of one start, not in a file.
+    pub unsynced_from: Option<i64>,
 }
 
 impl SyncedPoint {
     /// A log of which only the ends are known.
     pub fn new(log_start_offset: i64, end_offset: i64, durability: Durability) -> Self {
         let (max_timestamp, max_timestamp_offset, cleaned_offset) = (NO_TIMESTAMP, 0, 0);
-        Self { log_start_offset, end_offset, durability, max_timestamp, max_timestamp_offset, cleaned_offset }
+        let unsynced_from = None;
+        Self {
+            log_start_offset,
+            end_offset,
+            durability,
+            max_timestamp,
+            max_timestamp_offset,
+            cleaned_offset,
+            unsynced_from,
+        }
     }
 
     /// The one that reaches further; the log start and the cleaned offset only move up.
@@ -62,6 +74,8 @@ pub(crate) struct SyncedPoints {
 impl SyncedPoints {
     /// What was known at the start, of all shards.
     pub const START_FILE: &str = "synced-start";
+    /// Where logs end that are not synced up to there.
+    pub const WRITTEN_FILE: &str = "written-start";
 
     /// The point of a log.
     pub fn of(&self, topic_id: Uuid, partition_index: i32) -> Option<SyncedPoint> {
@@ -83,10 +97,15 @@ impl SyncedPoints {
         format!("{FILE_PREFIX}{shard_id}")
     }
 
-    /// What was known at the start; nothing when the directory was not made ready.
+    /// What was known at the start, with the logs that are only written; nothing when the directory was not made ready.
     pub fn read_start(disk: &Rc<dyn Disk>, dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join(Self::START_FILE);
-        if disk.exists(&path) { Self::read(disk, &path) } else { Ok(Self::default()) }
+        let read = |path: PathBuf| if disk.exists(&path) { Self::read(disk, &path) } else { Ok(Self::default()) };
+        let mut known = read(dir.join(Self::START_FILE))?;
+        for ((topic_id, partition_index), written) in read(dir.join(Self::WRITTEN_FILE))?.points {
+            let synced = known.of(topic_id, partition_index).map_or(0, |point| point.end_offset);
+            known.set(topic_id, partition_index, SyncedPoint { unsynced_from: Some(synced), ..written });
+        }
+        Ok(known)
     }
 
     /// All shards' points together; a `.tmp` of a write that was cut short does not count.
@@ -170,6 +189,7 @@ impl SyncedPoints {
                 max_timestamp,
                 max_timestamp_offset,
                 cleaned_offset,
+                unsynced_from: None,
             };
             points.set(topic_id, partition_index, point);
         }

@@ -64,6 +64,9 @@ pub trait Disk: fmt::Debug {
     fn is_cached(&self, handle: Handle, position: u64, len: u64) -> bool;
     /// Lets go of what of these bytes is in the page cache, and not dirty.
     fn drop_cached(&self, handle: Handle, position: u64, len: u64) -> io::Result<()>;
+    /// Where bytes that were ever written begin, at or behind `position` (SEEK_DATA); `None` when only a hole is left. Where
+    /// the system cannot tell, at `position`.
+    fn next_data(&self, handle: Handle, position: u64) -> io::Result<Option<u64>>;
     /// Writes at `position` through the page cache, returns the bytes written. May be short.
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
     /// The file's length in bytes.
@@ -90,6 +93,9 @@ pub trait Disk: fmt::Debug {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Whether the path is there.
     fn exists(&self, path: &Path) -> bool;
+    /// Names this file and the page cache that it is read through: while the name is the same, reads see every write that
+    /// was made, also by a process that was killed meanwhile. `None` where the system cannot tell.
+    fn page_cache_id(&self, path: &Path) -> Option<String>;
     /// Takes Kafka's lock: a POSIX record lock (`fcntl`) on the whole file, created when missing.
     /// `WouldBlock` when another process holds it. Held until the handle is closed.
     fn lock(&self, path: &Path) -> io::Result<Handle>;
@@ -158,6 +164,11 @@ impl File {
         self.0.disk.drop_cached(self.0.handle, position, len)
     }
 
+    /// Where bytes begin that were ever written, see [`Disk::next_data`].
+    pub fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
+        self.0.disk.next_data(self.0.handle, position)
+    }
+
     /// One vectored write at `position`; returns the bytes written, which may be fewer than asked for.
     pub fn write_at(&self, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.disk.write_at(self.0.handle, position, parts)
@@ -203,17 +214,23 @@ impl File {
     }
 }
 
-/// Replaces `path` by `bytes` so that a crash leaves the old or the new content: a `.tmp` file beside it is written,
-/// synced, renamed over it, and the directory synced. Blocking.
+/// Replaces `path` by `bytes` so that a crash leaves the old or the new content, and the new one once this returns.
+/// Blocking.
 pub fn replace_file(disk: &Rc<dyn Disk>, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    exchange_file(disk, path, bytes)?;
+    disk.sync_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)
+}
+
+/// As [`replace_file`], but which of the two a power cut leaves is open until the directory is synced: a `.tmp` file beside
+/// it is written, synced, and renamed over it.
+pub fn exchange_file(disk: &Rc<dyn Disk>, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
     let file = File::open(disk, &temporary, OpenMode::REWRITE)?;
     file.write_all_at(0, bytes)?;
     file.sync()?;
-    disk.rename(&temporary, path)?;
-    disk.sync_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)
+    disk.rename(&temporary, path)
 }
 
 /// The whole content of a file.

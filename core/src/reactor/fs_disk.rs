@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, SeekFrom, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{DirEntry, Disk, Handle, OpenMode};
@@ -19,6 +19,10 @@ const SYS_CACHESTAT: libc::c_long = 451;
 /// Pages cached, dirty, in writeback, evicted, recently evicted.
 const CACHESTAT_FIELDS: usize = 5;
 const PAGE_BYTES: u64 = 4096;
+/// Another one after each start of the kernel.
+const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
+/// Asks statx(2) for the number of the mount that no other mount of this boot has.
+const STATX_MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
 /// Files of the operating system; a [`Handle`] is the descriptor.
 #[derive(Debug, Default)]
@@ -80,6 +84,16 @@ impl Disk for FsDisk {
         // both live until the call returns. An unknown system call fails.
         let failed = unsafe { libc::syscall(SYS_CACHESTAT, handle.0, range.as_ptr(), stat.as_mut_ptr(), 0_u32) } != 0;
         !failed && stat[0] > last / PAGE_BYTES - position / PAGE_BYTES
+    }
+
+    fn next_data(&self, handle: Handle, position: u64) -> io::Result<Option<u64>> {
+        // Only the position of the descriptor moves, and no other call of this uses it.
+        match rustix::fs::seek(borrow(handle), SeekFrom::Data(position)) {
+            Ok(data) => Ok(Some(data)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(Some(position)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -152,6 +166,15 @@ impl Disk for FsDisk {
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+
+    /// The boot, the mount, which has a number of its own each time (Linux 6.8), and the inode.
+    fn page_cache_id(&self, path: &Path) -> Option<String> {
+        let boot_id = fs::read_to_string(BOOT_ID_FILE).ok()?;
+        let wanted = StatxFlags::INO | STATX_MNT_ID_UNIQUE;
+        let found = rustix::fs::statx(CWD, path, AtFlags::empty(), wanted).ok()?;
+        let is_told = StatxFlags::from_bits_retain(found.stx_mask).contains(wanted);
+        is_told.then(|| format!("boot {} mount {} inode {}\n", boot_id.trim(), found.stx_mnt_id, found.stx_ino))
     }
 
     /// The lock belongs to the process: a second one from the same process succeeds, and closing *any* descriptor of

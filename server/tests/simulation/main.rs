@@ -207,6 +207,11 @@ fn a_repeated_failed_sync_is_found() {
 }
 
 #[test]
+fn a_page_cache_that_is_believed_after_a_power_cut_is_found() {
+    find(PlantedBug::AnyPageCacheBelieved);
+}
+
+#[test]
 fn late_partition_metadata_is_found() {
     find(PlantedBug::PartitionMetadataLate);
 }

@@ -3,7 +3,7 @@
 //! Rules:
 //! - A record that was acked or fetched is *known* at its offset. Another record there, ever, is a failure.
 //! - Class sync: known is for ever. Class page-cache: a power cut, or an injected sync error, takes back what was not
-//!   *firm*; firm is what a clean stop or a finished recovery has synced.
+//!   *firm*; firm is what a clean stop has synced.
 //! - A record of an idempotent producer has one offset, and its producer's records come in the order they were sent.
 //! - A topic that was created is there until somebody asks to delete it; one that was deleted never comes back.
 
@@ -235,7 +235,7 @@ impl Model {
         self.lose_page_cache();
     }
 
-    /// A clean stop or a recovery has synced everything.
+    /// A clean stop has synced everything.
     pub fn all_firm(&mut self) {
         if self.has_sync_failed {
             return;

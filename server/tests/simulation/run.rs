@@ -219,7 +219,6 @@ impl Run {
         if let Err(error) = self.machine.wait_until_ready() {
             panic!("the broker does not start: {error}");
         }
-        self.bench.model.borrow_mut().all_firm();
     }
 
     fn shards_count(&self) -> usize {

@@ -5,7 +5,7 @@
 //! ones are. Segments follow behind; what they have synced is released, and files are used again.
 //! Format and rules: `docs/log-format.md`.
 //!
-//! It never knows what a payload means, and never reads its own files while it runs: [`recover`] does, before
+//! It never knows what a payload means, and never reads its own files while it runs: [`verify`] does, before
 //! [`CommitLog::open`].
 //!
 //! Invariants:
@@ -24,7 +24,9 @@ mod writer;
 
 pub use format::{EntryHeader, EntryKind, SegmentRange};
 pub use handle::{CommitLog, OpenError};
-pub use reader::{Apply, Damage, RecoverError, RecoverMode, RecoveredLog, RecoveryReport, recover, remove_all};
+pub use reader::{
+    Apply, Damage, RecoverError, RecoverMode, RecoveredLog, RecoveryReport, VerifiedLogs, remove_all, verify,
+};
 
 use std::io;
 use std::path::{Path, PathBuf};

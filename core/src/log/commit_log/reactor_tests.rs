@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::tests::recover;
 use super::*;
 use crate::reactor::sim::{Crash, DiskCall, DiskFault, SimConfig, SimDiskConfig, SimWorld};
 use crate::reactor::{Disk, IoConfig, IoDriver, Reactor};

@@ -96,37 +96,45 @@ pub enum RecoverError<E> {
 /// Takes one recovered entry and its payload.
 pub type Apply<'a, E> = dyn FnMut(EntryHeader, &[u8]) -> Result<(), E> + 'a;
 
-/// Reads all commit logs in `dir` (a missing folder holds none) and hands out, log by log and in order, the entries
-/// that may not be synced in segments. Each may have been handed out before, by a recovery that was cut short.
-pub fn recover<E>(
-    disk: &Rc<dyn Disk>,
-    dir: &Path,
-    mode: RecoverMode,
-    apply: &mut Apply<'_, E>,
-) -> Result<RecoveryReport, RecoverError<E>> {
-    let mut report = RecoveryReport::default();
-    let mut chains = Vec::new();
+/// All commit logs of a folder, each verified to its end.
+pub struct VerifiedLogs {
+    logs: Vec<(Log, Chain)>,
+    damage: Vec<Damage>,
+}
+
+/// Reads all commit logs in `dir`; a missing folder holds none.
+pub fn verify<E>(disk: &Rc<dyn Disk>, dir: &Path, mode: RecoverMode) -> Result<VerifiedLogs, RecoverError<E>> {
+    let mut verified = VerifiedLogs { logs: Vec::new(), damage: Vec::new() };
     for mut log in find_logs(disk, dir)? {
         let chain = log.walk()?;
-        report.damage.extend(log.find_damage(&chain)?);
-        chains.push((log, chain));
+        verified.damage.extend(log.find_damage(&chain)?);
+        verified.logs.push((log, chain));
     }
-    if mode == RecoverMode::Refuse && !report.damage.is_empty() {
-        return Err(RecoverError::Damaged(report.damage));
+    if mode == RecoverMode::Refuse && !verified.damage.is_empty() {
+        return Err(RecoverError::Damaged(verified.damage));
     }
-    for (mut log, chain) in chains {
-        report.entries += log.hand_out(&chain, apply)?;
-        if let Some(log_id) = log.log_id {
-            report.logs.push(RecoveredLog {
-                shard_id: log.shard_id,
-                log_id,
-                first_lsn: chain.released.max(chain.first_lsn),
-                end_lsn: chain.end_lsn,
-                writes: chain.writes.len(),
-            });
+    Ok(verified)
+}
+
+impl VerifiedLogs {
+    /// Hands out, log by log and in order, the entries that may not be synced in segments. Each may have been handed out
+    /// before, by a recovery that was cut short.
+    pub fn hand_out<E>(&mut self, apply: &mut Apply<'_, E>) -> Result<RecoveryReport, RecoverError<E>> {
+        let mut report = RecoveryReport { damage: self.damage.clone(), ..RecoveryReport::default() };
+        for (log, chain) in &mut self.logs {
+            report.entries += log.hand_out(chain, apply)?;
+            if let Some(log_id) = log.log_id {
+                report.logs.push(RecoveredLog {
+                    shard_id: log.shard_id,
+                    log_id,
+                    first_lsn: chain.released.max(chain.first_lsn),
+                    end_lsn: chain.end_lsn,
+                    writes: chain.writes.len(),
+                });
+            }
         }
+        Ok(report)
     }
-    Ok(report)
 }
 
 /// Removes all commit logs of `dir`: call it when everything handed out is synced in segments. A crash inside is
@@ -134,20 +142,23 @@ pub fn recover<E>(
 pub fn remove_all(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<()> {
     let files = list_files(disk, dir)?;
     let list = dir.join(REPLAYED_LIST);
-    if !files.is_empty() {
-        let mut ids = String::new();
-        for (name, ..) in &files {
-            let file = File::open(disk, &dir.join(name), OpenMode::READ)?;
-            let mut head = [0; WRITE_HEADER];
-            file.read_at(0, &mut head)?;
-            if let Ok(header) = WriteHeader::decode(&head) {
-                ids.push_str(&format!("{:016x}\n", header.log_id));
-            }
+    let mut ids = String::new();
+    for (name, ..) in &files {
+        let file = File::open(disk, &dir.join(name), OpenMode::READ)?;
+        let mut head = [0; WRITE_HEADER];
+        file.read_at(0, &mut head)?;
+        if let Ok(header) = WriteHeader::decode(&head) {
+            ids.push_str(&format!("{:016x}\n", header.log_id));
         }
+    }
+    // Files that were never written to may come back.
+    if !ids.is_empty() {
         replace_file(disk, &list, ids.as_bytes())?;
-        for (name, ..) in &files {
-            disk.remove_file(&dir.join(name))?;
-        }
+    }
+    for (name, ..) in &files {
+        disk.remove_file(&dir.join(name))?;
+    }
+    if !ids.is_empty() {
         disk.sync_dir(dir)?;
     }
     if disk.exists(&list) {
@@ -186,7 +197,9 @@ impl LogFile {
         let opened = File::open(disk, &path, OpenMode::READ).and_then(|file| Ok((file.len()?, file)));
         let (len, file) = opened.map_err(|source| RecoverError::Io { path: path.clone(), source })?;
         let mut file = Self { path, slot, file, len, window: Vec::new(), window_start: 0, head: None };
-        file.head = file.write_at(0)?.map(|(header, _)| header);
+        if file.skip_hole(0)? == 0 {
+            file.head = file.write_at(0)?.map(|(header, _)| header);
+        }
         Ok(file)
     }
 
@@ -223,6 +236,13 @@ impl LogFile {
         Ok(header.verify(bytes).then_some((header, bytes)))
     }
 
+    /// The first block from `position` on that was ever written.
+    fn skip_hole<E>(&self, position: u64) -> Result<u64, RecoverError<E>> {
+        let next = self.file.next_data(position);
+        let next = next.map_err(|source| RecoverError::Io { path: self.path.clone(), source })?;
+        Ok(next.map_or(self.len, |next| next - next % BLOCK as u64))
+    }
+
     /// A header of `log_id` (of any log, if it is not known) that says that write `sequence` was complete.
     fn proves_complete<E>(
         &mut self,
@@ -232,11 +252,17 @@ impl LogFile {
         replayed: &[u64],
     ) -> Result<bool, RecoverError<E>> {
         let end = self.len.min(from.saturating_add(SCAN_BYTES));
-        for position in (from..end).step_by(BLOCK) {
-            let Some(header) = self.header_at(position)? else { continue };
-            let same_log = log_id.map_or(!replayed.contains(&header.log_id), |id| id == header.log_id);
-            if same_log && header.durable_sequence > sequence {
-                return Ok(true);
+        let mut position = self.skip_hole(from)?;
+        while position < end {
+            if let Some(header) = self.header_at(position)? {
+                let same_log = log_id.map_or(!replayed.contains(&header.log_id), |id| id == header.log_id);
+                if same_log && header.durable_sequence > sequence {
+                    return Ok(true);
+                }
+            }
+            position += BLOCK as u64;
+            if position.is_multiple_of(WINDOW as u64) {
+                position = self.skip_hole(position)?;
             }
         }
         Ok(false)

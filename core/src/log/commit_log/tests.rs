@@ -54,6 +54,16 @@ impl Random {
     }
 }
 
+/// Verifies all logs and takes what they hand out.
+pub(super) fn recover<E>(
+    disk: &Rc<dyn Disk>,
+    dir: &Path,
+    mode: RecoverMode,
+    apply: &mut Apply<'_, E>,
+) -> Result<RecoveryReport, RecoverError<E>> {
+    verify(disk, dir, mode)?.hand_out(apply)
+}
+
 /// Files in memory, enough of a [`Disk`] for recovery.
 #[derive(Debug, Default)]
 struct MemoryDisk {
@@ -93,6 +103,10 @@ impl Disk for MemoryDisk {
     }
     fn is_cached(&self, _handle: Handle, _position: u64, _len: u64) -> bool {
         true
+    }
+
+    fn next_data(&self, handle: Handle, position: u64) -> io::Result<Option<u64>> {
+        Ok(Some(position).filter(|position| *position < self.len(handle).expect("open")))
     }
 
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -149,6 +163,9 @@ impl Disk for MemoryDisk {
     }
     fn exists(&self, path: &Path) -> bool {
         self.files.borrow().contains_key(path)
+    }
+    fn page_cache_id(&self, _: &Path) -> Option<String> {
+        None
     }
     fn lock(&self, _: &Path) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())

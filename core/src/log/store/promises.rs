@@ -8,7 +8,7 @@
 
 use super::super::error::AppendError;
 use super::super::{Durability, LogKey};
-use super::{FailedAppend, LogState, LogStore, StoredLog, opened, stored_mut};
+use super::{FailedAppend, LogState, LogStore, StoredLog, open_log, opened, stored_mut};
 
 impl LogStore {
     /// `flush.ms` is over for a log: its records are synced by the next checkpoint.
@@ -27,6 +27,13 @@ impl LogStore {
         } else if stored.spec.durability != durability || stored.next_class.is_some() {
             stored.next_class = Some(durability);
             self.is_flush_due = true;
+            if matches!(&stored.state, LogState::Unopened(point) if point.unsynced_from.is_some()) {
+                // To be synced, which an open log knows how to do.
+                let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key);
+                if let Err(error) = opened {
+                    tracing::error!(%error, "a log that is to change its class cannot be opened");
+                }
+            }
         }
     }
 
@@ -71,7 +78,7 @@ impl StoredLog {
     /// The class that the log can have with this run: everything is acked, and in its segments.
     pub(super) fn class_to_come(&self) -> Option<Durability> {
         match &self.state {
-            LogState::Unopened(_) => self.next_class,
+            LogState::Unopened(point) => self.next_class.filter(|_| point.unsynced_from.is_none()),
             LogState::Open(log) => self.next_class.filter(|_| {
                 log.stopped.is_none()
                     && log.tail.is_empty()

@@ -128,7 +128,8 @@ fn a_start_after_a_failed_sync_does_not_believe_the_page_cache() {
         let mut store = world.open_with(&[spec(0)]);
         let key = store.create(spec(0)).expect("created");
         assert_eq!(read_all(&world.reactor, &mut store, key, 900).len() as i64, acked);
-        world.crash(Some(store), Crash::Power);
+        world.close(store);
+        world.crash(None, Crash::Power);
         let mut store = world.open_with(&[spec(0)]);
         let key = store.create(spec(0)).expect("created");
         assert_eq!(read_all(&world.reactor, &mut store, key, 900).len() as i64, acked, "seed {seed}");

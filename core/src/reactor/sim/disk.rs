@@ -68,6 +68,7 @@ struct State {
     dead: BTreeSet<u64>,
     faults: FaultPlan,
     removed: u32,
+    power_cuts: u32,
 }
 
 /// A simulated disk as one process of its host sees it. Use it as `Rc<dyn Disk>`.
@@ -107,6 +108,7 @@ impl SimDisk {
             dead: BTreeSet::new(),
             faults: FaultPlan::default(),
             removed: 0,
+            power_cuts: 0,
         };
         Rc::new(Self { clock, state: Rc::new(RefCell::new(state)), process: Cell::new(0) })
     }
@@ -139,6 +141,7 @@ impl SimDisk {
                 let before = state.next_process;
                 state.dead.extend(0..before);
                 state.handles.clear();
+                state.power_cuts += 1;
                 state.tree.cut_power(&self.clock);
             }
         }
@@ -421,6 +424,10 @@ impl Disk for SimDisk {
         self.with(resident).unwrap_or(false)
     }
 
+    fn next_data(&self, handle: Handle, position: u64) -> io::Result<Option<u64>> {
+        Ok(Some(position).filter(|position| self.len(handle).is_ok_and(|len| *position < len)))
+    }
+
     fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let parts: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
         self.write_parts(handle, position, &parts, false)
@@ -538,6 +545,11 @@ impl Disk for SimDisk {
 
     fn exists(&self, path: &Path) -> bool {
         self.with(|state| state.tree.find(path)).is_ok()
+    }
+
+    fn page_cache_id(&self, path: &Path) -> Option<String> {
+        let id = |state: &mut State| Ok(format!("boot {} inode {}", state.power_cuts, state.tree.find(path)?));
+        self.with(id).ok()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Handle> {
