@@ -214,23 +214,17 @@ impl File {
     }
 }
 
-/// Replaces `path` by `bytes` so that a crash leaves the old or the new content, and the new one once this returns.
-/// Blocking.
+/// Replaces `path` by `bytes` so that a crash leaves the old or the new content: a `.tmp` file beside it is written,
+/// synced, renamed over it, and the directory synced. Blocking.
 pub fn replace_file(disk: &Rc<dyn Disk>, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    exchange_file(disk, path, bytes)?;
-    disk.sync_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)
-}
-
-/// As [`replace_file`], but which of the two a power cut leaves is open until the directory is synced: a `.tmp` file beside
-/// it is written, synced, and renamed over it.
-pub fn exchange_file(disk: &Rc<dyn Disk>, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
     let file = File::open(disk, &temporary, OpenMode::REWRITE)?;
     file.write_all_at(0, bytes)?;
     file.sync()?;
-    disk.rename(&temporary, path)
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)
 }
 
 /// The whole content of a file.

@@ -15,8 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use ringlog_core::log::{LEADER_EPOCH_FILE, PARTITION_METADATA_FILE};
-use ringlog_core::reactor::{Disk, File, OpenMode, exchange_file, read_file};
+use ringlog_core::reactor::{Disk, File, OpenMode, read_file, replace_file};
 use ringlog_core::record::{BatchParseError, BatchView};
 use ringlog_core::wire::DecodeError;
 
@@ -153,30 +152,20 @@ impl MetadataLog {
         self.leader_epoch
     }
 
-    /// Begins the next epoch with its control batch. Nothing is durable before [`Self::finish_begin`]; blocking.
+    /// Begins the next epoch: quorum-state, the control batch, the leader epochs. Blocking and synced.
     pub fn begin_epoch(&mut self, node: &NodeConfig, identity: &Identity, now_ms: i64) -> Result<(), MetadataLogError> {
         self.leader_epoch += 1;
-        let is_written = read_file(&self.disk, &self.folder.join(PARTITION_METADATA_FILE));
-        if is_written.map_or(true, |bytes| bytes != PARTITION_METADATA) {
-            self.exchange(PARTITION_METADATA_FILE, PARTITION_METADATA)?;
-        }
-        self.exchange(QUORUM_STATE, quorum_state(node, self.leader_epoch).as_bytes())?;
+        self.replace("partition.metadata", PARTITION_METADATA)?;
+        self.replace(QUORUM_STATE, quorum_state(node, self.leader_epoch).as_bytes())?;
         let mut records = vec![control::leader_change(node.node_id)];
         if self.end_offset == 0 && !node.is_static_quorum {
             records.extend([control::kraft_version(), control::voters(node, identity.directory_id)]);
         }
         self.epochs.push((self.leader_epoch, self.end_offset));
-        self.append_control(&records, now_ms)
-    }
-
-    /// Makes the epoch that was begun durable, with what was appended in it: its batches first, which say all that the
-    /// small files do. Blocking.
-    pub fn finish_begin(&mut self) -> Result<(), MetadataLogError> {
+        self.append_control(&records, now_ms)?;
         self.sync()?;
         let epochs: String = self.epochs.iter().map(|(epoch, start)| format!("{epoch} {start}\n")).collect();
-        self.exchange(LEADER_EPOCH_FILE, format!("0\n{}\n{epochs}", self.epochs.len()).as_bytes())?;
-        let synced = self.disk.sync_dir(&self.folder);
-        synced.map_err(|source| MetadataLogError::Io { path: self.folder.clone(), source })
+        self.replace("leader-epoch-checkpoint", format!("0\n{}\n{epochs}", self.epochs.len()).as_bytes())
     }
 
     fn append_control(&mut self, records: &[ControlRecord], now_ms: i64) -> Result<(), MetadataLogError> {
@@ -228,10 +217,9 @@ impl MetadataLog {
         })
     }
 
-    /// Replaces a small file by synced bytes. A power cut leaves the old or the new one until the folder is synced.
-    fn exchange(&self, name: &str, bytes: &[u8]) -> Result<(), MetadataLogError> {
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), MetadataLogError> {
         let path = self.folder.join(name);
-        exchange_file(&self.disk, &path, bytes).map_err(|source| MetadataLogError::Io { path, source })
+        replace_file(&self.disk, &path, bytes).map_err(|source| MetadataLogError::Io { path, source })
     }
 }
 
@@ -259,6 +247,7 @@ impl FoundLog {
         // What was replayed must not be lost by a later power cut.
         file.write_all_at(position - unsure.len() as u64, &unsure).map_err(io_error)?;
         file.sync().map_err(io_error)?;
+        disk.sync_dir(&folder).map_err(io_error)?;
         if let Some(parent) = folder.parent() {
             disk.sync_dir(parent).map_err(io_error)?;
         }
@@ -483,7 +472,6 @@ mod tests {
             let batches = controller::start(&image, &node(), &identity(), random(seed));
             let mut live = Self { log, image };
             batches.iter().for_each(|batch| live.append(batch));
-            live.log.finish_begin().unwrap();
             live
         }
 

@@ -81,7 +81,7 @@ impl MetadataService {
         image.skip_to(log.end_offset());
         let batches = controller::start(&image, &node, &identity, || reactor.random_u64());
         let appended = log.append(&batches, now_ms)?;
-        log.finish_begin()?;
+        log.sync()?;
         let mut base_offset = appended.base_offset;
         for batch in &batches {
             image.replay_all(base_offset, batch)?;
