@@ -62,15 +62,19 @@ impl ConsumerGroup {
         self.members.len()
     }
 
-    /// What a classic group is made of; each member is given its target. The generation is the epoch at which members
-    /// have arrived, so that they may still commit while they join again.
+    /// What a classic group is made of. Each member has what it holds, also what it has not confirmed yet to have given
+    /// up, and not its target as in Kafka: if the group changes back before all have joined again, that would be taken
+    /// for what they hold. The generation is the epoch at which members have arrived, so that they may still commit
+    /// while they join again.
     pub fn handover(&self, topics: &dyn Topics) -> Handover {
-        let nothing = Assignment::new();
         let hand_over = |member: &Member| {
             let classic = member.classic.clone()?;
             let metadata = classic.protocols.first().map(|protocol| protocol.metadata.clone()).unwrap_or_default();
             let version = ConsumerProtocolSubscription::from_bytes(&metadata).map_or(0, |(version, _)| version);
-            let target = self.target.get(&member.member_id).unwrap_or(&nothing);
+            let mut held = Assignment::new();
+            for (topic_id, partition) in member.held() {
+                held.entry(topic_id).or_default().insert(partition);
+            }
             Some(HandoverMember {
                 member_id: Arc::clone(&member.member_id),
                 group_instance_id: member.instance_id.clone(),
@@ -79,7 +83,7 @@ impl ConsumerGroup {
                 session_timeout_ms: classic.session_timeout_ms,
                 rebalance_timeout_ms: member.rebalance_timeout_ms,
                 protocols: classic.protocols,
-                assignment: assignment_bytes(target, version, topics),
+                assignment: assignment_bytes(&held, version, topics),
             })
         };
         let members = self.members.values().filter_map(hand_over).collect();

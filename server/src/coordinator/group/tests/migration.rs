@@ -104,6 +104,21 @@ fn the_last_consumer_member_leaves_a_classic_group_behind() {
 }
 
 #[test]
+fn what_a_classic_member_holds_stays_its_own_when_the_group_changes_there_and_back() {
+    for is_revoking in [false, true] {
+        let (mut harness, ids, generation) = upgraded();
+        if is_revoking {
+            classic_join(&mut harness, owning(join(&ids[0], &["range"]), &[0, 1, 2]));
+            assert_eq!(classic_sync(&mut harness, &ids[0], generation).len(), 2, "one is to be given up");
+        }
+        beat(&mut harness, heartbeat_848("new", -1)).expect("left");
+        assert_eq!(harness.state(), "PreparingRebalance");
+        let reply = beat(&mut harness, heartbeat_848("newer", 0)).expect("joined");
+        assert!(reply.assignment.expect("of a join").is_empty(), "all is held by the others, which have not joined");
+    }
+}
+
+#[test]
 fn the_policy_and_the_members_may_stand_against_it() {
     let join_848 = || heartbeat_848("new", 0);
     let mut disabled = harness(MigrationPolicy::Downgrade);
