@@ -42,6 +42,8 @@ impl ClassicGroup {
             group.insert_member(member_of(member));
         }
         group.generation_id = handover.generation_id;
+        // The first to join; in the record that none is elected yet says that the rebalance is due.
+        group.leader = None;
         group.protocol_name = group.select_protocol();
         group.refresh_subscribed_topics();
         group.transition_to(State::Stable, turn.now.wall_ms);

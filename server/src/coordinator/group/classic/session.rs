@@ -82,12 +82,14 @@ impl ClassicGroup {
         }
     }
 
-    /// After a restart every member that the log knows gets a full session to be heard again.
+    /// After a restart every member that the log knows gets a full session to be heard again. Members without a leader
+    /// were a consumer group, and have not rebalanced since.
     pub fn on_loaded(&mut self, turn: &mut Turn<'_>) {
         for member_id in self.members.keys().cloned().collect::<Vec<_>>() {
             self.renew_session(&member_id, turn);
         }
-        if self.members.len() > turn.settings.max_size {
+        let was_handed_over = self.leader.is_none() && !self.members.is_empty();
+        if was_handed_over || self.members.len() > turn.settings.max_size {
             self.prepare_rebalance(turn);
         }
     }
