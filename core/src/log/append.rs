@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - A batch is in the tail with its offset, its index entries and its producer's state, or nothing of it is anywhere.
-//! - The tail is written before a batch goes directly; while one is on its way every later one does.
+//! - The tail is written before a batch goes directly; while one is on its way every later one does. None begins to while
+//!   a late write is under way.
 //! - After a failed write the file ends with the last whole batch, and what could not be written is taken back (class
 //!   page-cache) or stays in the tail to be tried again (class sync: the commit log has it).
 
@@ -10,7 +11,8 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 
-use super::descriptors::{Descriptors, FileKind};
+use super::commit_log::Lsn;
+use super::descriptors::{Descriptors, FileId, FileKind};
 use super::error::AppendError;
 use super::header::{BatchHeader, HEADER_BYTES, patch_log_append_time, patch_offset};
 use super::leader_epoch_cache::LeaderEpochMark;
@@ -19,6 +21,7 @@ use super::producer_state::{ProducerUndo, SequenceCheck};
 use super::segment::SegmentMark;
 use super::tail::TailBatch;
 use crate::buffer::staging::StagingPool;
+use crate::reactor::File;
 use crate::record::TimestampType;
 
 /// Where a batch went.
@@ -145,12 +148,15 @@ impl Log {
         }
     }
 
-    /// Begins a new segment if this batch needs one. What waits for the old one is written first.
+    /// Begins a new segment if this batch needs one. What waits for the old one is written first, or stays in the tail
+    /// behind a late write that is under way.
     fn stage_roll(&mut self, header: &BatchHeader, now_ms: i64, files: &mut Descriptors) -> Result<(), AppendError> {
         if !self.must_roll(header, now_ms) {
             return Ok(());
         }
-        if let Some(error) = self.write_tail(files).error {
+        if !self.tail.is_under_way()
+            && let Some(error) = self.write_tail(files).error
+        {
             return Err(self.append_error(&error));
         }
         self.roll(now_ms, files).map_err(|error| self.append_error(&error))
@@ -164,11 +170,16 @@ impl Log {
     }
 
     /// Puts a staged batch into the tail. `head` and `body` are what the segment will get.
-    pub fn append(&mut self, header: &BatchHeader, head: Bytes, body: Bytes, keep_undo: bool) {
+    pub fn append(&mut self, header: &BatchHeader, head: Bytes, body: Bytes, lsn: Option<Lsn>, keep_undo: bool) {
         assert_eq!(head.len() + body.len(), header.size_bytes as usize);
+        let active = self.active();
+        let segment = active.base_offset;
+        let max_timestamp_before = (active.max_timestamp, active.max_timestamp_offset);
         let position = self.note_append(header, keep_undo);
         let (base_offset, last_offset) = (header.base_offset, header.last_offset());
-        self.tail.push(TailBatch { base_offset, last_offset, position, head, body });
+        let batch =
+            TailBatch { base_offset, last_offset, segment, position, lsn, max_timestamp_before, head, body };
+        self.tail.push(batch);
     }
 
     /// Puts a staged batch among those that go directly. `Ok(false)`: there is no memory for it now, nothing was changed.
@@ -185,19 +196,18 @@ impl Log {
         }
         if position == 0 {
             self.new_names = true;
-            self.preallocate(files)?;
+            self.preallocate(id.base_offset, files)?;
         }
         self.note_append(header, false);
         self.direct.push(header.last_offset() + 1, header.leader_epoch, &staged.head, &staged.body);
         Ok(true)
     }
 
-    /// Gives the active segment its room, where `preallocate` says so and the file system can. No byte is visible of it,
+    /// Gives a segment its room, where `preallocate` says so and the file system can. No byte is visible of it,
     /// unlike in Kafka, whose file has its full length until it is ended.
-    fn preallocate(&mut self, files: &mut Descriptors) -> io::Result<()> {
+    fn preallocate(&mut self, base_offset: i64, files: &mut Descriptors) -> io::Result<()> {
         if self.config.preallocate {
-            let key = self.key;
-            let id = self.active().file_id(key, FileKind::Log);
+            let id = FileId { log: self.key, base_offset, kind: FileKind::Log };
             let file = files.file(&self.dir, id, true)?;
             if let Err(error) = file.allocate(u64::from(self.config.segment_bytes)) {
                 tracing::warn!(folder = %self.dir.display(), %error, "a segment is not preallocated");
@@ -221,16 +231,20 @@ impl Log {
         position
     }
 
-    /// Writes the tail to the active segment.
+    /// Writes the tail to the segments' files. No late write is under way.
     pub fn write_tail(&mut self, files: &mut Descriptors) -> TailOutcome {
         if self.tail.is_empty() {
             return TailOutcome { error: None };
         }
-        let error = self.write_tail_batches(files).err();
-        if error.is_none() && self.active().index_is_due() {
+        while !self.tail.is_empty() {
+            if let Err(error) = self.write_tail_part(usize::MAX, files) {
+                return TailOutcome { error: Some(error) };
+            }
+        }
+        if self.active().index_is_due() {
             self.write_active_indexes(files);
         }
-        TailOutcome { error }
+        TailOutcome { error: None }
     }
 
     /// Writes the index entries that wait. Where that fails they go on waiting.
@@ -244,29 +258,39 @@ impl Log {
         }
     }
 
-    fn write_tail_batches(&mut self, files: &mut Descriptors) -> io::Result<()> {
-        self.ready_folder(files)?;
-        let key = self.key;
-        let id = self.active().file_id(key, FileKind::Log);
-        if self.tail.first_position() == Some(0) {
-            self.preallocate(files)?;
-        }
-        let file = files.file(&self.dir, id, true)?;
-        if self.unsynced.last() != Some(&id.base_offset) {
-            self.unsynced.push(id.base_offset);
-            self.new_names |= self.tail.first_position() == Some(0);
-        }
-        if self.buffered.last() != Some(&id.base_offset) {
-            self.buffered.push(id.base_offset);
-        }
-        let write = self.tail.write_to(&file);
+    /// Writes up to `bytes_max` bytes of the tail, of the segment in which it begins.
+    pub fn write_tail_part(&mut self, bytes_max: usize, files: &mut Descriptors) -> io::Result<()> {
+        let (segment, file) = self.tail_file(files)?;
+        self.note_written(segment);
+        let write = self.tail.write_to(&file, bytes_max);
         self.undo.drain(..write.batches.min(self.undo.len()));
         let Some(error) = write.error else { return Ok(()) };
-        let end = self.tail.first_position().expect("a failed write leaves a batch");
+        let end = self.tail.first_position(segment).expect("a failed write leaves a batch");
         if let Err(error) = file.set_len(end) {
             self.stop(&error);
         }
         Err(error)
+    }
+
+    /// The segment in which the tail begins, and its file, made when it is missing.
+    pub fn tail_file(&mut self, files: &mut Descriptors) -> io::Result<(i64, File)> {
+        self.ready_folder(files)?;
+        let segment = self.tail.first().expect("called with something to write").segment;
+        if self.tail.first_position(segment) == Some(0) {
+            self.new_names = true;
+            self.preallocate(segment, files)?;
+        }
+        let id = FileId { log: self.key, base_offset: segment, kind: FileKind::Log };
+        Ok((segment, files.file(&self.dir, id, true)?))
+    }
+
+    /// A segment's file got bytes that are not synced.
+    pub fn note_written(&mut self, segment: i64) {
+        for segments in [&mut self.unsynced, &mut self.sync_first] {
+            if !segments.contains(&segment) {
+                segments.push(segment);
+            }
+        }
     }
 
     /// Takes back what waits in the tail after a failed write: nobody was told of it. Returns the log end.

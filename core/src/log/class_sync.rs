@@ -5,9 +5,12 @@
 //!
 //! Invariants:
 //! - Acks of all logs come in the order of the commit log, never ahead of its durable prefix.
-//! - `tail_bytes` is the memory of all tails of the class; beyond the bound the oldest are written first.
+//! - `tails` has every log of the class with a tail, by the first entry that is not in its segment: the commit log is not
+//!   released beyond the first of these.
+//! - `tail_bytes` is the memory of all tails of the class, without what late writes are under way with; beyond the bound
+//!   the oldest are written first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -16,6 +19,8 @@ use super::append::Staged;
 use super::commit_log::{CommitLog, CommitLogError, EntryHeader, EntryKind, Lsn};
 use super::direct::{DirectWrites, Group};
 use super::error::{AppendError, StoreError};
+use super::late_writes::LateWrites;
+use super::log::Log;
 use super::{LogKey, LogSpec, StoreConfig};
 use crate::buffer::staging::StagingPool;
 use crate::reactor::Reactor;
@@ -33,16 +38,19 @@ pub(crate) struct Waiting {
 pub(crate) struct SyncClass {
     pub commit_log: CommitLog,
     waiting: VecDeque<Waiting>,
-    /// Logs with a tail, by the age of its first batch.
-    pub tails: VecDeque<LogKey>,
+    /// Logs with a tail, by the entry of its first batch.
+    pub tails: BTreeMap<Lsn, LogKey>,
     /// Logs that got a batch in this turn.
     pub of_turn: Vec<LogKey>,
     /// Memory of all tails.
     pub tail_bytes: usize,
+    pub late_writes: LateWrites,
     /// Memory of what goes past the log.
     pub direct_memory: StagingPool,
     /// From this size on batches do.
     pub direct_bytes_min: usize,
+    /// Beyond this size they must.
+    commit_log_bytes_max: usize,
     pub direct_writes: DirectWrites,
     /// Logs whose next direct write is to be started at the end of the turn.
     pub direct_due: Vec<LogKey>,
@@ -59,11 +67,13 @@ impl SyncClass {
         Ok(Self {
             commit_log,
             waiting: VecDeque::new(),
-            tails: VecDeque::new(),
+            tails: BTreeMap::new(),
             of_turn: Vec::new(),
             tail_bytes: 0,
+            late_writes: LateWrites::new(config),
             direct_memory: config.direct.pool(),
             direct_bytes_min: config.direct.batch_bytes_min,
+            commit_log_bytes_max: config.commit_log.entry_bytes_max,
             direct_writes: DirectWrites::new(),
             direct_due: Vec::new(),
             announcing: VecDeque::new(),
@@ -71,8 +81,24 @@ impl SyncClass {
         })
     }
 
+    /// A tail has changed: what it was before is its [`Tail::mark`].
+    pub fn note_tail(&mut self, key: LogKey, before: Option<(Lsn, usize)>, after: Option<(Lsn, usize)>) {
+        let (lsn_before, lsn_after) = (before.map(|mark| mark.0), after.map(|mark| mark.0));
+        if lsn_before != lsn_after {
+            lsn_before.map(|lsn| self.tails.remove(&lsn));
+            lsn_after.map(|lsn| self.tails.insert(lsn, key));
+        }
+        let bytes = |mark: Option<(Lsn, usize)>| mark.map_or(0, |mark| mark.1);
+        self.tail_bytes = self.tail_bytes - bytes(before) + bytes(after);
+    }
+
+    /// The first entry that is not in a segment; without one, the next that will be pushed.
+    pub fn first_unwritten(&self) -> Lsn {
+        self.tails.keys().next().copied().unwrap_or(self.commit_log.next_lsn())
+    }
+
     /// Copies a batch into the commit log. The bytes returned are that copy.
-    pub fn push(&mut self, key: LogKey, spec: &LogSpec, staged: &Staged) -> Result<Bytes, CommitLogError> {
+    pub fn push(&mut self, key: LogKey, spec: &LogSpec, staged: &Staged) -> Result<(Lsn, Bytes), CommitLogError> {
         let end_offset = staged.header.last_offset() + 1;
         let entry = EntryHeader {
             kind: EntryKind::Batch,
@@ -85,7 +111,14 @@ impl SyncClass {
         let (lsn, stored) = self.commit_log.push(&entry, &[&staged.head, &staged.body])?;
         assert!(self.waiting.back().is_none_or(|last| last.lsn < lsn), "entries are numbered in order");
         self.waiting.push_back(Waiting { lsn, key, end_offset });
-        Ok(stored)
+        Ok((lsn, stored))
+    }
+
+    /// Whether a batch goes past the commit log. Not while a late write is under way, if it can be helped.
+    pub fn goes_direct(&self, log: &Log, size_bytes: usize) -> bool {
+        let is_large = size_bytes >= self.direct_bytes_min
+            && (!log.tail.is_under_way() || size_bytes > self.commit_log_bytes_max);
+        is_large || !log.direct.is_empty()
     }
 
     /// Tells the commit log of a group that was synced in its segment; acked when that is durable.

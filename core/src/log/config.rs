@@ -139,8 +139,12 @@ impl Default for ProducerExpiry {
 pub struct StoreConfig {
     /// Most descriptors of segment and index files held open.
     pub open_files_max: usize,
-    /// A partition's tail is written to its segment from this size on (class sync).
+    /// A partition's tail is written to its segment from this size on, about so much at a time (class sync).
     pub tail_flush_bytes: usize,
+    /// A tail is written past the page cache from this size on, if it is written before it has the one above.
+    pub late_bytes_min: usize,
+    /// Bound on the memory of writes past the page cache that are under way behind the commit log.
+    pub late_memory_bytes_max: usize,
     /// Most bytes in tails of the whole shard before the oldest are written.
     pub dirty_bytes_max: usize,
     /// Which batches of class sync go past the commit log.
@@ -155,7 +159,9 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             open_files_max: 512,
-            tail_flush_bytes: 64 << 10,
+            tail_flush_bytes: 256 << 10,
+            late_bytes_min: 64 << 10,
+            late_memory_bytes_max: 4 << 20,
             dirty_bytes_max: 16 << 20,
             direct: DirectConfig::default(),
             commit_log: CommitLogConfig::default(),

@@ -30,7 +30,7 @@ use super::header::{CRC_START, stored_crc};
 use super::partition_metadata::PARTITION_METADATA_FILE;
 use crate::buffer::ALIGNMENT;
 use crate::buffer::staging::{Staging, StagingPool};
-use crate::reactor::{File, OpenMode, Reactor};
+use crate::reactor::{Disk, File, OpenMode, Reactor};
 use crate::record::{crc32c, crc32c_join};
 
 /// How often one write is repeated at once because it came back short or interrupted.
@@ -249,7 +249,7 @@ pub(crate) struct DirectWrite {
     pub segment: i64,
     pub position: u64,
     pub bytes: Bytes,
-    /// Segments that got bytes through the page cache: they come first.
+    /// Segments that got bytes without a sync: they come first.
     pub sync_first: Vec<i64>,
     /// The segment's name, or the folder's, may not be durable.
     pub new_names: bool,
@@ -325,13 +325,21 @@ async fn run(reactor: &Reactor, write: DirectWrite, no_space: &Cell<bool>, close
 }
 
 /// Past the page cache; through it where that is refused.
-fn open(disk: &Rc<dyn crate::reactor::Disk>, path: &Path) -> io::Result<File> {
-    match File::open(disk, path, OpenMode { direct: true, ..OpenMode::READ_WRITE }) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            File::open(disk, path, OpenMode::READ_WRITE)
-        }
+fn open(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<File> {
+    match open_direct(disk, path) {
+        Err(error) if is_direct_refused(&error) => File::open(disk, path, OpenMode::READ_WRITE),
         opened => opened,
     }
+}
+
+/// Past the page cache.
+pub(crate) fn open_direct(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<File> {
+    File::open(disk, path, OpenMode { direct: true, ..OpenMode::READ_WRITE })
+}
+
+/// Whether the file system cannot do without its page cache.
+pub(crate) fn is_direct_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 async fn write_all(

@@ -7,7 +7,7 @@
 //! - `log_start_offset <= written_end_offset() <= log_end_offset`; what lies between the last two is the tail, or the groups
 //!   that go directly. Never both.
 //! - The segment file holds no byte behind the written end that could be taken for a batch later: a failed write is cut
-//!   back, and a group's last block is filled with zeros.
+//!   back, a group's last block is filled with zeros, and of a late write the batch stays in the tail that is not whole.
 
 use std::fmt;
 use std::io;
@@ -65,8 +65,8 @@ pub(crate) struct Log {
     pub tail: Tail,
     /// Large batches on their way into the segment (class sync).
     pub direct: DirectQueue,
-    /// Segments that got bytes through the page cache since a direct write synced them.
-    pub buffered: Vec<i64>,
+    /// Segments that got bytes without a sync since a direct write synced them: the next one does it first.
+    pub sync_first: Vec<i64>,
     /// The newest segment of which name and folder are durable.
     pub durable_segment: Option<i64>,
     /// What to put back if the tail cannot be written, one per batch (class page-cache).
@@ -130,7 +130,7 @@ impl Log {
             written_epoch: None,
             tail: Tail::default(),
             direct: DirectQueue::default(),
-            buffered: Vec::new(),
+            sync_first: Vec::new(),
             durable_segment: None,
             undo: Vec::new(),
             stopped: None,
@@ -173,11 +173,8 @@ impl Log {
     /// Bytes of a loaded segment that are in its file.
     pub fn written_size_bytes(&self, index: usize) -> u64 {
         let segment = &self.segments[index];
-        let waiting = match self.direct.first_position(segment.base_offset) {
-            None if index + 1 == self.segments.len() => self.tail.first_position(),
-            waiting => waiting,
-        };
-        waiting.unwrap_or_else(|| segment.size_bytes().expect("loaded"))
+        let waiting = self.direct.first_position(segment.base_offset);
+        waiting.or(self.tail.first_position(segment.base_offset)).unwrap_or_else(|| segment.size_bytes().expect("loaded"))
     }
 
     /// Cuts the zeros behind the last batch of a segment that is written as a whole.
@@ -227,9 +224,9 @@ impl Log {
         ((i128::from(digest.finish()) * i128::from(bound)) >> 32) as i64
     }
 
-    /// Ends the active segment and begins the next one at the log end. The tail is empty.
+    /// Ends the active segment and begins the next one at the log end. The tail is empty, or a late write is under way.
     pub fn roll(&mut self, now_ms: i64, files: &mut Descriptors) -> io::Result<()> {
-        assert!(self.tail.is_empty(), "a segment ends with what is in it");
+        assert!(self.tail.is_empty() || self.tail.is_under_way(), "what can be written was");
         let (key, dir, end) = (self.key, self.dir.clone(), self.log_end_offset);
         assert!(end > self.active().base_offset, "an empty segment does not roll");
         self.active().seal(key, &dir, files)?;
@@ -256,8 +253,10 @@ impl Log {
         let active = self.segments.last().expect("a log has a segment");
         let mut point = SyncedPoint::new(self.log_start_offset, end_offset, durability);
         point.cleaned_offset = self.cleaned_offset;
-        if end_offset > active.base_offset && active.max_timestamp_offset < end_offset {
-            (point.max_timestamp, point.max_timestamp_offset) = (active.max_timestamp, active.max_timestamp_offset);
+        let of_segment = (active.max_timestamp, active.max_timestamp_offset);
+        let (timestamp, offset) = self.tail.first().map_or(of_segment, |batch| batch.max_timestamp_before);
+        if end_offset > active.base_offset && offset < end_offset {
+            (point.max_timestamp, point.max_timestamp_offset) = (timestamp, offset);
         }
         point
     }

@@ -90,6 +90,7 @@ impl Log {
             let mut log = Self::empty(key, spec, log_dir, point.log_start_offset);
             log.cleaned_offset = point.cleaned_offset;
             log.recover(point, point.end_offset, Behind::Cut, now_ms, files)?;
+            log.remove_snapshots_ahead(files)?;
             log.load_producers(files)?;
             if let Some(from) = point.unsynced_from {
                 let first = log.segment_index(from);
@@ -118,7 +119,7 @@ impl Log {
         now_ms: i64,
         files: &mut Descriptors,
     ) -> Result<u64, StoreError> {
-        let names = self.open_segments(now_ms, files)?;
+        self.open_segments(now_ms, files)?;
         // A torn `partition.metadata` is written anew.
         self.folder_ready = read_file(files.disk(), &self.dir.join(PARTITION_METADATA_FILE))
             .is_ok_and(|bytes| decode_partition_metadata(&bytes).is_ok_and(|topic_id| topic_id == self.topic_id));
@@ -132,12 +133,6 @@ impl Log {
         } else {
             0
         };
-        for offset in names.iter().filter_map(|name| offset_of_file(name, ".snapshot")) {
-            if offset > self.log_end_offset {
-                let path = snapshot_path(&self.dir, offset);
-                files.disk().remove_file(&path).map_err(|error| self.io_error(error))?;
-            }
-        }
         self.load_leader_epochs(files)?;
         Ok(cut_bytes)
     }
@@ -198,6 +193,20 @@ impl Log {
         Ok(Some((active, position, end)))
     }
 
+    /// Removes the producer snapshots of offsets that will be given again, when all is there that comes back.
+    pub fn remove_snapshots_ahead(&self, files: &Descriptors) -> Result<(), StoreError> {
+        let names = self.list_files(files)?;
+        let mut ahead = names.iter().filter_map(|name| offset_of_file(name, ".snapshot"));
+        let disk = files.disk();
+        let removed = ahead.try_fold(false, |removed, offset| match offset > self.log_end_offset {
+            true => disk.remove_file(&snapshot_path(&self.dir, offset)).map(|()| true),
+            false => Ok(removed),
+        });
+        // A power cut must not bring them back.
+        let synced = removed.and_then(|removed| if removed { disk.sync_dir(&self.dir) } else { Ok(()) });
+        synced.map_err(|error| self.io_error(error))
+    }
+
     /// Brings the indexes of ended segments up to their batches.
     fn settle_segments(
         &mut self,
@@ -225,7 +234,7 @@ impl Log {
     }
 
     /// Takes in the names in the partition's folder, the segments among them; an empty log begins with one.
-    fn open_segments(&mut self, now_ms: i64, files: &Descriptors) -> Result<Vec<String>, StoreError> {
+    fn open_segments(&mut self, now_ms: i64, files: &Descriptors) -> Result<(), StoreError> {
         let mut names = self.list_files(files)?;
         self.remove_deleted(&names, &**files.disk()).map_err(|error| self.io_error(error))?;
         if finish_swaps(files.disk(), &self.dir, &names).map_err(|error| self.io_error(error))? {
@@ -240,7 +249,7 @@ impl Log {
         }
         self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
         self.aborted = TransactionIndex::load(files.disk(), &self.dir, &names).map_err(|error| self.io_error(error))?;
-        Ok(names)
+        Ok(())
     }
 
     fn list_files(&self, files: &Descriptors) -> Result<Vec<String>, StoreError> {

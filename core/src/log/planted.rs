@@ -15,6 +15,8 @@ pub enum PlantedBug {
     BlockRewritten,
     /// A file of the commit log is used again before its release is durable.
     ReusedBeforeReleaseIsDurable,
+    /// The commit log is released past batches that are not in their segment yet.
+    ReleasedUnwritten,
     /// Recovery takes what an earlier use of a file, or an earlier log, left behind.
     GenerationNotChecked,
     /// Recovery trusts no synced point, and cuts what the commit log does not hold.

@@ -442,7 +442,8 @@ impl Log {
             return Ok(None);
         }
         let segment = &self.segments[index];
-        let written_end = self.segments.get(index + 1).map_or(self.written_end_offset(), |next| next.base_offset);
+        let segment_end = self.segments.get(index + 1).map_or(self.log_end_offset, |next| next.base_offset);
+        let written_end = self.written_end_offset().min(segment_end);
         let limit = start + max_bytes as u64;
         let end = if size <= limit && written_end <= bound {
             size

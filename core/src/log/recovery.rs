@@ -418,6 +418,7 @@ impl<'a> Recovery<'a> {
         for Recovering { spec, point, is_noted, is_left_unsynced, log, .. } in &mut self.partitions {
             if let Some(log) = log {
                 log.settle(&mut self.files).map_err(|error| log.io_error(error))?;
+                log.remove_snapshots_ahead(&self.files)?;
                 let end = log.synced_point(log.log_end_offset, spec.durability);
                 if *is_left_unsynced {
                     written.set(spec.topic_id, spec.partition_index, end);
@@ -477,7 +478,7 @@ impl Log {
             }
             self.roll(now_ms, files)?;
         }
-        self.append(header, payload, Bytes::new(), false);
+        self.append(header, payload, Bytes::new(), None, false);
         Ok(())
     }
 

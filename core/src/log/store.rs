@@ -12,6 +12,7 @@
 
 mod background_sync;
 mod promises;
+mod tails;
 mod turn;
 
 use std::collections::BTreeSet;
@@ -111,8 +112,6 @@ pub(crate) struct StoredLog {
     acked_end_offset: i64,
     /// It has a batch of this turn: it is in `LogStore::dirty`, or among the logs of the turn of class sync.
     dirty: bool,
-    /// It is in the queue of tails of class sync.
-    has_tail: bool,
     /// The class that it is to have: nothing is appended until it has it.
     next_class: Option<Durability>,
     /// Batches that are refused, by their offsets.
@@ -236,7 +235,6 @@ impl LogStore {
             is_noted: known.is_some(),
             acked_end_offset: 0,
             dirty: false,
-            has_tail: false,
             next_class: None,
             damaged: Vec::new(),
             is_unopenable: false,
@@ -267,7 +265,7 @@ impl LogStore {
         self.points_of_run.take(stored.spec.topic_id, stored.spec.partition_index);
         self.synced_points.take(stored.spec.topic_id, stored.spec.partition_index);
         if let LogState::Open(log) = &stored.state {
-            self.sync.tail_bytes -= if stored.has_tail { log.tail.memory_bytes() } else { 0 };
+            self.sync.note_tail(key, log.tail.mark(), None);
             for segment in &log.segments {
                 self.files.forget(key, segment.base_offset);
             }
@@ -356,6 +354,7 @@ impl LogStore {
         log.advance_log_start(if offset < 0 { *beside.acked_end_offset } else { offset });
         log.log_start_moved = true;
         self.is_start_moved = true;
+        self.write_tail(key);
         Ok(())
     }
 
@@ -433,8 +432,8 @@ impl LogStore {
             log.stop(&kind);
         }
         log.producers.expire(now_ms, &self.config.producer_expiry);
-        let (tail_before, segments_before) = (log.tail.memory_bytes(), log.segments.len());
-        if log.blocked && log.stopped.is_none() {
+        let (tail_before, segments_before) = (log.tail.mark(), log.segments.len());
+        if log.blocked && log.stopped.is_none() && !log.tail.is_under_way() {
             log.blocked = log.write_tail(&mut self.files).error.is_some();
         }
         let staged = if log.stopped.is_none() && (log.blocked || log.direct.has_no_space()) {
@@ -445,10 +444,8 @@ impl LogStore {
         if log.segments.len() > segments_before && log.config.is_compacted {
             self.to_clean.insert(key);
         }
-        if stored.spec.durability == Durability::Sync {
-            // The tail may have been written: the disk has room again, or the segment was ended.
-            self.sync.tail_bytes -= tail_before - log.tail.memory_bytes();
-        }
+        // The tail may have been written: the disk has room again, or the segment was ended.
+        self.sync.note_tail(key, tail_before, log.tail.mark());
         let staged = match staged? {
             Stage::Duplicate(appended) => return Ok(appended),
             Stage::Fresh(staged) => staged,
@@ -464,20 +461,21 @@ impl LogStore {
         match stored.spec.durability {
             Durability::PageCache => {
                 self.rolled |= log.unsynced.len() > 1;
-                log.append(&staged.header, staged.head, staged.body, true);
+                log.append(&staged.header, staged.head, staged.body, None, true);
                 appended.flush_in_ms = log.arm_flush();
                 if !std::mem::replace(stored.dirty, true) {
                     self.dirty.push(key);
                 }
             }
-            Durability::Sync
-                if !log.direct.is_empty() || staged.header.size_bytes as usize >= self.sync.direct_bytes_min =>
-            {
+            Durability::Sync if self.sync.goes_direct(log, staged.header.size_bytes as usize) => {
+                if log.tail.is_under_way() {
+                    return Err(AppendError::Busy);
+                }
                 // Indexes of segments that were left are synced by a checkpoint, and nothing else asks for one.
                 self.rolled |= log.unsynced.len() > 1;
-                let tail_before = log.tail.memory_bytes();
+                let tail_before = log.tail.mark();
                 let mut result = log.write_tail(&mut self.files).error.map_or(Ok(true), Err);
-                self.sync.tail_bytes -= tail_before - log.tail.memory_bytes();
+                self.sync.note_tail(key, tail_before, log.tail.mark());
                 if result.is_ok() {
                     result = log.append_direct(&staged, &self.sync.direct_memory, &mut self.files);
                 }
@@ -491,16 +489,13 @@ impl LogStore {
                 }
             }
             Durability::Sync => {
-                let bytes = match self.sync.push(key, stored.spec, &staged) {
-                    Ok(bytes) => bytes,
+                let (lsn, bytes) = match self.sync.push(key, stored.spec, &staged) {
+                    Ok(pushed) => pushed,
                     Err(error) => return Err(self.sync.push_error(error)),
                 };
-                let tail_before = log.tail.memory_bytes();
-                log.append(&staged.header, bytes, Bytes::new(), false);
-                self.sync.tail_bytes += log.tail.memory_bytes() - tail_before;
-                if !std::mem::replace(stored.has_tail, true) {
-                    self.sync.tails.push_back(key);
-                }
+                let tail_before = log.tail.mark();
+                log.append(&staged.header, bytes, Bytes::new(), Some(lsn), false);
+                self.sync.note_tail(key, tail_before, log.tail.mark());
                 if !std::mem::replace(stored.dirty, true) {
                     self.sync.of_turn.push(key);
                 }
@@ -661,9 +656,7 @@ impl LogStore {
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);
         }
-        for _ in 0..self.sync.tails.len() {
-            self.write_oldest_tail();
-        }
+        self.write_all_tails();
         let mut closed = Vec::with_capacity(self.logs.len());
         for (index, stored) in self.logs.iter_mut().enumerate() {
             let Some(stored) = stored else { continue };
@@ -720,10 +713,11 @@ impl StoredLog {
     }
 }
 
-/// Base offsets of segments that recovery may need, because they are not synced, or not yet known to be.
+/// Base offsets of segments that recovery may need, because they are not written, not synced, or not yet known to be.
 pub(super) fn unsynced(syncing: &[(LogKey, Vec<i64>)], log: &Log) -> Vec<i64> {
     let syncing = syncing.iter().find(|(of, _)| *of == log.key).map_or(&[][..], |(_, bases)| bases);
-    log.unsynced.iter().chain(syncing).copied().collect()
+    let unwritten = log.tail.first().map(|batch| batch.segment);
+    log.unsynced.iter().chain(syncing).copied().chain(unwritten).collect()
 }
 
 /// The log of this key, if it is there. Free of `self` so that the store's other fields stay usable, as the next ones.
@@ -743,7 +737,6 @@ pub(super) fn opened(logs: &mut [Option<StoredLog>], key: LogKey) -> Option<&mut
 pub(super) struct Beside<'a> {
     pub(super) acked_end_offset: &'a mut i64,
     dirty: &'a mut bool,
-    has_tail: &'a mut bool,
     is_unopenable: &'a bool,
     is_changing_class: bool,
     damaged: &'a [Damage],
@@ -764,8 +757,8 @@ pub(super) fn open_log<'a>(
         let log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;
         stored.state = LogState::Open(Box::new(log));
     }
-    let StoredLog { state, acked_end_offset, dirty, has_tail, is_unopenable, spec, next_class, damaged, .. } = stored;
+    let StoredLog { state, acked_end_offset, dirty, is_unopenable, spec, next_class, damaged, .. } = stored;
     let is_changing_class = next_class.is_some();
     let LogState::Open(log) = state else { unreachable!("opened above") };
-    Ok(Some((Beside { acked_end_offset, dirty, has_tail, is_unopenable, is_changing_class, damaged, spec }, log)))
+    Ok(Some((Beside { acked_end_offset, dirty, is_unopenable, is_changing_class, damaged, spec }, log)))
 }

@@ -98,7 +98,7 @@ impl Log {
         self.segments.splice(range, [segment]);
         self.aborted.replace(base_offset..end_offset, aborted);
         self.aborted.forget_below(self.log_start_offset);
-        self.buffered.retain(|buffered| !sources.contains(buffered));
+        self.sync_first.retain(|base| !sources.contains(base));
         self.read_hints = [None; 4];
         Ok(Some(deleted))
     }

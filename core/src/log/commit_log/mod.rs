@@ -118,6 +118,10 @@ pub struct Pressure {
     pub files_free: usize,
     /// All files.
     pub files_count: usize,
+    /// Bytes in the file that is written now.
+    pub active_bytes: u64,
+    /// Bytes of one file.
+    pub file_bytes: u64,
     /// Releasing up to here frees the oldest full file; `None` when no file is full.
     pub oldest_file_end: Option<Lsn>,
     /// Staging memory in use, with what callers still hold.

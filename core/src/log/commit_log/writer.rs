@@ -443,6 +443,8 @@ impl Writer {
         Pressure {
             files_free: self.slots.free_count(),
             files_count: self.slots.count(),
+            active_bytes: self.slots.active().2,
+            file_bytes: self.config.file_bytes,
             oldest_file_end: self.slots.oldest_full_end().map(Lsn),
             staging_bytes: self.pool.lent_bytes(),
             staging_bytes_max: self.pool.bytes_max(),

@@ -3,11 +3,13 @@
 //!
 //! Invariant: a sync that failed is not made good by the next one, which would succeed without what the first one lost.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io;
 
 use super::super::append::is_disk_full;
 use super::super::checkpointer::{Done, Plan, SyncJob};
+use super::super::commit_log::Pressure;
 use super::super::descriptors::{FileKind, segment_path};
 use super::super::error::AppendError;
 use super::super::failure::note_failed_sync;
@@ -25,17 +27,31 @@ impl LogStore {
         if let Some(done) = self.checkpointer.take_done() {
             self.finish_checkpoint(done);
         }
-        let pressure = self.sync.commit_log.pressure();
-        let is_due = self.sync.is_full
-            || pressure.files_free * 2 <= pressure.files_count
-            || self.rolled
-            || self.is_start_moved
-            || self.is_flush_due;
-        match self.sync.commit_log.failure() {
-            Some(kind) => self.refuse_moved_starts(&kind),
-            None if is_due && !self.checkpointer.is_running() => self.start_checkpoint(),
-            None => {}
+        if let Some(kind) = self.sync.commit_log.failure() {
+            return self.refuse_moved_starts(&kind);
         }
+        let is_due = self.rolled || self.is_start_moved || self.is_flush_due;
+        if !self.checkpointer.is_running() && (is_due || self.can_release()) {
+            self.start_checkpoint();
+        }
+    }
+
+    /// Whether the commit log fills, and a file of it is free when segments are synced. Tails that stand in the way are
+    /// written; those of busy logs mostly were before this is asked.
+    fn can_release(&mut self) -> bool {
+        let Pressure { files_free, files_count, active_bytes, file_bytes, oldest_file_end, .. } =
+            self.sync.commit_log.pressure();
+        let fills = match (files_free * 2).cmp(&files_count) {
+            Ordering::Less => true,
+            Ordering::Equal => active_bytes >= file_bytes / 4,
+            Ordering::Greater => false,
+        };
+        if !fills && !self.sync.is_full {
+            return false;
+        }
+        let Some(end) = oldest_file_end else { return true };
+        self.flush_oldest_tails(|_, lsn| lsn < end);
+        self.sync.first_unwritten() >= end
     }
 
     /// No run makes them durable any more.
@@ -54,11 +70,12 @@ impl LogStore {
 
     /// Syncs what was written since the last run: all segments of class sync, ended ones of class page-cache.
     fn start_checkpoint(&mut self) {
-        for _ in 0..self.sync.tails.len() {
-            self.write_oldest_tail();
-        }
+        self.write_tails_of_changing_logs();
         (self.sync.is_full, self.rolled, self.is_start_moved, self.is_flush_due) = (false, false, false, false);
-        let mut release = Some(self.sync.commit_log.next_lsn());
+        let mut release = Some(match is_planted(PlantedBug::ReleasedUnwritten) {
+            true => self.sync.commit_log.next_lsn(),
+            false => self.sync.first_unwritten(),
+        });
         let (mut small_files, mut jobs, mut folders, mut obsolete) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut points = self.synced_points.clone();
         for (index, stored) in self.logs.iter_mut().enumerate() {
@@ -79,9 +96,15 @@ impl LogStore {
             // As soon as all is acked.
             self.is_flush_due |= stored.next_class.is_some() && next_class.is_none() && log.stopped.is_none();
             let is_sync = stored.spec.durability == Durability::Sync;
-            if is_sync && (log.stopped.is_some() || !log.tail.is_empty()) {
+            let is_stopped = is_sync && log.stopped.is_some();
+            let is_start_unwritten = log.log_start_moved && log.log_start_offset > log.written_end_offset();
+            if is_start_unwritten && log.tail.is_under_way() && !is_stopped {
+                self.is_start_moved = true;
+                continue;
+            }
+            if is_stopped || is_start_unwritten {
                 // What it lacks is in the commit log only.
-                release = None;
+                release = release.filter(|_| !is_stopped);
                 if std::mem::take(&mut log.log_start_moved) {
                     let error = AppendError::Stopped("the log cannot be written".to_owned());
                     self.moved_starts.push((log.key, Err(error)));

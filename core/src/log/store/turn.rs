@@ -1,12 +1,10 @@
 //! The end of a loop turn: what it appended becomes durable in its class, and what became so is acked.
 //!
-//! Class page-cache is written here, and so are tails of class sync that are large or old enough; groups that go past the
-//! commit log are started, and announced when they were written.
+//! Class page-cache is written here; groups that go past the commit log are started, and announced when they were written.
 
 use std::io;
 
 use super::super::LogKey;
-use super::super::append::is_disk_full;
 use super::super::commit_log::CommitLogError;
 use super::super::direct::DirectWrite;
 use super::super::error::AppendError;
@@ -28,25 +26,6 @@ impl LogStore {
         }
         self.end_turn_tails();
         self.end_turn_checkpoint();
-    }
-
-    fn end_turn_tails(&mut self) {
-        for key in std::mem::take(&mut self.sync.of_turn) {
-            let Some(stored) = stored_mut(&mut self.logs, key) else { continue };
-            stored.dirty = false;
-            if let LogState::Open(log) = &stored.state
-                && log.tail.size_bytes() >= self.config.tail_flush_bytes
-            {
-                self.write_tail(key);
-            }
-        }
-        let bound = if self.sync.is_full { 0 } else { self.config.dirty_bytes_max };
-        for _ in 0..self.sync.tails.len() {
-            if self.sync.tail_bytes <= bound {
-                break;
-            }
-            self.write_oldest_tail();
-        }
     }
 
     /// Announces groups that were written directly, and starts what can be written next.
@@ -117,7 +96,7 @@ impl LogStore {
             segment,
             position,
             bytes,
-            sync_first: std::mem::take(&mut log.buffered),
+            sync_first: std::mem::take(&mut log.sync_first),
             new_names: log.durable_segment < Some(segment),
         };
         self.sync.direct_writes.start(&self.reactor, &log.direct, write, self.on_acked.clone());
@@ -130,39 +109,6 @@ impl LogStore {
         let error = AppendError::MaybeAppended(log.stop(error));
         if let Some(from_offset) = log.direct.first_offset() {
             self.failed.push(FailedAppend { key, from_offset, error });
-        }
-    }
-
-    pub(super) fn write_oldest_tail(&mut self) {
-        let Some(key) = self.sync.tails.pop_front() else { return };
-        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
-        stored.has_tail = false;
-        self.write_tail(key);
-        let Some(stored) = stored_mut(&mut self.logs, key) else { return };
-        if let LogState::Open(log) = &stored.state
-            && !log.tail.is_empty()
-        {
-            // It could not be written: it goes on being served from memory and is tried again.
-            stored.has_tail = true;
-            self.sync.tails.push_back(key);
-        }
-    }
-
-    /// Writes the tail of a log of class sync to its segment, behind the ack.
-    fn write_tail(&mut self, key: LogKey) {
-        let Some(log) = opened(&mut self.logs, key) else { return };
-        if log.stopped.is_some() || log.tail.is_empty() {
-            return;
-        }
-        let before = log.tail.memory_bytes();
-        let error = log.write_tail(&mut self.files).error;
-        self.sync.tail_bytes -= before - log.tail.memory_bytes();
-        log.blocked = error.as_ref().is_some_and(is_disk_full);
-        if let Some(error) = error {
-            tracing::error!(folder = %log.dir.display(), %error, "a segment cannot be written; the commit log keeps what it lacks");
-            if !log.blocked {
-                log.stop(&error);
-            }
         }
     }
 
