@@ -30,20 +30,17 @@ const WALK_BYTES: usize = 5 << 10;
 const COPY_MAX: usize = 4 << 10;
 /// From this size on bytes are sent from the page cache instead of being read: below it `sendfile` costs more.
 const RANGE_MIN: usize = 128 << 10;
+/// Bytes behind a large range that are brought into the page cache with it.
+const READ_AHEAD_BYTES: usize = 2 << 20;
 
 /// Where the bytes of a file come from.
 trait Source {
     /// Reads up to `len` bytes at `position`, fewer at the file's end, into memory that may be used again.
     async fn read(&self, file: &File, position: u64, len: usize, buffer: Vec<u8>) -> io::Result<Vec<u8>>;
 
-    /// Whether large ranges of files are sent from where they are.
-    fn sends_ranges(&self) -> bool {
-        false
-    }
-
-    /// Whether all of these bytes can be sent without waiting.
-    fn has(&self, _file: &File, _position: u64, _len: usize) -> bool {
-        false
+    /// Whether a range of a file is to be sent from the page cache instead of being read.
+    async fn sends(&self, _file: &File, _range: &FileRange) -> io::Result<bool> {
+        Ok(false)
     }
 }
 
@@ -64,12 +61,11 @@ impl Source for Cached {
         Ok(buffer)
     }
 
-    fn sends_ranges(&self) -> bool {
-        true
-    }
-
-    fn has(&self, file: &File, position: u64, len: usize) -> bool {
-        file.is_cached(position, len as u64)
+    async fn sends(&self, file: &File, range: &FileRange) -> io::Result<bool> {
+        match file.is_cached(range.position, range.len as u64) {
+            true => Ok(true),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 }
 
@@ -91,6 +87,17 @@ impl Source for Cold {
             }
         }
         Ok(buffer)
+    }
+
+    /// Brings the range into the page cache, and some of what the next reads will ask for: that is cheaper than to read it
+    /// into memory of our own, and what late and direct writes have written is not there yet.
+    async fn sends(&self, file: &File, range: &FileRange) -> io::Result<bool> {
+        let Ok(len) = u32::try_from(range.len + READ_AHEAD_BYTES) else { return Ok(false) };
+        self.0.read_ahead(file, range.position, len).await?;
+        // The read-ahead has only begun.
+        let last = range.position + range.len as u64 - 1;
+        self.0.read(file, last, vec![0]).await.0?;
+        Ok(file.is_cached(range.position, range.len as u64))
     }
 }
 
@@ -175,7 +182,7 @@ async fn run(plan: &ReadPlan, window: &mut Window, source: &impl Source) -> Resu
         window.clear();
         let Some(start) = walk_to(plan.from, target, window, source).await? else { continue };
         let read = match range_from(target, start) {
-            Some(range) if source.sends_ranges() => Some(read_range(target, range, source)?),
+            Some(range) if source.sends(&target.file, &range).await? => Some(read_range(target, range)),
             _ => read_batches(plan, target, start, left, must, window, source).await?,
         };
         let Some(read) = read else { return Ok(outcome) };
@@ -295,13 +302,10 @@ fn range_from(target: &Target, start: u64) -> Option<FileRange> {
     Some(FileRange { lease: range.lease.clone(), position: start, len })
 }
 
-/// A range to be sent from the page cache; `WouldBlock` when it is not there.
-fn read_range(target: &Target, range: FileRange, source: &impl Source) -> Result<SegmentRead, ReadError> {
-    if !source.has(&target.file, range.position, range.len) {
-        return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
-    }
+/// A range to be sent from the page cache.
+fn read_range(target: &Target, range: FileRange) -> SegmentRead {
     let segment_done = range.position + range.len as u64 == target.size;
-    Ok(SegmentRead { piece: Piece::File(range), next: None, segment_done })
+    SegmentRead { piece: Piece::File(range), next: None, segment_done }
 }
 
 /// Whole batches from `start` on; `None` when not one fits or lies below the bound.

@@ -175,7 +175,9 @@ pub fn tight_store(file_count: u32, writes_in_flight_max: usize, direct_bytes_mi
     let dirty_bytes_max = MEMORY.dirty_max;
     StoreConfig {
         open_files_max: 8,
-        tail_flush_bytes: 3_000,
+        tail_flush_bytes: 6_000,
+        late_bytes_min: 4_500,
+        late_memory_bytes_max: 16 << 10,
         dirty_bytes_max,
         direct,
         commit_log,

@@ -187,6 +187,11 @@ fn a_reuse_before_the_release_is_durable_is_found() {
 }
 
 #[test]
+fn a_release_of_what_is_not_in_its_segment_is_found() {
+    find(PlantedBug::ReleasedUnwritten);
+}
+
+#[test]
 fn an_unchecked_generation_is_found() {
     find(PlantedBug::GenerationNotChecked);
 }

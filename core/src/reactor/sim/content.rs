@@ -79,6 +79,13 @@ impl Content {
         self.resident.clear();
     }
 
+    /// Drops the pages of a range that was written past the page cache.
+    pub(super) fn drop_pages(&mut self, from: u64, to: u64) {
+        let range = pages(from, to);
+        let count = self.resident.len();
+        self.resident[range.start.min(count)..range.end.min(count)].fill(false);
+    }
+
     /// Pages that a write to this range would newly allocate.
     pub(super) fn missing_pages(&self, position: u64, len: u64) -> u64 {
         let end = position + len;

@@ -69,6 +69,8 @@ struct State {
     faults: FaultPlan,
     removed: u32,
     power_cuts: u32,
+    /// Ranges that direct writes are under way to, by file and first byte: where each ends.
+    direct_writes: BTreeMap<(InodeId, u64), u64>,
 }
 
 /// A simulated disk as one process of its host sees it. Use it as `Rc<dyn Disk>`.
@@ -109,6 +111,7 @@ impl SimDisk {
             faults: FaultPlan::default(),
             removed: 0,
             power_cuts: 0,
+            direct_writes: BTreeMap::new(),
         };
         Rc::new(Self { clock, state: Rc::new(RefCell::new(state)), process: Cell::new(0) })
     }
@@ -132,6 +135,7 @@ impl SimDisk {
         let mut state = self.state.borrow_mut();
         match crash {
             Crash::Process => {
+                state.direct_writes.clear();
                 state.dead.insert(self.process.get());
                 let process = self.process.get();
                 state.handles.retain(|_, open| open.process != process);
@@ -140,6 +144,7 @@ impl SimDisk {
             Crash::Power => {
                 let before = state.next_process;
                 state.dead.extend(0..before);
+                state.direct_writes.clear();
                 state.handles.clear();
                 state.power_cuts += 1;
                 state.tree.cut_power(&self.clock);
@@ -196,6 +201,22 @@ impl SimDisk {
         self.clock.note(what, values);
     }
 
+    /// A write that takes time has begun.
+    pub(super) fn begin_write(&self, handle: Handle, position: u64, len: u64) {
+        let mut state = self.state.borrow_mut();
+        if let Ok((inode, _, OpenMode { direct: true, .. })) = state.opened(handle) {
+            state.direct_writes.insert((inode, position), position + len);
+        }
+    }
+
+    /// It ends.
+    pub(super) fn end_write(&self, handle: Handle, position: u64) {
+        let mut state = self.state.borrow_mut();
+        if let Ok((inode, ..)) = state.opened(handle) {
+            state.direct_writes.remove(&(inode, position));
+        }
+    }
+
     /// As `write_at`, with RWF_DSYNC on wish.
     pub(super) fn write_parts(
         &self,
@@ -218,6 +239,7 @@ impl SimDisk {
                     return Err(error(libc::EINVAL));
                 }
             }
+            state.check_direct_writes(inode, position, wanted as u64, &path, mode);
             let granted = self.shorten(state, wanted, effect == Some(DiskEffect::Short), mode.direct);
             let granted = state.grant_space(inode, position, granted, mode.direct)?;
             let mut bytes = Vec::with_capacity(granted);
@@ -228,6 +250,10 @@ impl SimDisk {
             let content = state.tree.content_mut(inode)?;
             let (old_len, end) = (content.len(), position + granted as u64);
             content.write(position, bytes);
+            if mode.direct {
+                // As Linux does it, so that nobody reads the old bytes.
+                content.drop_pages(position, end);
+            }
             if end > old_len {
                 state.tree.note_resize(inode);
             }
@@ -321,6 +347,15 @@ impl State {
     fn opened(&self, handle: Handle) -> io::Result<(InodeId, String, OpenMode)> {
         let open = self.handles.get(&handle.0).ok_or_else(|| error(libc::EBADF))?;
         Ok((open.inode, open.path.clone(), open.mode))
+    }
+
+    /// A write through the page cache to pages that a direct write is under way to leaves Linux with pages that it cannot
+    /// drop: it fails the next sync.
+    fn check_direct_writes(&self, inode: InodeId, position: u64, len: u64, path: &str, mode: OpenMode) {
+        let pages = position / PAGE_BYTES * PAGE_BYTES..position + len;
+        let mut of_file = self.direct_writes.range((inode, 0)..(inode, pages.end));
+        let meets = of_file.any(|(_, &end)| end > pages.start);
+        assert!(mode.direct || !meets, "{path}: byte {position} is written while a direct write is under way to it");
     }
 
     fn hand_out(&mut self, open: OpenFile) -> Handle {

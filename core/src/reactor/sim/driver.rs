@@ -45,6 +45,10 @@ impl FileOperation {
     fn start(disk: &Rc<SimDisk>, op: Op) -> Self {
         let mark = match &op {
             Op::Sync { file } => disk.sync_mark(file.handle()),
+            Op::Write { file, position, parts, .. } => {
+                disk.begin_write(file.handle(), *position, parts.iter().map(|part| part.len() as u64).sum());
+                Ok(0)
+            }
             _ => Ok(0),
         };
         Self { disk: Rc::clone(disk), op, mark }
@@ -59,6 +63,7 @@ impl FileOperation {
             Op::Read { file, position, buffer } => self.disk.read_at(file.handle(), *position, buffer),
             Op::Write { file, position, parts, durable } => {
                 let slices: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
+                self.disk.end_write(file.handle(), *position);
                 self.disk.write_parts(file.handle(), *position, &slices, *durable)
             }
             Op::Sync { file } => self.mark.and_then(|mark| self.disk.sync_until(file.handle(), mark)).map(|()| 0),
