@@ -177,8 +177,7 @@ impl Log {
         let max_timestamp_before = (active.max_timestamp, active.max_timestamp_offset);
         let position = self.note_append(header, keep_undo);
         let (base_offset, last_offset) = (header.base_offset, header.last_offset());
-        let batch =
-            TailBatch { base_offset, last_offset, segment, position, lsn, max_timestamp_before, head, body };
+        let batch = TailBatch { base_offset, last_offset, segment, position, lsn, max_timestamp_before, head, body };
         self.tail.push(batch);
     }
 

@@ -116,8 +116,8 @@ impl SyncClass {
 
     /// Whether a batch goes past the commit log. Not while a late write is under way, if it can be helped.
     pub fn goes_direct(&self, log: &Log, size_bytes: usize) -> bool {
-        let is_large = size_bytes >= self.direct_bytes_min
-            && (!log.tail.is_under_way() || size_bytes > self.commit_log_bytes_max);
+        let is_large =
+            size_bytes >= self.direct_bytes_min && (!log.tail.is_under_way() || size_bytes > self.commit_log_bytes_max);
         is_large || !log.direct.is_empty()
     }
 

@@ -174,7 +174,9 @@ impl Log {
     pub fn written_size_bytes(&self, index: usize) -> u64 {
         let segment = &self.segments[index];
         let waiting = self.direct.first_position(segment.base_offset);
-        waiting.or(self.tail.first_position(segment.base_offset)).unwrap_or_else(|| segment.size_bytes().expect("loaded"))
+        waiting
+            .or(self.tail.first_position(segment.base_offset))
+            .unwrap_or_else(|| segment.size_bytes().expect("loaded"))
     }
 
     /// Cuts the zeros behind the last batch of a segment that is written as a whole.

@@ -40,7 +40,8 @@ impl LogStore {
     /// A class changes when the tail is in the segment.
     pub(super) fn write_tails_of_changing_logs(&mut self) {
         if self.is_flush_due {
-            let changing = |stored: &Option<StoredLog>| stored.as_ref().is_some_and(|stored| stored.next_class.is_some());
+            let changing =
+                |stored: &Option<StoredLog>| stored.as_ref().is_some_and(|stored| stored.next_class.is_some());
             for index in 0..self.logs.len() {
                 if changing(&self.logs[index]) {
                     self.write_tail(LogKey(index as u32));
