@@ -1,8 +1,8 @@
 //! Behaviour of the store on the simulated disk, with segments of a few hundred bytes.
 
 mod failures;
-mod page_cache;
 mod late_writes;
+mod page_cache;
 mod promises;
 mod removal;
 mod retention;
