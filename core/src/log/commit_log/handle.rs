@@ -197,10 +197,10 @@ impl Shared {
             self.reactor.spawn(async move {
                 loop {
                     let (result, parts) = (&mut write).await;
-                    let before = shared.writer.borrow().durable_lsn();
+                    let before = shared.progress();
                     let outcome = shared.writer.borrow_mut().on_written(flight, result);
                     match outcome {
-                        Outcome::Done => break shared.after_write(shared.writer.borrow().durable_lsn() > before),
+                        Outcome::Done => break shared.after_write(shared.progress() != before),
                         Outcome::Failed => break shared.after_write(true),
                         Outcome::Repeat => {}
                         Outcome::RepeatLater => shared.reactor.sleep(NO_SPACE_PAUSE).await,
@@ -216,6 +216,12 @@ impl Shared {
     }
 
     /// Tells who waits, and lets what was pushed meanwhile be written at the end of this turn.
+    /// What those wait for who could not push, or are not acked: the durable prefix, and files that are free.
+    fn progress(&self) -> (Lsn, usize) {
+        let writer = self.writer.borrow();
+        (writer.durable_lsn(), writer.pressure().files_free)
+    }
+
     fn after_write(self: &Rc<Self>, news: bool) {
         let call = self.on_durable.borrow().clone().filter(|_| news);
         if let Some(call) = call {
