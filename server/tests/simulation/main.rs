@@ -120,20 +120,24 @@ fn run_seeds(cast: Cast) {
 }
 
 /// The first seed that fails because of a planted bug; without it none of these does.
-fn find_in(cast: Cast, bug: impl Debug) {
-    let found = SEEDS_TO_FIND.clone().find(|&seed| catch_unwind(AssertUnwindSafe(|| run(cast, seed, false))).is_err());
-    let seed = found.unwrap_or_else(|| panic!("{bug:?} is not found by the seeds {SEEDS_TO_FIND:?}"));
+fn find_in(cast: Cast, seeds: Range<u64>, bug: impl Debug) {
+    let found = seeds.clone().find(|&seed| catch_unwind(AssertUnwindSafe(|| run(cast, seed, false))).is_err());
+    let seed = found.unwrap_or_else(|| panic!("{bug:?} is not found by the seeds {seeds:?}"));
     println!("{bug:?} is found by seed {seed}");
 }
 
 fn find(bug: PlantedBug) {
+    find_among(SEEDS_TO_FIND, bug);
+}
+
+fn find_among(seeds: Range<u64>, bug: PlantedBug) {
     let _planted = Planting::new(Some(bug));
-    find_in(Cast::Records, bug);
+    find_in(Cast::Records, seeds, bug);
 }
 
 fn find_in_groups(bug: group::PlantedBug) {
     let _planted = group::Planting::new(bug);
-    find_in(Cast::Groups, bug);
+    find_in(Cast::Groups, SEEDS_TO_FIND, bug);
 }
 
 #[test]
@@ -183,7 +187,8 @@ fn a_rewritten_block_is_found() {
 
 #[test]
 fn a_reuse_before_the_release_is_durable_is_found() {
-    find(PlantedBug::ReusedBeforeReleaseIsDurable);
+    // It takes a file that is written again between its release and a power cut: few seeds have that.
+    find_among(150..250, PlantedBug::ReusedBeforeReleaseIsDurable);
 }
 
 #[test]
