@@ -182,15 +182,8 @@ impl SyncedPoints {
             let (max_timestamp, max_timestamp_offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
             let cleaned_offset = words.next().map_or(Some(0), |word| word.parse().ok())?;
             words.next().is_none().then_some(())?;
-            let point = SyncedPoint {
-                log_start_offset,
-                end_offset,
-                durability,
-                max_timestamp,
-                max_timestamp_offset,
-                cleaned_offset,
-                unsynced_from: None,
-            };
+            let ends = SyncedPoint::new(log_start_offset, end_offset, durability);
+            let point = SyncedPoint { max_timestamp, max_timestamp_offset, cleaned_offset, ..ends };
             points.set(topic_id, partition_index, point);
         }
         Some(points)

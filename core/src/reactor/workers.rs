@@ -8,18 +8,17 @@
 //! - Work gets what it needs by value and gives its result back by value: it shares nothing with a shard.
 //! - A panic of the work is a panic of the task that waits for it.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use ahash::AHashMap;
+use crossbeam_channel::{Sender, bounded};
 
 use super::{Reactor, Wake};
 
@@ -31,84 +30,18 @@ const IN_PLACE_AFTER_MAX: Duration = Duration::from_millis(2);
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A few threads for all shards of a process. Clones are the same; the threads end with the last one.
-#[derive(Clone)]
-pub struct Workers(Arc<Shared>);
-
-struct Shared(Arc<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    jobs: Mutex<Jobs>,
-    is_changed: Condvar,
-}
-
-#[derive(Default)]
-struct Jobs {
-    waiting: VecDeque<Job>,
-    is_closed: bool,
-}
+#[derive(Debug, Clone)]
+pub struct Workers(Sender<Job>);
 
 impl Workers {
     /// Starts the threads. They get the cores of the calling thread, so this comes before it is pinned.
     pub fn start(threads: usize) -> io::Result<Self> {
-        let queue = Arc::new(Queue::default());
-        let workers = Self(Arc::new(Shared(Arc::clone(&queue))));
+        let (jobs, of_thread) = bounded::<Job>(JOBS_MAX);
         for id in 0..threads {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("worker-{id}")).spawn(move || queue.work())?;
+            let jobs = of_thread.clone();
+            thread::Builder::new().name(format!("worker-{id}")).spawn(move || jobs.iter().for_each(|job| job()))?;
         }
-        Ok(workers)
-    }
-
-    /// Whether there was room.
-    fn push(&self, job: Job) -> bool {
-        let Shared(queue) = &*self.0;
-        let mut jobs = queue.lock();
-        if jobs.waiting.len() >= JOBS_MAX {
-            return false;
-        }
-        jobs.waiting.push_back(job);
-        drop(jobs);
-        queue.is_changed.notify_one();
-        true
-    }
-}
-
-impl fmt::Debug for Workers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workers").field("waiting", &self.0.0.lock().waiting.len()).finish()
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.0.lock().is_closed = true;
-        self.0.is_changed.notify_all();
-    }
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Jobs> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work(&self) {
-        while let Some(job) = self.next() {
-            job();
-        }
-    }
-
-    fn next(&self) -> Option<Job> {
-        let mut jobs = self.lock();
-        loop {
-            if let Some(job) = jobs.waiting.pop_front() {
-                return Some(job);
-            }
-            if jobs.is_closed {
-                return None;
-            }
-            jobs = self.is_changed.wait(jobs).unwrap_or_else(PoisonError::into_inner);
-        }
+        Ok(Self(jobs))
     }
 }
 
@@ -198,7 +131,7 @@ impl Reactor {
             ended.numbers.lock().unwrap_or_else(PoisonError::into_inner).push(number);
             ended.wake.wake();
         });
-        if !workers.push(job) {
+        if workers.0.try_send(job).is_err() {
             computing.wakers.remove(&number);
             return Err(WorkersBusy);
         }
