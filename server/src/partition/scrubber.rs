@@ -1,10 +1,12 @@
 //! Looks at all logs of the shard for bytes that have changed on the disk, slowly, from time to time.
 //!
 //! Invariants:
-//! - There is a timer only while some log holds data and a pace is set; between two passes it is one timer.
+//! - There is one timer, and only while some log holds data. Where no pace is set it ends when it is due; the next append
+//!   begins it again, so that appends never ask how the look is set up.
 //! - A log whose damage was found goes on: its damaged batches are refused, the others are served.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ringlog_core::log::{LogKey, Pace, Scrubbed};
@@ -41,29 +43,23 @@ impl Partitions {
 
     /// There is data to look at.
     pub(super) fn arm_scrubber(&self) {
-        if self.0.scrubber.is_armed.get() {
+        if self.0.scrubber.is_armed.replace(true) {
             return;
         }
-        let ShardScrubber { bytes_per_second, interval } = (self.0.scrubber.source)();
-        if bytes_per_second == 0.0 {
-            return;
-        }
-        self.0.scrubber.is_armed.set(true);
-        let (reactor, inner) = (self.0.reactor.clone(), std::rc::Rc::downgrade(&self.0));
+        let (reactor, inner) = (self.0.reactor.clone(), Rc::downgrade(&self.0));
+        let mut pause = (self.0.scrubber.source)().interval.min(FIRST_AFTER_MAX);
         self.0.reactor.spawn(async move {
-            let mut pause = interval.min(FIRST_AFTER_MAX);
             loop {
                 reactor.sleep(pause).await;
                 let Some(inner) = inner.upgrade() else { return };
                 let partitions = Self(inner);
                 let began = reactor.now();
-                let is_any_left = partitions.scrub_all(&reactor).await;
-                let ShardScrubber { bytes_per_second, interval } = (partitions.0.scrubber.source)();
-                if !is_any_left || bytes_per_second == 0.0 {
+                let is_off = (partitions.0.scrubber.source)().bytes_per_second == 0.0;
+                if is_off || !partitions.scrub_all(&reactor).await {
                     return partitions.0.scrubber.is_armed.set(false);
                 }
                 let taken = Duration::from_nanos(reactor.now().0 - began.0);
-                pause = interval.saturating_sub(taken);
+                pause = (partitions.0.scrubber.source)().interval.saturating_sub(taken);
             }
         });
     }
