@@ -313,21 +313,17 @@ impl<'a> Recovery<'a> {
         self.hand_out(logs, |recovery, header, payload| {
             let Some(index) = recovery.by_id.get(&(header.topic_id, header.partition_index)) else { return Ok(()) };
             let Recovering { point, in_commit_log, last_range, .. } = &mut recovery.partitions[*index];
-            let durability = match header.kind {
-                EntryKind::Batch => {
-                    *in_commit_log |= header.end_offset > point.end_offset;
-                    return Ok(());
-                }
+            if header.end_offset <= point.end_offset {
                 // Of before the point, which may say another class by now.
-                EntryKind::InSegment if header.end_offset <= point.end_offset => return Ok(()),
-                EntryKind::InSegment | EntryKind::SyncFromHere => Durability::Sync,
-                EntryKind::PageCacheFromHere => Durability::PageCache,
-            };
-            if header.kind == EntryKind::InSegment && header.end_offset > point.end_offset {
-                *last_range = SegmentRange::decode(payload);
+                return Ok(());
             }
-            let end_offset = point.end_offset.max(header.end_offset);
-            *point = SyncedPoint { end_offset, durability, ..*point };
+            match header.kind {
+                EntryKind::Batch => *in_commit_log = true,
+                EntryKind::InSegment => {
+                    *last_range = SegmentRange::decode(payload);
+                    *point = SyncedPoint { end_offset: header.end_offset, durability: Durability::Sync, ..*point };
+                }
+            }
             Ok(())
         })
     }

@@ -19,10 +19,6 @@ pub enum EntryKind {
     Batch,
     /// A [`SegmentRange`]: the batches were synced in the segment before this entry was pushed.
     InSegment,
-    /// From `base_offset` on the partition is of class page-cache: its records are not in the log any more.
-    PageCacheFromHere,
-    /// From `base_offset` on the partition is of class sync; what lies below was synced before this entry was pushed.
-    SyncFromHere,
 }
 
 impl EntryKind {
@@ -30,15 +26,11 @@ impl EntryKind {
         match self {
             Self::Batch => 1,
             Self::InSegment => 2,
-            Self::PageCacheFromHere => 3,
-            Self::SyncFromHere => 4,
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Batch, Self::InSegment, Self::PageCacheFromHere, Self::SyncFromHere]
-            .into_iter()
-            .find(|kind| kind.to_byte() == byte)
+        [Self::Batch, Self::InSegment].into_iter().find(|kind| kind.to_byte() == byte)
     }
 }
 
@@ -55,7 +47,7 @@ pub struct EntryHeader {
     pub leader_epoch: i32,
     /// First offset.
     pub base_offset: i64,
-    /// End of its offsets (exclusive); `base_offset` for the markers.
+    /// End of its offsets (exclusive).
     pub end_offset: i64,
 }
 
