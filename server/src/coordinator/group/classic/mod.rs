@@ -137,7 +137,7 @@ impl ClassicGroup {
         }
     }
 
-    /// What DescribeGroups shows: metadata and assignments of a stable group alone.
+    /// What DescribeGroups shows: metadata of a stable group alone, assignments as long as they stand.
     pub fn description(&self) -> GroupDescription {
         let is_stable = self.state == State::Stable;
         let protocol = self.protocol_name.as_deref().filter(|_| is_stable);
@@ -147,7 +147,7 @@ impl ClassicGroup {
             client_id: member.client_id.clone(),
             client_host: member.client_host.clone(),
             metadata: protocol.map(|protocol| member.metadata(protocol)).unwrap_or_default(),
-            assignment: if is_stable { member.assignment.clone() } else { Default::default() },
+            assignment: member.assignment.clone(),
         };
         GroupDescription {
             state: self.state.name(),

@@ -31,6 +31,9 @@ use super::{
     Topics, Turn,
 };
 
+/// The group epoch and the assignment epoch before the first member joins, as in Kafka.
+const FIRST_EPOCH: i32 = 1;
+
 /// Partitions by topic id.
 pub type Assignment = BTreeMap<Uuid, BTreeSet<i32>>;
 
@@ -61,9 +64,9 @@ impl ConsumerGroup {
     pub fn new(group_id: Arc<str>) -> Self {
         Self {
             group_id,
-            group_epoch: 0,
+            group_epoch: FIRST_EPOCH,
             metadata_hash: 0,
-            assignment_epoch: 0,
+            assignment_epoch: FIRST_EPOCH,
             members: BTreeMap::new(),
             static_members: AHashMap::new(),
             target: BTreeMap::new(),
@@ -81,7 +84,7 @@ impl ConsumerGroup {
 
     /// Whether forgetting it loses nothing.
     pub fn is_vacant(&self) -> bool {
-        self.is_empty() && self.group_epoch == 0
+        self.is_empty() && self.group_epoch == FIRST_EPOCH
     }
 
     /// Kafka's name of the state.

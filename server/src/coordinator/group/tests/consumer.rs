@@ -44,19 +44,19 @@ fn describe(harness: &mut Harness) -> ConsumerGroupDescription {
 fn a_partition_moves_only_after_its_revocation_is_confirmed() {
     let mut harness = harness();
     let (epoch, all) = joined(&mut harness, "a");
-    assert_eq!((epoch, &all), (1, &partitions(1, &[0, 1, 2, 3])));
+    assert_eq!((epoch, &all), (2, &partitions(1, &[0, 1, 2, 3])));
     let (epoch, nothing) = joined(&mut harness, "b");
-    assert_eq!((epoch, &nothing), (2, &Assignment::new()), "all is still held by the first member");
+    assert_eq!((epoch, &nothing), (3, &Assignment::new()), "all is still held by the first member");
 
     // The first member is told to give two up, and stays in its epoch until it has.
-    let told = beat(&mut harness, heartbeat_848("a", 1)).expect("in time");
+    let told = beat(&mut harness, heartbeat_848("a", 2)).expect("in time");
     let kept = told.assignment.expect("has changed");
-    assert_eq!((told.member_epoch, kept.values().map(BTreeSet::len).sum::<usize>()), (1, 2));
-    let early = beat(&mut harness, heartbeat_848("b", 2)).expect("in time");
+    assert_eq!((told.member_epoch, kept.values().map(BTreeSet::len).sum::<usize>()), (2, 2));
+    let early = beat(&mut harness, heartbeat_848("b", 3)).expect("in time");
     assert_eq!(early.assignment, None, "not confirmed yet");
-    let confirmed = ConsumerHeartbeat { owned: Some(kept.clone()), ..heartbeat_848("a", 1) };
-    assert_eq!(beat(&mut harness, confirmed).expect("in time").member_epoch, 2);
-    let moved = beat(&mut harness, heartbeat_848("b", 2)).expect("in time").assignment.expect("has changed");
+    let confirmed = ConsumerHeartbeat { owned: Some(kept.clone()), ..heartbeat_848("a", 2) };
+    assert_eq!(beat(&mut harness, confirmed).expect("in time").member_epoch, 3);
+    let moved = beat(&mut harness, heartbeat_848("b", 3)).expect("in time").assignment.expect("has changed");
     assert_eq!(moved.values().map(BTreeSet::len).sum::<usize>(), 2);
     assert!(moved[&Uuid::from_u128(1)].is_disjoint(&kept[&Uuid::from_u128(1)]));
     assert_eq!(describe(&mut harness).state, "Stable");
@@ -67,12 +67,12 @@ fn a_lost_answer_is_given_again_and_an_old_epoch_is_fenced() {
     let mut harness = harness();
     joined(&mut harness, "a");
     joined(&mut harness, "b");
-    let kept = beat(&mut harness, heartbeat_848("a", 1)).expect("told to revoke").assignment;
-    let confirmed = ConsumerHeartbeat { owned: kept, ..heartbeat_848("a", 1) };
-    assert_eq!(beat(&mut harness, confirmed.clone()).expect("confirmed").member_epoch, 2);
-    assert_eq!(beat(&mut harness, confirmed).expect("the answer was lost").member_epoch, 2);
+    let kept = beat(&mut harness, heartbeat_848("a", 2)).expect("told to revoke").assignment;
+    let confirmed = ConsumerHeartbeat { owned: kept, ..heartbeat_848("a", 2) };
+    assert_eq!(beat(&mut harness, confirmed.clone()).expect("confirmed").member_epoch, 3);
+    assert_eq!(beat(&mut harness, confirmed).expect("the answer was lost").member_epoch, 3);
     assert_eq!(
-        beat(&mut harness, heartbeat_848("a", 1)),
+        beat(&mut harness, heartbeat_848("a", 2)),
         Err(ErrorCode::FENCED_MEMBER_EPOCH),
         "says nothing of what it has"
     );
@@ -85,7 +85,7 @@ fn a_commit_of_an_earlier_epoch_is_taken_for_what_the_member_has_kept() {
     let mut harness = harness();
     joined(&mut harness, "a");
     joined(&mut harness, "b");
-    let kept = beat(&mut harness, heartbeat_848("a", 1)).expect("told to revoke").assignment.expect("some");
+    let kept = beat(&mut harness, heartbeat_848("a", 2)).expect("told to revoke").assignment.expect("some");
     let commit = |harness: &mut Harness, epoch, partition_index| {
         let mut request = commit("a", epoch, 5);
         request.topics[0].topic_id = Uuid::from_u128(1);
@@ -94,17 +94,17 @@ fn a_commit_of_an_earlier_epoch_is_taken_for_what_the_member_has_kept() {
     };
     let (kept_partitions, done) = (&kept[&Uuid::from_u128(1)], Ok(vec![ErrorCode::NONE]));
     for partition in 0..4 {
-        assert_eq!(commit(&mut harness, 1, partition), done, "it is told to give some up, and has not confirmed");
+        assert_eq!(commit(&mut harness, 2, partition), done, "it is told to give some up, and has not confirmed");
     }
-    let confirmed = ConsumerHeartbeat { owned: Some(kept.clone()), ..heartbeat_848("a", 1) };
-    assert_eq!(beat(&mut harness, confirmed).expect("confirmed").member_epoch, 2);
+    let confirmed = ConsumerHeartbeat { owned: Some(kept.clone()), ..heartbeat_848("a", 2) };
+    assert_eq!(beat(&mut harness, confirmed).expect("confirmed").member_epoch, 3);
     for _ in 0..2 {
         for partition in 0..4 {
             let wanted =
                 if kept_partitions.contains(&partition) { done.clone() } else { Err(ErrorCode::STALE_MEMBER_EPOCH) };
-            assert_eq!(commit(&mut harness, 1, partition), wanted);
+            assert_eq!(commit(&mut harness, 2, partition), wanted);
         }
-        assert_eq!(commit(&mut harness, 3, 0), Err(ErrorCode::STALE_MEMBER_EPOCH), "of an epoch to come");
+        assert_eq!(commit(&mut harness, 4, 0), Err(ErrorCode::STALE_MEMBER_EPOCH), "of an epoch to come");
         harness.reload();
     }
 }
@@ -114,10 +114,10 @@ fn who_is_not_heard_or_does_not_revoke_in_time_is_out() {
     let mut harness = harness();
     joined(&mut harness, "a");
     let (epoch, _) = joined(&mut harness, "b");
-    beat(&mut harness, heartbeat_848("a", 1)).expect("told to revoke");
+    beat(&mut harness, heartbeat_848("a", 2)).expect("told to revoke");
     for _ in 0..7 {
         harness.pass(10_000);
-        let owns_all = ConsumerHeartbeat { owned: Some(partitions(1, &[0, 1, 2, 3])), ..heartbeat_848("a", 1) };
+        let owns_all = ConsumerHeartbeat { owned: Some(partitions(1, &[0, 1, 2, 3])), ..heartbeat_848("a", 2) };
         let beaten = beat(&mut harness, owns_all);
         beat(&mut harness, heartbeat_848("b", epoch)).expect("heard");
         if beaten == Err(ErrorCode::UNKNOWN_MEMBER_ID) {
@@ -142,8 +142,8 @@ fn topics_that_come_and_grow_are_assigned() {
     let grown = beat(&mut harness, heartbeat_848("a", reply.member_epoch)).expect("in time");
     let mut wanted = partitions(1, &[0, 1, 2, 3, 4]);
     wanted.extend(partitions(4, &[0]));
-    assert_eq!((grown.member_epoch, grown.assignment), (2, Some(wanted)), "but none of the broker's own");
-    let bad = ConsumerHeartbeat { regex: Some("(".to_owned()), ..heartbeat_848("a", 2) };
+    assert_eq!((grown.member_epoch, grown.assignment), (3, Some(wanted)), "but none of the broker's own");
+    let bad = ConsumerHeartbeat { regex: Some("(".to_owned()), ..heartbeat_848("a", 3) };
     assert_eq!(beat(&mut harness, bad), Err(ErrorCode::INVALID_REGULAR_EXPRESSION));
 }
 
@@ -157,8 +157,8 @@ fn a_static_member_keeps_its_partitions_while_it_is_away() {
     beat(&mut harness, as_static("a", -2)).expect("left for a while");
     harness.reload();
     let again = beat(&mut harness, as_static("b", 0)).expect("came back");
-    assert_eq!((again.member_epoch, again.assignment), (1, Some(all)), "nobody else has to move");
-    assert_eq!(beat(&mut harness, as_static("a", 1)), Err(ErrorCode::FENCED_INSTANCE_ID));
+    assert_eq!((again.member_epoch, again.assignment), (2, Some(all)), "nobody else has to move");
+    assert_eq!(beat(&mut harness, as_static("a", 2)), Err(ErrorCode::FENCED_INSTANCE_ID));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_group_is_there_again_after_a_restart_until_it_is_deleted() {
     let before = describe(&mut harness);
     harness.reload();
     assert_eq!(describe(&mut harness), before);
-    for (member_id, epoch) in [("a", 1), ("b", 2)] {
+    for (member_id, epoch) in [("a", 2), ("b", 3)] {
         beat(&mut harness, heartbeat_848(member_id, epoch)).expect("known");
     }
     let delete = GroupRequest::Delete(GROUP.to_owned());

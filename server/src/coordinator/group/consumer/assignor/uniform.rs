@@ -42,7 +42,8 @@ pub fn assign(members: &[MemberSpec<'_>], partitions_count: &dyn Fn(Uuid) -> i32
         is_even = true;
         // The least loaded subscriber of a topic, until somebody's load changes.
         let mut known: Option<(Uuid, usize)> = None;
-        for ((topic_id, _), owner) in &mut owners {
+        // The last partitions go, as in Kafka: the first ones stay with who had them.
+        for ((topic_id, _), owner) in owners.iter_mut().rev() {
             let least = match known {
                 Some((of, least)) if of == *topic_id => least,
                 _ => least_loaded(&subscribers[topic_id], &loads),
