@@ -1,7 +1,7 @@
 //! The settings of consumer groups.
 
-use super::DynamicConfigs;
 use super::values::Values;
+use super::{ConfigSources, DynamicConfigs};
 
 /// How the coordinators treat groups and offsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct GroupSettings {
     pub consumer_session_timeout_bounds_ms: (i32, i32),
     /// `group.consumer.min.heartbeat.interval.ms` to `group.consumer.max.heartbeat.interval.ms`.
     pub consumer_heartbeat_interval_bounds_ms: (i32, i32),
+    /// `group.consumer.min.assignment.interval.ms` to `group.consumer.max.assignment.interval.ms`.
+    pub consumer_assignment_interval_bounds_ms: (i32, i32),
     /// `group.consumer.max.size`.
     pub consumer_max_size: usize,
     /// `group.consumer.migration.policy`.
@@ -103,6 +105,7 @@ impl Default for GroupSettings {
             consumer_heartbeat_interval_ms: 5000,
             consumer_session_timeout_bounds_ms: (45_000, 60_000),
             consumer_heartbeat_interval_bounds_ms: (5000, 15_000),
+            consumer_assignment_interval_bounds_ms: (0, 15_000),
             consumer_max_size: i32::MAX as usize,
             migration_policy: MigrationPolicy::Bidirectional,
         }
@@ -177,22 +180,24 @@ impl GroupSettings {
                 values.number("group.consumer.min.heartbeat.interval.ms", 1..=INT, 5000),
                 values.number("group.consumer.max.heartbeat.interval.ms", 1..=INT, 15_000),
             ),
+            consumer_assignment_interval_bounds_ms: (
+                values.number("group.consumer.min.assignment.interval.ms", 0..=INT, 0),
+                values.number("group.consumer.max.assignment.interval.ms", 0..=INT, 15_000),
+            ),
             consumer_max_size: values.number("group.consumer.max.size", 1..=INT as usize, default.consumer_max_size),
             migration_policy: read_migration_policy(values).unwrap_or(default.migration_policy),
         }
     }
 }
 
+const ASSIGNMENT_INTERVAL: &str = "consumer.assignment.interval.ms";
 const SESSION_TIMEOUT: &str = "consumer.session.timeout.ms";
 const HEARTBEAT_INTERVAL: &str = "consumer.heartbeat.interval.ms";
 
 impl GroupSettings {
     /// The times of a group, given what is set for it; what lies outside of the broker's bounds is moved to them.
     pub fn consumer_times(&self, set: Option<&DynamicConfigs>) -> ConsumerTimes {
-        let of_group = |key: &str, (min, max): (i32, i32)| {
-            let value: i32 = set?.get(key)?.parse().ok()?;
-            Some(value.min(max).max(min))
-        };
+        let of_group = |key, bounds| within(set?.get(key)?, bounds);
         ConsumerTimes {
             session_timeout_ms: of_group(SESSION_TIMEOUT, self.consumer_session_timeout_bounds_ms)
                 .unwrap_or(self.consumer_session_timeout_ms),
@@ -201,9 +206,18 @@ impl GroupSettings {
         }
     }
 
+    /// How old a group's target assignment must be before another is computed, given what is set for the group and for
+    /// the broker.
+    pub fn consumer_assignment_interval_ms(&self, set: Option<&DynamicConfigs>, of_broker_ms: i32) -> i32 {
+        let (min, max) = self.consumer_assignment_interval_bounds_ms;
+        let of_group = set.and_then(|set| within(set.get(ASSIGNMENT_INTERVAL)?, (min, max)));
+        of_group.unwrap_or(of_broker_ms.min(max).max(min))
+    }
+
     /// Why a group cannot have this value, beside what [`check_group_config`](super::check_group_config) says.
     pub fn check_consumer_bounds(&self, key: &str, value: &str) -> Result<(), String> {
         let (name, (min, max)) = match key {
+            ASSIGNMENT_INTERVAL => ("assignment.interval.ms", self.consumer_assignment_interval_bounds_ms),
             SESSION_TIMEOUT => ("session.timeout.ms", self.consumer_session_timeout_bounds_ms),
             HEARTBEAT_INTERVAL => ("heartbeat.interval.ms", self.consumer_heartbeat_interval_bounds_ms),
             _ => return Ok(()),
@@ -214,6 +228,18 @@ impl GroupSettings {
             Ok(_) | Err(_) => Ok(()),
         }
     }
+}
+
+/// `group.consumer.assignment.interval.ms` as it is set for the broker now.
+pub fn consumer_assignment_interval_ms(sources: &ConfigSources<'_>) -> i32 {
+    let set = sources.value("group.consumer.assignment.interval.ms");
+    set.and_then(|value| value.trim().parse().ok()).unwrap_or(1000)
+}
+
+/// A number of milliseconds that is set for a group, moved into the broker's bounds.
+fn within(value: &str, (min, max): (i32, i32)) -> Option<i32> {
+    let value: i32 = value.parse().ok()?;
+    Some(value.min(max).max(min))
 }
 
 fn read_migration_policy(values: &mut Values<'_>) -> Option<MigrationPolicy> {

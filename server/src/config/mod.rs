@@ -23,7 +23,7 @@ pub use client_options::{
 pub use definitions::{
     ConfigDef, broker_config, check_group_config, check_topic_config, group_config, nearest_broker_config, topic_config,
 };
-pub use groups::{ConsumerTimes, GroupSettings, MigrationPolicy};
+pub use groups::{ConsumerTimes, GroupSettings, MigrationPolicy, consumer_assignment_interval_ms};
 pub use listeners::{Endpoint, HttpListener, Listener};
 pub use loggers::Loggers;
 pub use options::{

@@ -1,6 +1,6 @@
 //! What one shard knows of the cluster: its own replay of the metadata records, and what handlers derive from it.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::topic_config::{TopicConfig, config_sources};
 use super::{MetadataImage, Records, ReplayError, ShardCleaner, ShardScrubber, TopicImage, owner_shard, resource_type};
-use crate::config::{Properties, Settings};
+use crate::config::{Properties, Settings, consumer_assignment_interval_ms};
 
 /// One shard's view.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct MetadataView {
     image: RefCell<MetadataImage>,
     /// Of topics that were asked for; forgotten when something is set.
     configs: RefCell<AHashMap<Uuid, Rc<TopicConfig>>>,
+    consumer_assignment_interval_ms: Cell<i32>,
 }
 
 /// What a replay means for the partitions of a shard.
@@ -42,7 +43,15 @@ pub struct Changes {
 impl MetadataView {
     /// Knows nothing yet.
     pub fn new(shards_count: u16, settings: Arc<Settings>) -> Self {
-        Self { shards_count, settings, image: RefCell::default(), configs: RefCell::default() }
+        let view = Self {
+            shards_count,
+            settings,
+            image: RefCell::default(),
+            configs: RefCell::default(),
+            consumer_assignment_interval_ms: Cell::default(),
+        };
+        view.resolve_for_groups();
+        view
     }
 
     /// The image. Borrow it briefly: a replay needs it alone.
@@ -59,6 +68,7 @@ impl MetadataView {
             }
         }
         self.image.replace(image);
+        self.resolve_for_groups();
         changes
     }
 
@@ -92,8 +102,10 @@ impl MetadataView {
             }
         }
         image.replay_all(base_offset, records)?;
+        drop(image);
         if are_all_reconfigured {
-            changes.reconfigured.extend(image.topics().map(|topic| topic.topic_id));
+            changes.reconfigured.extend(self.image().topics().map(|topic| topic.topic_id));
+            self.resolve_for_groups();
         }
         for topic_id in &changes.reconfigured {
             self.configs.borrow_mut().remove(topic_id);
@@ -141,6 +153,17 @@ impl MetadataView {
         let image = self.image();
         let sources = config_sources(&image, self.settings.node_id, &self.settings.properties);
         ShardScrubber::resolve(&sources, self.shards_count)
+    }
+
+    /// `group.consumer.assignment.interval.ms` as it is set now.
+    pub fn consumer_assignment_interval_ms(&self) -> i32 {
+        self.consumer_assignment_interval_ms.get()
+    }
+
+    fn resolve_for_groups(&self) {
+        let image = self.image();
+        let sources = config_sources(&image, self.settings.node_id, &self.settings.properties);
+        self.consumer_assignment_interval_ms.set(consumer_assignment_interval_ms(&sources));
     }
 
     /// How a partition of a topic is stored.

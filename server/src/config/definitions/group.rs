@@ -21,7 +21,7 @@ const fn group(def: ConfigDef, broker_key: Option<&'static str>) -> GroupConfigD
 
 /// All keys, sorted.
 pub static GROUP_CONFIGS: &[GroupConfigDef] = &[
-    group(inert("consumer.assignment.interval.ms", Int(0, INT_MAX), Some("1000"), ClusterWide), Some("group.consumer.assignment.interval.ms")),
+    group(acts("consumer.assignment.interval.ms", Int(0, INT_MAX), Some("1000"), ClusterWide, "The least time between two target assignments of a group of the consumer protocol."), Some("group.consumer.assignment.interval.ms")),
     group(acts("consumer.heartbeat.interval.ms", Int(1, INT_MAX), Some("5000"), ClusterWide, "How often members of the consumer protocol send heartbeats."), Some("group.consumer.heartbeat.interval.ms")),
     group(acts("consumer.session.timeout.ms", Int(1, INT_MAX), Some("45000"), ClusterWide, "Session timeout of members of the consumer protocol."), Some("group.consumer.session.timeout.ms")),
     group(inert("share.assignment.interval.ms", Int(0, INT_MAX), Some("1000"), ClusterWide), Some("group.share.assignment.interval.ms")),

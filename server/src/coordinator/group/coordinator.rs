@@ -36,6 +36,8 @@ pub struct Scene<'a> {
     pub topics: &'a dyn Topics,
     /// What is set for groups.
     pub configs: &'a GroupConfigs,
+    /// `group.consumer.assignment.interval.ms` as it is set now.
+    pub assignment_interval_ms: i32,
 }
 
 /// The groups of one partition.

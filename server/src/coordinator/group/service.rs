@@ -25,7 +25,7 @@ use super::loader::load;
 use super::planted::{PlantedBug, is_planted};
 use super::{Coordinator, GroupReply, GroupRequest, NewGroupRecord, Now, Output, Scene, Token};
 use crate::config::GroupSettings;
-use crate::metadata::MetadataView;
+use crate::metadata::{MetadataImage, MetadataView};
 use crate::meters::CommittedSnapshot;
 use crate::partition::{PartitionReply, PartitionRequest, Partitions, TopicPartition};
 
@@ -155,12 +155,7 @@ impl GroupCoordinators {
                 Some(Hosted { active: Some(active), .. }) => {
                     let (token, now, mut output) = (active.open(reply), self.now(), Output::default());
                     let image = self.0.view.image();
-                    active.coordinator.handle(
-                        request,
-                        token,
-                        Scene { now, topics: &*image, configs: image.group_configs() },
-                        &mut output,
-                    );
+                    active.coordinator.handle(request, token, self.scene(now, &image), &mut output);
                     drop(image);
                     let due = active.take_output(output, now.wall_ms);
                     drop(hosted);
@@ -174,6 +169,11 @@ impl GroupCoordinators {
     fn now(&self) -> Now {
         let monotonic_ms = (self.0.reactor.now().0 / NANOS_PER_MS) as i64;
         Now { monotonic_ms, wall_ms: self.0.reactor.wall_clock_ms() }
+    }
+
+    fn scene<'a>(&self, now: Now, image: &'a MetadataImage) -> Scene<'a> {
+        let assignment_interval_ms = self.0.view.consumer_assignment_interval_ms();
+        Scene { now, topics: image, configs: image.group_configs(), assignment_interval_ms }
     }
 
     /// Lets answers go, sees to it that records are appended, and that the next wake-up is not missed.
@@ -294,7 +294,7 @@ impl GroupCoordinators {
     fn on_loaded(&self, partition_index: i32, incarnation: u64, mut coordinator: Coordinator) {
         let (now, mut output) = (self.now(), Output::default());
         let image = self.0.view.image();
-        coordinator.on_loaded(Scene { now, topics: &*image, configs: image.group_configs() }, &mut output);
+        coordinator.on_loaded(self.scene(now, &image), &mut output);
         drop(image);
         let due = {
             let mut hosted = self.0.hosted.borrow_mut();
@@ -356,8 +356,7 @@ impl GroupCoordinators {
                 Some(Hosted { active: Some(active), .. }) => {
                     let mut output = Output::default();
                     let image = self.0.view.image();
-                    let at = Scene { now, topics: &*image, configs: image.group_configs() };
-                    step(&mut active.coordinator, at, &mut output);
+                    step(&mut active.coordinator, self.scene(now, &image), &mut output);
                     active.take_output(output, now.wall_ms)
                 }
                 _ => continue,

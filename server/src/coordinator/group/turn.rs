@@ -87,6 +87,8 @@ pub struct Turn<'a> {
     pub settings: &'a GroupSettings,
     /// The times of the consumer protocol in this group.
     pub consumer_times: ConsumerTimes,
+    /// How old the target assignment of the group must be before another is computed.
+    pub assignment_interval_ms: i32,
     /// What it leads to.
     pub output: &'a mut Output,
     /// The group wants to be looked at no later than this monotonic time.
@@ -96,13 +98,14 @@ pub struct Turn<'a> {
 impl<'a> Turn<'a> {
     /// Nothing has come out yet. `configs`: what is set for the group.
     pub fn new(
-        Scene { now, topics, .. }: Scene<'a>,
+        Scene { now, topics, assignment_interval_ms, .. }: Scene<'a>,
         configs: Option<&DynamicConfigs>,
         settings: &'a GroupSettings,
         output: &'a mut Output,
     ) -> Self {
         let consumer_times = settings.consumer_times(configs);
-        Self { now, topics, settings, consumer_times, output, wake_at_ms: None }
+        let assignment_interval_ms = settings.consumer_assignment_interval_ms(configs, assignment_interval_ms);
+        Self { now, topics, settings, consumer_times, assignment_interval_ms, output, wake_at_ms: None }
     }
 
     /// Answers a request.

@@ -70,7 +70,7 @@ impl ConsumerGroup {
         self.raise_group_epoch(is_changed, turn);
         self.update_target(turn);
         let owned = by_topic_id(&subscription.owned_partitions, turn.topics);
-        self.reconcile(&member_id, Some(&owned), turn);
+        self.reconcile(&member_id, is_changed, Some(&owned), turn);
         self.renew_classic_session(&member_id, turn);
         self.members.get_mut(&member_id).expect("joined above").rebalance_deadline_ms =
             Some(turn.wake_after(rebalance_timeout_ms));
@@ -128,7 +128,7 @@ impl ConsumerGroup {
             return Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         }
         // One that must give partitions up is told by the sync of the epoch that it is in.
-        if self.group_epoch > member.member_epoch && member.state != MemberState::UnrevokedPartitions {
+        if self.assignment_epoch > member.member_epoch && member.state != MemberState::UnrevokedPartitions {
             self.expect_join(&request.member_id, turn);
             return Err(ErrorCode::REBALANCE_IN_PROGRESS);
         }
@@ -158,7 +158,7 @@ impl ConsumerGroup {
             MemberState::UnrevokedPartitions => true,
             MemberState::UnreleasedPartitions => !self.waits_for_others(member),
         };
-        let must_join = member.member_epoch < self.group_epoch || can_move;
+        let must_join = member.member_epoch < self.assignment_epoch || can_move || self.is_target_due(turn);
         self.renew_classic_session(&request.member_id, turn);
         if !must_join {
             return ErrorCode::NONE;

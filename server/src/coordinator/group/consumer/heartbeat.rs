@@ -85,7 +85,7 @@ impl ConsumerGroup {
         let is_changed = self.update_member(&member_id, request, turn);
         self.raise_group_epoch(is_changed, turn);
         self.update_target(turn);
-        self.reconcile(&member_id, request.owned.as_ref(), turn);
+        self.reconcile(&member_id, is_changed, request.owned.as_ref(), turn);
         let deadline = turn.wake_after(turn.consumer_times.session_timeout_ms);
         let member = self.members.get_mut(&member_id).expect("found above");
         member.session_deadline_ms = Some(deadline);
@@ -205,9 +205,22 @@ impl ConsumerGroup {
         }
     }
 
-    /// Computes the target of a new group epoch, and records what changes.
+    /// Whether the group has changed since its target was computed.
+    fn is_target_stale(&self) -> bool {
+        self.group_epoch > self.assignment_epoch
+    }
+
+    /// Whether a heartbeat would compute a new target now: the last one is old enough. A wall clock that went back
+    /// keeps nobody waiting.
+    pub(super) fn is_target_due(&self, turn: &Turn<'_>) -> bool {
+        let age_ms = turn.now.wall_ms - self.assignment_timestamp_ms;
+        let is_young = (0..i64::from(turn.assignment_interval_ms)).contains(&age_ms);
+        self.is_target_stale() && (self.assignment_timestamp_ms == 0 || !is_young)
+    }
+
+    /// Computes the target of a new group epoch if that is due, and records what changes.
     pub(super) fn update_target(&mut self, turn: &mut Turn<'_>) {
-        if self.group_epoch <= self.assignment_epoch {
+        if !self.is_target_due(turn) {
             return;
         }
         let subscriptions = self.subscriptions(turn.topics);
@@ -231,7 +244,7 @@ impl ConsumerGroup {
                 self.set_target(member_id, assignment);
             }
         }
-        self.assignment_epoch = self.group_epoch;
+        (self.assignment_epoch, self.assignment_timestamp_ms) = (self.group_epoch, turn.now.wall_ms);
         self.record_assignment_epoch(turn);
     }
 
@@ -244,14 +257,29 @@ impl ConsumerGroup {
         if named(Assignor::Range) > named(Assignor::Uniform) { Assignor::Range } else { Assignor::Uniform }
     }
 
-    pub(super) fn reconcile(&mut self, member_id: &str, owned: Option<&Assignment>, turn: &mut Turn<'_>) {
+    /// Moves a member a step towards its target; `is_changed`: it subscribes to something else now.
+    pub(super) fn reconcile(
+        &mut self,
+        member_id: &str,
+        is_changed: bool,
+        owned: Option<&Assignment>,
+        turn: &mut Turn<'_>,
+    ) {
         let before = &self.members[member_id];
         let nothing = Assignment::new();
-        let target = self.target.get(member_id).unwrap_or(&nothing);
+        let mut target = self.target.get(member_id).unwrap_or(&nothing);
+        let still_subscribed: Assignment;
+        if self.is_target_stale() {
+            // The target was computed for what the member subscribed to before.
+            let subscribed = subscription::of_member(before, turn.topics);
+            let topics = target.iter().filter(|(topic_id, _)| subscribed.contains(topic_id));
+            still_subscribed = topics.map(|(topic_id, partitions)| (*topic_id, partitions.clone())).collect();
+            target = &still_subscribed;
+        }
         let is_free = |topic_id, partition| {
             !self.owners.contains_key(&(topic_id, partition)) || is_planted(PlantedBug::GivenBeforeRevoked)
         };
-        let mut member = before.reconciled(self.assignment_epoch, target, owned, is_free);
+        let mut member = before.reconciled(self.assignment_epoch, is_changed, target, owned, is_free);
         if member == *before {
             return;
         }

@@ -128,31 +128,28 @@ impl Member {
         epoch < self.member_epoch && since.is_some_and(|since| *since <= epoch)
     }
 
-    /// The next step towards the target. `owned`: what the member says it holds, if it says so; `is_free`: no member
-    /// holds this partition.
+    /// The next step towards the target. `is_changed`: the member subscribes to something else now; `owned`: what it says
+    /// it holds, if it says so; `is_free`: no member holds this partition.
     pub fn reconciled(
         &self,
         assignment_epoch: i32,
+        is_changed: bool,
         target: &Assignment,
         owned: Option<&Assignment>,
         is_free: impl Fn(Uuid, i32) -> bool,
     ) -> Self {
         match self.state {
-            MemberState::Stable if self.member_epoch == assignment_epoch => self.clone(),
+            MemberState::Stable if self.member_epoch == assignment_epoch && !is_changed => self.clone(),
             MemberState::UnrevokedPartitions if holds_any(owned, &self.revoking) => self.clone(),
-            // It has confirmed: it moves on even if the target has, too.
-            MemberState::UnrevokedPartitions => {
-                self.next_step(self.member_epoch + 1, assignment_epoch, target, owned, is_free)
-            }
-            MemberState::Stable | MemberState::UnreleasedPartitions => {
-                self.next_step(self.member_epoch, assignment_epoch, target, owned, is_free)
+            // One that has confirmed moves on even if the target has, too.
+            MemberState::Stable | MemberState::UnrevokedPartitions | MemberState::UnreleasedPartitions => {
+                self.next_step(assignment_epoch, target, owned, is_free)
             }
         }
     }
 
     fn next_step(
         &self,
-        member_epoch: i32,
         assignment_epoch: i32,
         target: &Assignment,
         owned: Option<&Assignment>,
@@ -168,7 +165,7 @@ impl Member {
         }
         if holds_any(owned, &revoking) {
             let state = MemberState::UnrevokedPartitions;
-            return self.moved(state, member_epoch, keeps, revoking);
+            return self.moved(state, self.member_epoch, keeps, revoking);
         }
         let mut waits = false;
         for (topic_id, partitions) in target {

@@ -1,7 +1,8 @@
 //! The consumer group protocol (KIP-848): members heartbeat, the coordinator assigns.
 //!
-//! A change of members, subscriptions or topics raises the group epoch; the next heartbeat computes the target
-//! assignment of that epoch; each member then moves towards it by itself, first giving up what it must.
+//! A change of members, subscriptions or topics raises the group epoch; the first heartbeat after that, and after the
+//! assignment interval, computes the target assignment of that epoch, so that a storm of joins computes few of them; each
+//! member then moves towards it by itself, first giving up what it must.
 //!
 //! Invariants:
 //! - A partition has one owner: it is given to a member only when no member holds it, and a member holds what it was
@@ -45,6 +46,8 @@ pub struct ConsumerGroup {
     /// Of the subscribed topics, as of `group_epoch`.
     metadata_hash: i64,
     assignment_epoch: i32,
+    /// Wall clock at which the target of `assignment_epoch` was computed; 0 if it was not, or nobody knows.
+    assignment_timestamp_ms: i64,
     members: BTreeMap<Arc<str>, Member>,
     /// Member ids by instance id.
     static_members: AHashMap<String, Arc<str>>,
@@ -67,6 +70,7 @@ impl ConsumerGroup {
             group_epoch: FIRST_EPOCH,
             metadata_hash: 0,
             assignment_epoch: FIRST_EPOCH,
+            assignment_timestamp_ms: 0,
             members: BTreeMap::new(),
             static_members: AHashMap::new(),
             target: BTreeMap::new(),

@@ -34,7 +34,8 @@ impl ConsumerGroup {
             }
             CoordinatorRecord::ConsumerGroupMemberMetadata(key, None) => self.remove_member(key.member_id),
             CoordinatorRecord::ConsumerGroupTargetAssignmentMetadata(_, value) => {
-                self.assignment_epoch = value.as_ref().map_or(0, |value| value.assignment_epoch);
+                (self.assignment_epoch, self.assignment_timestamp_ms) =
+                    value.as_ref().map_or((0, 0), |value| (value.assignment_epoch, value.assignment_timestamp));
             }
             CoordinatorRecord::ConsumerGroupTargetAssignmentMember(key, Some(value)) => {
                 let topics = value.topic_partitions.iter();
@@ -146,7 +147,7 @@ impl ConsumerGroup {
 
     pub(super) fn record_assignment_epoch(&self, turn: &mut Turn<'_>) {
         let key = ConsumerGroupTargetAssignmentMetadataKey { group_id: &self.group_id };
-        let (assignment_epoch, assignment_timestamp) = (self.assignment_epoch, turn.now.wall_ms);
+        let (assignment_epoch, assignment_timestamp) = (self.assignment_epoch, self.assignment_timestamp_ms);
         let value = ConsumerGroupTargetAssignmentMetadataValue { assignment_epoch, assignment_timestamp };
         turn.record(&CoordinatorRecord::ConsumerGroupTargetAssignmentMetadata(key, Some(value)));
     }

@@ -17,23 +17,35 @@ pub fn compile(expression: &str) -> Option<Regex> {
     RegexBuilder::new(&format!("^(?:{expression})$")).size_limit(REGEX_BYTES_MAX).build().ok()
 }
 
+/// The topics of a member that exist.
+pub fn of_member(member: &Member, topics: &dyn Topics) -> BTreeSet<Uuid> {
+    let mut found = named(member, topics);
+    found.extend(member.regex.iter().flat_map(|expression| matched(expression, topics)));
+    found
+}
+
+fn named(member: &Member, topics: &dyn Topics) -> BTreeSet<Uuid> {
+    member.topic_names.iter().filter_map(|name| topics.id(name)).collect()
+}
+
+/// The topics that an expression matches. Those of the broker itself are not among them.
+fn matched(expression: &str, topics: &dyn Topics) -> BTreeSet<Uuid> {
+    let mut found = BTreeSet::new();
+    if let Some(regex) = compile(expression) {
+        topics.for_each(&mut |name, topic_id, is_internal| {
+            if !is_internal && regex.is_match(name) {
+                found.insert(topic_id);
+            }
+        });
+    }
+    found
+}
+
 impl ConsumerGroup {
-    /// The topics of each expression of the members. Topics of the broker itself are not among them.
     fn resolve_regexes(&self, topics: &dyn Topics) -> BTreeMap<&str, BTreeSet<Uuid>> {
         let mut resolved: BTreeMap<&str, BTreeSet<Uuid>> = BTreeMap::new();
         for expression in self.members.values().filter_map(|member| member.regex.as_deref()) {
-            if resolved.contains_key(expression) {
-                continue;
-            }
-            let mut found = BTreeSet::new();
-            if let Some(regex) = compile(expression) {
-                topics.for_each(&mut |name, topic_id, is_internal| {
-                    if !is_internal && regex.is_match(name) {
-                        found.insert(topic_id);
-                    }
-                });
-            }
-            resolved.insert(expression, found);
+            resolved.entry(expression).or_insert_with(|| matched(expression, topics));
         }
         resolved
     }
@@ -42,7 +54,7 @@ impl ConsumerGroup {
     pub(super) fn subscriptions(&self, topics: &dyn Topics) -> Vec<BTreeSet<Uuid>> {
         let resolved = self.resolve_regexes(topics);
         let of_member = |member: &Member| {
-            let mut found: BTreeSet<Uuid> = member.topic_names.iter().filter_map(|name| topics.id(name)).collect();
+            let mut found = named(member, topics);
             if let Some(matched) = member.regex.as_deref().and_then(|expression| resolved.get(expression)) {
                 found.extend(matched);
             }

@@ -38,6 +38,7 @@ impl Model {
     fn new(seed: u64) -> Self {
         let mut harness = Harness::new(GroupSettings::default());
         harness.topics.set(&[("t", 5), ("u", 3)]);
+        harness.assignment_interval_ms = [0, 1000, 7000][(seed % 3) as usize];
         let mut model = Self { harness, clients: Vec::new(), random: Random::new(seed), lives: 0, partitions: 5 };
         model.clients = (0..CLIENTS).map(|_| model.new_client()).collect();
         model

@@ -68,6 +68,8 @@ pub struct Harness {
     pub now: Now,
     pub topics: TestTopics,
     pub configs: GroupConfigs,
+    /// None, unless a test says more: targets are computed at once.
+    pub assignment_interval_ms: i32,
     /// What was appended, in order.
     pub log: Vec<NewGroupRecord>,
     /// Answers that were given and not taken yet.
@@ -86,6 +88,7 @@ impl Harness {
             now: Now { monotonic_ms: 1000, wall_ms: 1_700_000_000_000 },
             topics: TestTopics::default(),
             configs: GroupConfigs::new(),
+            assignment_interval_ms: 0,
             log: Vec::new(),
             replies: BTreeMap::new(),
             assignment_of: |member_id, _| Bytes::copy_from_slice(member_id.as_bytes()),
@@ -104,12 +107,13 @@ impl Harness {
         self.next_token += 1;
         let token = Token(self.next_token);
         let mut output = Output::default();
-        self.coordinator.handle(
-            request,
-            token,
-            Scene { now: self.now, topics: &self.topics, configs: &self.configs },
-            &mut output,
-        );
+        let at = Scene {
+            now: self.now,
+            topics: &self.topics,
+            configs: &self.configs,
+            assignment_interval_ms: self.assignment_interval_ms,
+        };
+        self.coordinator.handle(request, token, at, &mut output);
         self.take(output);
         token
     }
@@ -133,8 +137,13 @@ impl Harness {
         while let Some(at) = self.coordinator.wake_at_ms().filter(|at| *at <= end_ms) {
             self.move_clock(at.max(self.now.monotonic_ms));
             let mut output = Output::default();
-            self.coordinator
-                .on_time(Scene { now: self.now, topics: &self.topics, configs: &self.configs }, &mut output);
+            let at = Scene {
+                now: self.now,
+                topics: &self.topics,
+                configs: &self.configs,
+                assignment_interval_ms: self.assignment_interval_ms,
+            };
+            self.coordinator.on_time(at, &mut output);
             self.take(output);
         }
         self.move_clock(end_ms);
@@ -143,7 +152,12 @@ impl Harness {
     /// A topic is deleted.
     pub fn forget_topic(&mut self, topic: &str) {
         let mut output = Output::default();
-        let at = Scene { now: self.now, topics: &self.topics, configs: &self.configs };
+        let at = Scene {
+            now: self.now,
+            topics: &self.topics,
+            configs: &self.configs,
+            assignment_interval_ms: self.assignment_interval_ms,
+        };
         self.coordinator.forget_topics(&[topic.to_owned()], at, &mut output);
         self.take(output);
     }
@@ -161,7 +175,13 @@ impl Harness {
             self.coordinator.replay(&record, -1);
         }
         let mut output = Output::default();
-        self.coordinator.on_loaded(Scene { now: self.now, topics: &self.topics, configs: &self.configs }, &mut output);
+        let at = Scene {
+            now: self.now,
+            topics: &self.topics,
+            configs: &self.configs,
+            assignment_interval_ms: self.assignment_interval_ms,
+        };
+        self.coordinator.on_loaded(at, &mut output);
         self.take(output);
     }
 

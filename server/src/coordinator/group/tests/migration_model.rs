@@ -82,6 +82,7 @@ impl Model {
     fn new(seed: u64) -> Self {
         let mut harness = Harness::new(GroupSettings { initial_rebalance_delay_ms: 0, ..GroupSettings::default() });
         harness.topics.set(&[("t", PARTITIONS)]);
+        harness.assignment_interval_ms = [0, 1000, 7000][(seed % 3) as usize];
         harness.assignment_of = |_, at| assignment("t", &[at as i32 * 2, at as i32 * 2 + 1]);
         let (ids, generation) = harness.stable_group(2);
         let mut model = Self { harness, clients: Vec::new(), random: Random::new(seed), lives: 0 };

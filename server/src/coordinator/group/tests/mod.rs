@@ -1,5 +1,6 @@
 //! The state machine without any I/O.
 
+mod assignment_interval;
 mod classic;
 mod consumer;
 mod consumer_model;

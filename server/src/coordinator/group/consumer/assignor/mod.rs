@@ -2,6 +2,9 @@
 //!
 //! Invariants: each partition of a subscribed topic goes to exactly one member that subscribes to it; the same input
 //! gives the same output.
+//!
+//! The racks of members are kept, recorded and described, and have no part in this: those of Kafka (4.3) do not look at
+//! them either.
 
 mod range;
 mod uniform;
