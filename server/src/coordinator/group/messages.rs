@@ -446,7 +446,7 @@ pub struct ConsumerMemberDescription {
     pub subscribed_topic_regex: Option<String>,
     /// It speaks the classic protocol.
     pub is_classic: bool,
-    /// What it has.
+    /// What it has, or has not confirmed to have given up.
     pub assigned: Vec<TopicPartitionNames>,
     /// What it is to have.
     pub target: Vec<TopicPartitionNames>,

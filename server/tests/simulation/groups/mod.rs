@@ -41,6 +41,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("group.consumer.session.timeout.ms", "120"),
     ("group.consumer.min.heartbeat.interval.ms", "1"),
     ("group.consumer.heartbeat.interval.ms", "10"),
+    ("group.consumer.assignment.interval.ms", "25"),
     ("log.cleaner.backoff.ms", "20"),
     ("log.cleaner.min.cleanable.ratio", "0.1"),
     ("log.retention.check.interval.ms", "30"),

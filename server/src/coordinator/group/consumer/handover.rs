@@ -71,10 +71,6 @@ impl ConsumerGroup {
             let classic = member.classic.clone()?;
             let metadata = classic.protocols.first().map(|protocol| protocol.metadata.clone()).unwrap_or_default();
             let version = ConsumerProtocolSubscription::from_bytes(&metadata).map_or(0, |(version, _)| version);
-            let mut held = Assignment::new();
-            for (topic_id, partition) in member.held() {
-                held.entry(topic_id).or_default().insert(partition);
-            }
             Some(HandoverMember {
                 member_id: Arc::clone(&member.member_id),
                 group_instance_id: member.instance_id.clone(),
@@ -83,7 +79,7 @@ impl ConsumerGroup {
                 session_timeout_ms: classic.session_timeout_ms,
                 rebalance_timeout_ms: member.rebalance_timeout_ms,
                 protocols: classic.protocols,
-                assignment: assignment_bytes(&held, version, topics),
+                assignment: assignment_bytes(&member.held_by_topic(), version, topics),
             })
         };
         let members = self.members.values().filter_map(hand_over).collect();

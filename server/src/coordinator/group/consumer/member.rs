@@ -116,6 +116,15 @@ impl Member {
         all.flat_map(|(topic_id, partitions)| partitions.iter().map(|partition| (*topic_id, *partition)))
     }
 
+    /// The same, by topic.
+    pub fn held_by_topic(&self) -> Assignment {
+        let mut held = self.assigned.clone();
+        for (topic_id, partitions) in &self.revoking {
+            held.entry(*topic_id).or_default().extend(partitions);
+        }
+        held
+    }
+
     /// The epoch in which it got a partition that it holds.
     pub fn has_had_since(&self, topic_id: Uuid, partition: i32) -> i32 {
         *self.assignment_epochs.get(&(topic_id, partition)).unwrap_or(&self.member_epoch)

@@ -145,7 +145,7 @@ impl ConsumerGroup {
             subscribed_topic_names: member.topic_names.iter().cloned().collect(),
             subscribed_topic_regex: member.regex.clone(),
             is_classic: member.classic.is_some(),
-            assigned: names(&member.assigned),
+            assigned: names(&member.held_by_topic()),
             target: self.target.get(&member.member_id).map(names).unwrap_or_default(),
         };
         ConsumerGroupDescription {

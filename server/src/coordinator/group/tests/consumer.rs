@@ -52,6 +52,8 @@ fn a_partition_moves_only_after_its_revocation_is_confirmed() {
     let told = beat(&mut harness, heartbeat_848("a", 2)).expect("in time");
     let kept = told.assignment.expect("has changed");
     assert_eq!((told.member_epoch, kept.values().map(BTreeSet::len).sum::<usize>()), (2, 2));
+    let group = describe(&mut harness);
+    assert_eq!((group.state, &group.members[0].assigned[0].partitions[..]), ("Reconciling", &[0, 1, 2, 3][..]));
     let early = beat(&mut harness, heartbeat_848("b", 3)).expect("in time");
     assert_eq!(early.assignment, None, "not confirmed yet");
     let confirmed = ConsumerHeartbeat { owned: Some(kept.clone()), ..heartbeat_848("a", 2) };
