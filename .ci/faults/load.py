@@ -15,10 +15,10 @@ def value_of(number):
     return f"{number}:".encode() + b"x" * SIZES[number % 13 % len(SIZES)]
 
 
-def create_topics(address, topics):
+def create_topics(address, topics, partitions=PARTITIONS):
     """`topics`: name -> configs."""
     admin = AdminClient({"bootstrap.servers": address})
-    created = admin.create_topics([NewTopic(name, PARTITIONS, 1, config=config) for name, config in topics.items()])
+    created = admin.create_topics([NewTopic(name, partitions, 1, config=config) for name, config in topics.items()])
     for future in created.values():
         future.result(30)
 
