@@ -1,6 +1,6 @@
 """Groups under faults: some commit without members, one has members that join, read and commit. What was acked is
 remembered, and checked against what the broker has."""
-import random, sys, threading, time
+import sys, threading, time
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -133,10 +133,3 @@ class GroupLoad:
         for thread in self.threads:
             thread.join()
         self.check()
-
-
-def seeded(rest):
-    """The seed that is given, or a new one."""
-    seed = int(rest.pop(0)) if rest and rest[0].isdigit() else random.randrange(1 << 32)
-    random.seed(seed)
-    print(f"seed {seed}")

@@ -5,8 +5,8 @@ Usage: groups_kill9.py RINGLOG_BINARY DIRECTORY CYCLES [SEED]. Needs: confluent-
 """
 import os, random, sys, time
 
-from group_load import PARTITIONS, GroupLoad, seeded
-from ringlog import Ringlog
+from group_load import PARTITIONS, GroupLoad
+from ringlog import Ringlog, seeded
 
 binary, directory, cycles, *rest = sys.argv[1:]
 os.makedirs(directory, exist_ok=True)

@@ -11,9 +11,9 @@ import os, random, sys, threading, time
 from confluent_kafka import Consumer
 
 import mounts
-from group_load import PARTITIONS, TOPIC, GroupLoad, seeded
+from group_load import PARTITIONS, TOPIC, GroupLoad
 from load import create_topics
-from ringlog import Ringlog
+from ringlog import Ringlog, seeded
 
 # Fast enough that each cut meets a group that has just changed.
 TIMES = {"group.initial.rebalance.delay.ms": 0, "group.consumer.min.heartbeat.interval.ms": 100,
@@ -115,19 +115,6 @@ def run(kind, binary, directory, cycles):
     os.remove(image)
 
 
-def main():
-    binary, directory, cycles, *rest = sys.argv[1:]
-    os.makedirs(directory, exist_ok=True)
-    seeded(rest)
-    not_run = []
-    for kind in rest or ["ext4", "xfs"]:
-        if reason := mounts.unavailable(kind, directory):
-            print(f"NOT RUN on {kind}: {reason}")
-            not_run.append(kind)
-        else:
-            run(kind, binary, directory, int(cycles))
-    if not_run:
-        sys.exit(77)
-
-
-main()
+binary, directory, cycles, *rest = sys.argv[1:]
+seeded(rest)
+mounts.on_each(rest, directory, lambda kind: run(kind, binary, directory, int(cycles)))

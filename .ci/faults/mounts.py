@@ -63,6 +63,21 @@ def unavailable(kind, directory):
             os.remove(image)
 
 
+def on_each(kinds, directory, run):
+    """Calls `run` with each of these kinds of file system, both when none is named; ends with 77 if one cannot be
+    mounted here."""
+    os.makedirs(directory, exist_ok=True)
+    not_run = []
+    for kind in kinds or MAKE:
+        if reason := unavailable(kind, directory):
+            print(f"NOT RUN on {kind}: {reason}")
+            not_run.append(kind)
+        else:
+            run(kind)
+    if not_run:
+        raise SystemExit(77)
+
+
 class NbdDevice:
     """What an nbdkit command serves, as a loop device (nbdkit, nbdfuse, loop).
 

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 import mounts
 from load import PARTITIONS, Load, create_topics, judge
 from read_segments import check_directory
-from ringlog import Ringlog
+from ringlog import Ringlog, seeded
 
 TOPIC = "power-cut"
 
@@ -73,21 +73,6 @@ def run(kind, binary, directory, cycles):
     os.remove(image)
 
 
-def main():
-    binary, directory, cycles, *rest = sys.argv[1:]
-    seed = int(rest.pop(0)) if rest and rest[0].isdigit() else random.randrange(1 << 32)
-    random.seed(seed)
-    os.makedirs(directory, exist_ok=True)
-    print(f"seed {seed}")
-    not_run = []
-    for kind in rest or ["ext4", "xfs"]:
-        if reason := mounts.unavailable(kind, directory):
-            print(f"NOT RUN on {kind}: {reason}")
-            not_run.append(kind)
-        else:
-            run(kind, binary, directory, int(cycles))
-    if not_run:
-        sys.exit(77)
-
-
-main()
+binary, directory, cycles, *rest = sys.argv[1:]
+seeded(rest)
+mounts.on_each(rest, directory, lambda kind: run(kind, binary, directory, int(cycles)))

@@ -1,5 +1,5 @@
 """Starts, kills and stops the broker for the fault scripts."""
-import atexit, os, signal, socket, struct, subprocess, sys, time
+import atexit, os, random, signal, socket, struct, subprocess, sys, time
 
 
 def free_port():
@@ -18,6 +18,13 @@ def answers_metadata(port):
             return len(connection.recv(4)) == 4
     except OSError:
         return False
+
+
+def seeded(rest):
+    """The seed that is given, or a new one."""
+    seed = int(rest.pop(0)) if rest and rest[0].isdigit() else random.randrange(1 << 32)
+    random.seed(seed)
+    print(f"seed {seed}")
 
 
 class Ringlog:

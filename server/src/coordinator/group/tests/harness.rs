@@ -106,6 +106,11 @@ impl Harness {
     pub fn send(&mut self, request: GroupRequest) -> Token {
         self.next_token += 1;
         let token = Token(self.next_token);
+        self.step(|coordinator, at, output| coordinator.handle(request, token, at, output));
+        token
+    }
+
+    fn step(&mut self, step: impl FnOnce(&mut Coordinator, Scene<'_>, &mut Output)) {
         let mut output = Output::default();
         let at = Scene {
             now: self.now,
@@ -113,12 +118,7 @@ impl Harness {
             configs: &self.configs,
             assignment_interval_ms: self.assignment_interval_ms,
         };
-        self.coordinator.handle(request, token, at, &mut output);
-        self.take(output);
-        token
-    }
-
-    fn take(&mut self, output: Output) {
+        step(&mut self.coordinator, at, &mut output);
         self.log.extend(output.records);
         for (token, reply) in output.replies {
             assert!(self.replies.insert(token, reply).is_none(), "a request is answered once");
@@ -136,30 +136,14 @@ impl Harness {
         let end_ms = self.now.monotonic_ms + ms;
         while let Some(at) = self.coordinator.wake_at_ms().filter(|at| *at <= end_ms) {
             self.move_clock(at.max(self.now.monotonic_ms));
-            let mut output = Output::default();
-            let at = Scene {
-                now: self.now,
-                topics: &self.topics,
-                configs: &self.configs,
-                assignment_interval_ms: self.assignment_interval_ms,
-            };
-            self.coordinator.on_time(at, &mut output);
-            self.take(output);
+            self.step(Coordinator::on_time);
         }
         self.move_clock(end_ms);
     }
 
     /// A topic is deleted.
     pub fn forget_topic(&mut self, topic: &str) {
-        let mut output = Output::default();
-        let at = Scene {
-            now: self.now,
-            topics: &self.topics,
-            configs: &self.configs,
-            assignment_interval_ms: self.assignment_interval_ms,
-        };
-        self.coordinator.forget_topics(&[topic.to_owned()], at, &mut output);
-        self.take(output);
+        self.step(|coordinator, at, output| coordinator.forget_topics(&[topic.to_owned()], at, output));
     }
 
     fn move_clock(&mut self, monotonic_ms: i64) {
@@ -174,15 +158,7 @@ impl Harness {
             let record = CoordinatorRecord::decode(key, value.as_deref()).expect("own bytes").expect("own type");
             self.coordinator.replay(&record, -1);
         }
-        let mut output = Output::default();
-        let at = Scene {
-            now: self.now,
-            topics: &self.topics,
-            configs: &self.configs,
-            assignment_interval_ms: self.assignment_interval_ms,
-        };
-        self.coordinator.on_loaded(at, &mut output);
-        self.take(output);
+        self.step(Coordinator::on_loaded);
     }
 
     pub fn take_join(&mut self, token: Token) -> Option<JoinReply> {
