@@ -15,7 +15,7 @@ use anyhow::anyhow;
 use ringlog_core::reactor::{Instant, Reactor};
 
 use super::groups::at_coordinators;
-use super::{DRAIN_MAX, Load, Outcome, measured, pin, reactor, start, stop};
+use super::{Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Asker, Joined, SetupError, Target, is_rebalance};
 use crate::findings::Failure;
 use crate::measured::Measured;
@@ -24,8 +24,8 @@ use crate::recorder::{Timing, Volume};
 
 /// How often it is looked whether a group is stable.
 const LOOK: Duration = Duration::from_millis(1);
-/// A group that is not stable after this time never will be.
-const STABLE_MAX: Duration = Duration::from_secs(60);
+/// What has not happened to a group after this time never will.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The group.
 #[derive(Debug, Clone)]
@@ -165,17 +165,27 @@ impl Group {
 
     /// Until so many members have a part in the newest generation.
     async fn stable(&self, members: usize) -> anyhow::Result<Instant> {
-        let until = self.reactor.now().0 + STABLE_MAX.as_nanos() as u64;
-        while self.settled.borrow().len() != members {
+        let settled = || self.settled.borrow().len();
+        let look = || (settled() == members).then(|| self.reactor.now());
+        self.wait(look, || format!("{} of {members} members have a part", settled())).await
+    }
+
+    /// Until `look` finds something. A member that has ended with an error leaves a hole for good: then, and after
+    /// [`WAIT_MAX`], the error says how it `stands`.
+    async fn wait<T>(&self, look: impl Fn() -> Option<T>, stands: impl Fn() -> String) -> anyhow::Result<T> {
+        let until = self.reactor.now().0 + WAIT_MAX.as_nanos() as u64;
+        loop {
+            if let Some(found) = look() {
+                return Ok(found);
+            }
+            if let Some(why) = self.outcome.borrow().findings.examples.first() {
+                return Err(anyhow!("{}, and a member has ended: {why}", stands()));
+            }
             if self.reactor.now().0 > until {
-                let settled = self.settled.borrow().len();
-                let outcome = self.outcome.borrow();
-                let why = outcome.findings.examples.first().cloned().unwrap_or_default();
-                return Err(anyhow!("{settled} of {members} members have a part after {STABLE_MAX:?}. {why}"));
+                return Err(anyhow!("{} after {WAIT_MAX:?}", stands()));
             }
             self.reactor.sleep(LOOK).await;
         }
-        Ok(self.reactor.now())
     }
 
     async fn crash_again_and_again(
@@ -193,19 +203,13 @@ impl Group {
             let generation = self.generation.get();
             self.died.set(None);
             self.victim.set(Some(number));
-            let died = loop {
-                if let Some(died) = self.died.get() {
-                    break died;
-                }
-                self.reactor.sleep(LOOK).await;
-            };
+            let died = self.wait(|| self.died.get(), || format!("member {number} still lives")).await?;
             self.victim.set(None);
             self.settled.borrow_mut().remove(&number);
             let session_end = Instant(died.0 + session.as_nanos() as u64);
             self.reactor.sleep_until(session_end).await;
-            while self.generation.get() <= generation && since(self.reactor.now()) < load.end() + DRAIN_MAX {
-                self.reactor.sleep(LOOK).await;
-            }
+            let stands = || format!("no new generation came after member {number} crashed");
+            self.wait(|| (self.generation.get() > generation).then_some(()), stands).await?;
             let stable = self.stable(members - 1).await?;
             if since(session_end) >= load.warmup {
                 let (planned, answered) = (since(session_end), since(stable));
