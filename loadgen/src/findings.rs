@@ -19,6 +19,8 @@ pub enum Failure {
     NotConnected,
     /// The answer had not come when the run ended.
     NoAnswer,
+    /// It was planned and had not left when the run ended.
+    NotSent,
 }
 
 impl fmt::Display for Failure {
@@ -28,6 +30,7 @@ impl fmt::Display for Failure {
             Self::ConnectionLost => f.write_str("connection lost"),
             Self::NotConnected => f.write_str("not connected"),
             Self::NoAnswer => f.write_str("no answer"),
+            Self::NotSent => f.write_str("not sent"),
         }
     }
 }

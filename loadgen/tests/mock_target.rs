@@ -65,6 +65,18 @@ fn run<W: Workload + 'static>(
     pace: Pace,
     make: impl Fn(&Target) -> W + 'static,
 ) -> Shared<W> {
+    let (world, pipe) = begin(net, config, pace, make);
+    assert!(world.run_until(DEADLINE, || pipe.borrow().is_done()), "the run ends");
+    pipe
+}
+
+/// One connection to a sink, before its first request.
+fn begin<W: Workload + 'static>(
+    net: SimNetConfig,
+    config: SinkConfig,
+    pace: Pace,
+    make: impl Fn(&Target) -> W + 'static,
+) -> (SimWorld, Shared<W>) {
     let world = SimWorld::new(7, SimConfig { net, ..SimConfig::default() });
     let address = SocketAddr::new(host_ip(0), 9_092);
     let server = world.reactor(0, 0);
@@ -74,8 +86,7 @@ fn run<W: Workload + 'static>(
     let client = world.reactor(1, 0);
     let connecting = client.clone();
     let pipe = world.block_on(&client, DEADLINE, async move { start(&connecting, address, pace, make).await });
-    assert!(world.run_until(DEADLINE, || pipe.borrow().is_done()), "the run ends");
-    pipe
+    (world, pipe)
 }
 
 async fn start<W: Workload + 'static>(
@@ -131,6 +142,20 @@ fn a_stall_of_the_target_shows_in_every_request_it_delayed() {
     assert_about(recorder.latency.value_at_quantile(0.8), ms(400));
     // A clock that starts at the send sees only the ten that were in flight.
     assert!(recorder.service.value_at_quantile(0.99) < ms(1).as_nanos() as u64);
+}
+
+/// A target that is slower than the plan, as under an instrument: answers come all the time, and half of the plan is
+/// still to leave when it should have ended.
+#[test]
+fn what_was_planned_and_has_not_left_is_counted() {
+    let config = SinkConfig { delay: ms(20), ..SinkConfig::default() };
+    let pace = Pace { in_flight_max: 1, ..pace(100.0, ms(2_000)) };
+    let (world, pipe) = begin(quiet_net(), config, pace, produce);
+    assert!(!world.run_until(ms(2_000), || pipe.borrow().is_done()));
+    let mut pipe = pipe.borrow_mut();
+    let left = pipe.recorder.borrow().requests as usize + pipe.in_flight_count();
+    assert!((95..105).contains(&left), "{left}");
+    assert_eq!((pipe.give_up_plan(), pipe.give_up_plan()), (200 - left, 0));
 }
 
 fn findings<W: Workload + 'static>(fault: Option<(Fault, u64)>, make: fn(&Target) -> W) -> Findings {

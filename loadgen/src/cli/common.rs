@@ -47,6 +47,9 @@ pub struct Common {
     /// The same load before it, not measured
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
     pub warmup: Duration,
+    /// How long after the end what is late may still come, requests as well as answers; the rest has failed
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    pub drain: Duration,
     /// Threads, each with its own io_uring
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
@@ -111,6 +114,7 @@ impl Common {
             requests_max: None,
             warmup: self.warmup,
             duration: self.duration,
+            drain: self.drain,
             broker_pid: self.broker_pid,
             seed: self.seed,
             shown_as: (!self.quiet).then_some("running"),

@@ -109,6 +109,15 @@ impl<W: Workload> Pipe<W> {
         self.in_flight.len()
     }
 
+    /// Nothing more will be sent. Returns how many requests of the plan have not been.
+    pub fn give_up_plan(&mut self) -> usize {
+        let (end, left) = (self.pace.end, self.pace.requests_max.saturating_sub(self.planned_count));
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        self.state = State::Ended;
+        let plan = self.pace.plan.take();
+        plan.map_or(0, |plan| plan.take_while(|planned| *planned < end).take(left).count())
+    }
+
     /// Puts all requests that are due into `out`.
     pub(super) fn fill(&mut self, out: &mut Outgoing, now: Duration) -> Next {
         loop {

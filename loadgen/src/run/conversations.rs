@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringlog_core::reactor::{Instant, Reactor};
 
-use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
+use super::{LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::SetupError;
 use crate::findings::Failure;
 use crate::measured::Measured;
@@ -74,7 +74,7 @@ fn work<C: Conversation + 'static>(
         });
     }
     reactor.block_on(async {
-        while storm.running.get() > 0 && storm.elapsed() < storm.end + DRAIN_MAX {
+        while storm.running.get() > 0 && storm.elapsed() < load.deadline() {
             reactor.sleep(LOOK).await;
             progress.publish(thread, &storm.outcome.borrow().recorder);
         }

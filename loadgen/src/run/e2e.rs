@@ -10,7 +10,7 @@ use ringlog_core::reactor::{Reactor, Socket};
 
 use super::control::Control;
 use super::pipes::Place;
-use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
+use super::{LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, Shared, Target, TopicSpec, drive};
 use crate::findings::Failure;
 use crate::measured::Measured;
@@ -72,7 +72,7 @@ impl Run<'_> {
             .collect();
         drive(&reactor, route, socket, &mark, start);
         let echoed = echo.map(|echo| echo.drive(&reactor, start));
-        let deadline = self.load.end() + DRAIN_MAX;
+        let deadline = self.load.deadline();
         let missing = |partition: i32, tail: &Shared<Tail>| {
             mark.borrow().workload.sent_count(partition).saturating_sub(tail.borrow().workload.received)
         };
@@ -93,6 +93,7 @@ impl Run<'_> {
         outcome.recorder.merge(&recorder.borrow());
         outcome.control = echoed.map(|recorder| recorder.borrow().clone());
         outcome.findings.merge(&mark.borrow().findings);
+        outcome.unsent(mark.borrow_mut().give_up_plan());
         for (partition, tail) in &tails {
             outcome.findings.merge(&tail.borrow().findings);
             let lost = missing(*partition, tail).saturating_sub(failures());

@@ -43,8 +43,6 @@ use crate::progress::Progress;
 use crate::recorder::Recorder;
 use crate::series::Cut;
 
-/// Answers are waited for this long after the last request.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// The end of a run that a number of requests should have ended.
 const COUNTED_RUN_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// How often a worker looks whether all its connections are done.
@@ -77,6 +75,8 @@ pub struct Load {
     pub warmup: Duration,
     /// The measured window.
     pub duration: Duration,
+    /// What is late after it, requests as well as answers, may come for so long.
+    pub drain: Duration,
     /// Whose CPU time is measured.
     pub broker_pid: Option<u32>,
     /// Of plans and payloads.
@@ -124,6 +124,11 @@ impl Load {
     pub fn end(&self) -> Duration {
         self.warmup + self.duration
     }
+
+    /// When what is late is given up.
+    pub fn deadline(&self) -> Duration {
+        self.end() + self.drain
+    }
 }
 
 /// What one worker brings back.
@@ -148,6 +153,15 @@ impl Outcome {
     fn unanswered(&mut self, count: usize) {
         if count > 0 {
             self.findings.failures(Failure::NoAnswer, count as u64, || format!("{count} requests of one connection"));
+        }
+    }
+
+    /// Requests that were planned, and whose turn had not come when the worker stopped waiting.
+    fn unsent(&mut self, count: usize) {
+        if count > 0 {
+            let text =
+                || format!("{count} planned requests of one connection: the broker was slower than the plan, or away");
+            self.findings.failures(Failure::NotSent, count as u64, text);
         }
     }
 }

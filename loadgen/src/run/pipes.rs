@@ -10,7 +10,7 @@ use anyhow::Context;
 use ringlog_core::reactor::{Reactor, Socket};
 
 use super::control::Control;
-use super::{DRAIN_MAX, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
+use super::{LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive};
 use crate::measured::Measured;
 use crate::progress::Progress;
@@ -111,7 +111,7 @@ impl Worker<'_> {
             pipes.push(pipe);
         }
         let echoed = echo.map(|echo| echo.drive(&reactor, start));
-        let deadline = load.end() + DRAIN_MAX;
+        let deadline = load.deadline();
         let elapsed = || Duration::from_nanos(reactor.now().0 - start.0);
         reactor.block_on(async {
             while elapsed() < deadline && !pipes.iter().all(|pipe| pipe.borrow().is_done()) {
@@ -123,9 +123,10 @@ impl Worker<'_> {
         outcome.recorder.merge(&recorder.borrow());
         outcome.control = echoed.map(|recorder| recorder.borrow().clone());
         for pipe in &pipes {
-            let pipe = pipe.borrow();
+            let pipe = &mut *pipe.borrow_mut();
             outcome.findings.merge(&pipe.findings);
             outcome.unanswered(pipe.in_flight_count());
+            outcome.unsent(pipe.give_up_plan());
         }
         Ok(outcome)
     }
