@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use ringlog_loadgen::report::{CpuTime, Report};
+use ringlog_loadgen::units::parse_duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cores::Cores;
@@ -13,8 +14,11 @@ use crate::figure::Values;
 use crate::process::Process;
 use crate::scenario::{Flags, LoadKind};
 
-/// What a run may take beyond its planned time.
-const GRACE: Duration = Duration::from_secs(90);
+/// What a run may take beyond its planned time, and beyond what its flag `drain` gives to what is late.
+const GRACE: Duration = Duration::from_secs(60);
+/// The flag, and what it is without it.
+pub const DRAIN: &str = "drain";
+const DRAIN_DEFAULT: Duration = Duration::from_secs(30);
 /// Its exit code when answers were wrong.
 const NOT_VERIFIED: i32 = 3;
 /// Its exit code when requests failed.
@@ -123,6 +127,12 @@ impl Load<'_> {
         arguments
     }
 
+    /// It has ended by then, or never will.
+    fn bound(&self) -> Duration {
+        let drain = self.flags.get(DRAIN).and_then(toml::Value::as_str).and_then(|text| parse_duration(text).ok());
+        Duration::from_secs_f64(self.warmup_seconds + self.seconds) + drain.unwrap_or(DRAIN_DEFAULT) + GRACE
+    }
+
     /// Starts it on `cores` and does not wait; `folder` takes its files.
     pub fn start(&self, program: &Path, cores: &Cores, folder: &Path) -> Result<Process, LoadError> {
         let arguments = self.arguments(&folder.join("beside.json"), cores.first());
@@ -135,7 +145,7 @@ impl Load<'_> {
         // What an earlier run left must not be taken for this one's.
         let _ = std::fs::remove_file(&json);
         let arguments = self.arguments(&json, cores.first());
-        let bound = Duration::from_secs_f64(self.warmup_seconds + self.seconds) + GRACE;
+        let bound = self.bound();
         let mut process = Process::start(Command::new(program).args(&arguments), cores, &folder.join("loadgen.log"))?;
         let status = process.wait(bound)?;
         let said = || process.tail();
@@ -253,5 +263,8 @@ mod tests {
             "produce --bootstrap h:1 --topic t --warmup 500ms --duration 3000ms --core 1 --interval 250ms --broker-pid 7 --json f \
              --batch-bytes 16k --partitions 100 --random --quiet"
         );
+        assert_eq!(load.bound(), Duration::from_millis(93_500));
+        let slow = Load { flags: toml::from_str("drain = \"5m\"").unwrap(), ..load };
+        assert_eq!(slow.bound(), Duration::from_millis(363_500));
     }
 }
