@@ -11,6 +11,9 @@ use super::verdict::{Finding, Severity};
 use super::{Gate, SCHEMA_VERSION};
 use crate::figure;
 
+/// Of less than this per request a change in percent says nothing.
+const CHANGE_MIN: f64 = 0.05;
+
 /// `gate.json`, `gate.md`, `github-action-benchmark.json`, `bencher.json`.
 pub fn write(gate: &Gate, findings: &[Finding], folder: &Path) -> anyhow::Result<()> {
     debug_assert_eq!(gate.schema_version, SCHEMA_VERSION);
@@ -34,7 +37,7 @@ pub fn markdown(gate: &Gate, findings: &[Finding]) -> String {
         for (name, now) in counts {
             let base = gate.base_counts.get(kind).and_then(|counts| counts.get(name));
             let shown = base.map_or_else(|| "-".to_owned(), |base| figure::format(*base));
-            let change = base.map_or_else(String::new, |base| change(now / base));
+            let change = base.filter(|base| **base >= CHANGE_MIN).map_or_else(String::new, |base| change(now / base));
             let _ = writeln!(text, "| {kind} | {name} | {shown} | {} | {change} |", figure::format(*now));
         }
     }
