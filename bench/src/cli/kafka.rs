@@ -1,6 +1,7 @@
 //! `ringlog-bench kafka`: the same Apache Kafka that Ringlog is compared with, for one's own trials.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -73,6 +74,10 @@ fn start(flags: &Start) -> anyhow::Result<()> {
     };
     let controller_port = flags.port.checked_add(1).context("no port behind it")?;
     let ports = [flags.port, controller_port];
+    for port in ports {
+        // Whoever answers there would be taken for the node.
+        TcpListener::bind(("127.0.0.1", port)).with_context(|| format!("port {port}"))?;
+    }
     let node = start_kafka_node(&target, &folder, ports, &settings, &flags.heap, &Cores::of_this_machine()?)?;
     let pid = node.pid().context("it has a process")?;
     fs::write(folder.join(PID_FILE), pid.to_string())?;
