@@ -19,8 +19,8 @@ use crate::runner::Progress;
 
 const FEW: u32 = 100;
 const MANY: u32 = 600;
-/// What one life may take under callgrind.
-const LIFE_MAX: Duration = Duration::from_secs(300);
+/// What one life may take under callgrind: a few seconds of a core, which a busy machine may not give for minutes.
+const LIFE_MAX: Duration = Duration::from_secs(900);
 /// The function of the program inside of which is counted.
 const COUNTED: &str = "--toggle-collect=*broker_turn*";
 /// The simulated driver and disk, which stand for the kernel: what they execute is not the broker's.
