@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The load generator beside kafka-producer-perf-test and librdkafka's rdkafka_performance: what each of them gets into
 # the same real Kafka, at the same record and batch size, and the CPU that the client takes for it, its start included.
-# They take turns in ROUNDS rounds; medians come last. Kafka's own metrics say how much came in. By hand: a round takes
-# a minute or two. The load generator sends whole batches: a few records more than it was asked for.
+# They take turns in ROUNDS rounds, each the other way round than the one before; medians come last. Kafka's own metrics
+# say how much came in. By hand: a round takes a minute or two. The load generator sends whole batches: a few records
+# more than it was asked for.
 #
 #   [ROUNDS=3] [PORT=29392] .ci/bench/clients.sh BIN RDKAFKA_PERFORMANCE [RECORDS]
 #
@@ -67,7 +68,9 @@ loadgen warm-up
 : > "$folder/lines"
 echo "rounds:"
 for round in $(seq "$rounds"); do
-  loadgen "loadgen-$round"; perf_test "perf-$round"; rdkafka "rdkafka-$round"
+  clients=(loadgen perf_test rdkafka)
+  [ $((round % 2)) = 1 ] || clients=(rdkafka perf_test loadgen)
+  for client in "${clients[@]}"; do "$client" "$client-$round"; done
 done
 echo "medians:"
 for name in ringlog-loadgen kafka-producer-perf-test rdkafka_performance; do
