@@ -43,7 +43,12 @@ pub fn markdown(gate: &Gate, findings: &[Finding]) -> String {
     }
     for (kind, ratio) in &gate.cpu {
         let interval = ratio.interval.map_or_else(String::new, |[low, high]| format!(" ({low:.2}-{high:.2})"));
-        let _ = writeln!(text, "| {kind} | CPU time | 1 | {:.2}{interval} | {} |", ratio.ratio, change(ratio.ratio));
+        let disturbed = if gate.disturbed.contains(kind) { ", disturbed" } else { "" };
+        let (ratio, change) = (ratio.ratio, change(ratio.ratio));
+        let _ = writeln!(text, "| {kind} | CPU time | 1 | {ratio:.2}{interval}{disturbed} | {change} |");
+    }
+    if !gate.disturbed.is_empty() {
+        text.push_str("\nOther processes disturbed the rounds of CPU time: they do not block.\n");
     }
     if findings.is_empty() {
         text.push_str("\nNothing got dearer.\n");

@@ -14,7 +14,7 @@ mod instructions;
 mod system_calls;
 mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +26,7 @@ use crate::build::{Programs, checkout, data_parent};
 use crate::process::passing_folder;
 use crate::results::Results;
 use crate::runner::{self, Progress, Setup};
-use crate::scenario::Scenario;
+use crate::scenario::{Cell, Class, Scenario};
 use crate::stats::{Ratio, ratio};
 use crate::target::Target;
 pub use base::Base;
@@ -74,6 +74,9 @@ pub struct Gate {
     pub counts: Counts,
     /// CPU time of this checkout over that of the base, by cell.
     pub cpu: BTreeMap<String, Ratio>,
+    /// Cells whose CPU time other processes disturbed in most rounds.
+    #[serde(default)]
+    pub disturbed: BTreeSet<String>,
 }
 
 /// Measures, writes, and tells what was found.
@@ -114,7 +117,8 @@ pub fn run(options: &Options) -> anyhow::Result<(Gate, Vec<Finding>)> {
         && options.pairs > 0
     {
         programs.base = Some(build.ringlog);
-        gate.cpu = paired(&scenario, &programs, folder.path(), &progress)?;
+        let results = paired(&scenario, &programs, folder.path(), &progress)?;
+        judge_cpu(&results, &mut gate);
     }
     progress.finish();
     let findings = verdict::findings(&gate);
@@ -135,30 +139,34 @@ pub fn markdown(gate: &Gate, findings: &[Finding]) -> String {
 }
 
 /// Both builds in interleaved rounds.
-fn paired(
-    scenario: &Scenario,
-    programs: &Programs,
-    folder: &Path,
-    progress: &Progress,
-) -> anyhow::Result<BTreeMap<String, Ratio>> {
+fn paired(scenario: &Scenario, programs: &Programs, folder: &Path, progress: &Progress) -> anyhow::Result<Results> {
     let targets = [Target::Ringlog, Target::Base];
     let setup = Setup { programs, targets: &targets, command: "ringlog-bench gate".to_owned(), folder };
-    let results = runner::run(scenario, &setup, progress)?;
-    Ok(cpu_ratios(&results))
+    runner::run(scenario, &setup, progress)
 }
 
-fn cpu_ratios(results: &Results) -> BTreeMap<String, Ratio> {
-    let mut ratios = BTreeMap::new();
+fn judge_cpu(results: &Results, gate: &mut Gate) {
     for cell in &results.scenario.cells {
         for class in &cell.classes {
             let of = |target: &Target| results.values(&cell.name, *class, target.name(), CPU);
             let (new, base) = (of(&Target::Ringlog), of(&Target::Base));
             let pairs: Vec<(f64, f64)> =
                 new.iter().filter_map(|(round, value)| Some((*value, *base.get(round)?))).collect();
+            let kind = format!("{} {class}", cell.name);
+            let runs = [Target::Ringlog, Target::Base].map(|target| disturbed(results, cell, *class, &target));
+            let [(new_disturbed, new_all), (base_disturbed, base_all)] = runs;
+            if (new_disturbed + base_disturbed) * 2 > new_all + base_all {
+                gate.disturbed.insert(kind.clone());
+            }
             if let Some(ratio) = ratio(&pairs) {
-                ratios.insert(format!("{} {class}", cell.name), ratio);
+                gate.cpu.insert(kind, ratio);
             }
         }
     }
-    ratios
+}
+
+/// Counted runs that something disturbed, and all of them.
+fn disturbed(results: &Results, cell: &Cell, class: Class, target: &Target) -> (usize, usize) {
+    let counted = results.counted(&cell.name, class, target.name());
+    counted.fold((0, 0), |(disturbed, all), run| (disturbed + usize::from(run.disturbed.is_some()), all + 1))
 }
