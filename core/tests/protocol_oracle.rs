@@ -143,6 +143,8 @@ compare_all! {
     describe_quorum_response: DescribeQuorumResponse as describe_quorum_response::DescribeQuorumResponse;
     describe_topic_partitions_request: DescribeTopicPartitionsRequest as describe_topic_partitions_request::DescribeTopicPartitionsRequest;
     describe_topic_partitions_response: DescribeTopicPartitionsResponse as describe_topic_partitions_response::DescribeTopicPartitionsResponse;
+    describe_user_scram_credentials_request: DescribeUserScramCredentialsRequest as describe_user_scram_credentials_request::DescribeUserScramCredentialsRequest;
+    describe_user_scram_credentials_response: DescribeUserScramCredentialsResponse as describe_user_scram_credentials_response::DescribeUserScramCredentialsResponse;
     elect_leaders_request: ElectLeadersRequest as elect_leaders_request::ElectLeadersRequest;
     elect_leaders_response: ElectLeadersResponse as elect_leaders_response::ElectLeadersResponse;
     fetch_request: FetchRequest as fetch_request::FetchRequest;

@@ -15,7 +15,8 @@ use kafka_protocol::messages::{
     describe_groups_request, describe_groups_response, describe_log_dirs_request,
     describe_log_dirs_response, describe_producers_request, describe_producers_response,
     describe_quorum_request, describe_quorum_response, describe_topic_partitions_request,
-    describe_topic_partitions_response, elect_leaders_request, elect_leaders_response, fetch_request,
+    describe_topic_partitions_response, describe_user_scram_credentials_request,
+    describe_user_scram_credentials_response, elect_leaders_request, elect_leaders_response, fetch_request,
     fetch_response, find_coordinator_request, find_coordinator_response, heartbeat_request,
     heartbeat_response, incremental_alter_configs_request, incremental_alter_configs_response,
     init_producer_id_request, init_producer_id_response, join_group_request, join_group_response,
@@ -319,6 +320,11 @@ twins! {
     DescribeClientQuotasEntry<'static> as describe_client_quotas_response::EntryData { entity, values };
     DescribeClientQuotasEntity<'static> as describe_client_quotas_response::EntityData { entity_type, entity_name };
     DescribeClientQuotasValue<'static> as describe_client_quotas_response::ValueData { key, value };
+    DescribeUserScramCredentialsRequest<'static> as describe_user_scram_credentials_request::DescribeUserScramCredentialsRequest { users };
+    UserName<'static> as describe_user_scram_credentials_request::UserName { name };
+    DescribeUserScramCredentialsResponse<'static> as describe_user_scram_credentials_response::DescribeUserScramCredentialsResponse { throttle_time_ms, error_code, error_message, results };
+    DescribeUserScramCredentialsResult<'static> as describe_user_scram_credentials_response::DescribeUserScramCredentialsResult { user, error_code, error_message, credential_infos };
+    ScramCredentialInfo as describe_user_scram_credentials_response::CredentialInfo { mechanism, iterations };
     AlterClientQuotasRequest<'static> as alter_client_quotas_request::AlterClientQuotasRequest { entries, validate_only };
     AlterClientQuotasEntry<'static> as alter_client_quotas_request::EntryData { entity, ops };
     AlterClientQuotasEntity<'static> as alter_client_quotas_request::EntityData { entity_type, entity_name };

@@ -223,8 +223,10 @@ impl GroupSettings {
             _ => return Ok(()),
         };
         match value.trim().parse::<i32>() {
-            Ok(value) if value < min => Err(format!("{key} must be at least group.consumer.min.{name}, {min}")),
-            Ok(value) if value > max => Err(format!("{key} must be at most group.consumer.max.{name}, {max}")),
+            Ok(value) if value < min => {
+                Err(format!("{key} must be greater than or equal to group.consumer.min.{name}"))
+            }
+            Ok(value) if value > max => Err(format!("{key} must be less than or equal to group.consumer.max.{name}")),
             Ok(_) | Err(_) => Ok(()),
         }
     }

@@ -35,6 +35,7 @@ fn result(result: Result<(), AlterConfigError>) -> (ErrorCode, Option<String>) {
     let Err(error) = result else { return (ErrorCode::NONE, None) };
     let code = match &error {
         AlterConfigError::UnknownTopic(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        AlterConfigError::InvalidTopic(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
         AlterConfigError::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
         AlterConfigError::InvalidRequest(_) => ErrorCode::INVALID_REQUEST,
     };

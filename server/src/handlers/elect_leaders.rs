@@ -21,17 +21,33 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     };
     let image = context.metadata.image();
     let result = |topic: &str, partition_id| {
-        let found = image.topic_by_name(topic).and_then(|topic| context.metadata.owner(topic, partition_id));
-        let (error_code, message) = match found {
-            Some(_) => (ErrorCode::ELECTION_NOT_NEEDED, "Leader election not needed for topic partition."),
-            None => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "No such topic or partition."),
-        };
-        ElectLeadersPartitionResult { partition_id, error_code, error_message: Some(message) }
+        let found = image.topic_by_name(topic);
+        match found.map(|topic| context.metadata.owner(topic, partition_id)) {
+            Some(Some(_)) => {
+                (ErrorCode::ELECTION_NOT_NEEDED, "Leader election not needed for topic partition.".to_owned())
+            }
+            Some(None) => {
+                (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("No such partition as {topic}-{partition_id}"))
+            }
+            None => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("No such topic as {topic}")),
+        }
     };
-    let topics = body.topic_partitions.iter().flatten();
-    let results = topics.map(|asked| ReplicaElectionResult {
+    let topics: Vec<_> = body.topic_partitions.iter().flatten().collect();
+    let decided: Vec<Vec<_>> = topics
+        .iter()
+        .map(|asked| asked.partitions.iter().map(|partition_id| (partition_id, result(asked.topic, partition_id))))
+        .map(Iterator::collect)
+        .collect();
+    let results = topics.iter().zip(&decided).map(|(asked, results)| ReplicaElectionResult {
         topic: asked.topic,
-        partition_result: asked.partitions.iter().map(|partition_id| result(asked.topic, partition_id)).collect(),
+        partition_result: results
+            .iter()
+            .map(|(partition_id, (error_code, message))| ElectLeadersPartitionResult {
+                partition_id: *partition_id,
+                error_code: *error_code,
+                error_message: Some(message),
+            })
+            .collect(),
     });
     let replica_election_results = results.collect();
     request.answer(&ElectLeadersResponse { replica_election_results, ..Default::default() }, []);

@@ -26,6 +26,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_user_scram_credentials;
 mod elect_leaders;
 mod errors;
 mod fetch;
@@ -161,6 +162,7 @@ static TABLE: &[Api] = &[
     api(ApiKey::OffsetDelete, 0..=0, offset_delete::handle),
     api(ApiKey::DescribeClientQuotas, 0..=1, describe_client_quotas::handle),
     api(ApiKey::AlterClientQuotas, 0..=1, alter_client_quotas::handle),
+    api(ApiKey::DescribeUserScramCredentials, 0..=0, describe_user_scram_credentials::handle),
     api(ApiKey::DescribeQuorum, 0..=2, describe_quorum::handle),
     api(ApiKey::UpdateFeatures, 0..=2, update_features::handle),
     api(ApiKey::DescribeCluster, 0..=2, describe_cluster::handle),

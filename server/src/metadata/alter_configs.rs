@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ringlog_core::protocol::metadata::ConfigRecord;
 
-use super::controller::records_for;
+use super::controller::{check_topic_name, records_for};
 use super::image::MetadataImage;
 use super::records::{Records, resource_type};
 use super::topic_config::config_sources;
@@ -79,6 +79,9 @@ pub enum AlterConfigError {
     /// UNKNOWN_TOPIC_OR_PARTITION.
     #[error("The topic '{0}' does not exist.")]
     UnknownTopic(String),
+    /// INVALID_TOPIC_EXCEPTION.
+    #[error("{0}")]
+    InvalidTopic(String),
     /// INVALID_CONFIG.
     #[error("{0}")]
     InvalidConfig(String),
@@ -90,7 +93,7 @@ pub enum AlterConfigError {
 /// The results in the order of the request, and the records.
 pub type AlteredConfigs = (Vec<Result<(), AlterConfigError>>, Records);
 
-use AlterConfigError::{InvalidConfig, InvalidRequest, UnknownTopic};
+use AlterConfigError::{InvalidConfig, InvalidRequest, InvalidTopic, UnknownTopic};
 
 /// Alters configs. With `validate_only` there are no records.
 pub fn alter_configs(image: &MetadataImage, settings: &Settings, request: &AlterConfigs) -> AlteredConfigs {
@@ -131,6 +134,7 @@ fn decide(
     let none = DynamicConfigs::new();
     let current = match &alteration.resource {
         ConfigResource::Topic(name) => {
+            check_topic_name(name).map_err(InvalidTopic)?;
             let topic = image.topic_by_name(name).ok_or_else(|| UnknownTopic(name.clone()))?;
             &topic.configs
         }
@@ -247,7 +251,8 @@ fn check_for_broker(key: &str, value: Option<&str>) -> Result<(), AlterConfigErr
         let why = if def.acts() { "" } else { ": it has no effect on this broker" };
         return Err(InvalidRequest(format!("Cannot update these configs dynamically: [{key}]{why}")));
     }
-    def.check(value).map_err(|reason| InvalidConfig(format!("Invalid value {value} for configuration {key}: {reason}")))
+    // Kafka answers so for brokers, and INVALID_CONFIG for topics.
+    def.check_named(value).map_err(InvalidRequest)
 }
 
 fn check_for_group(settings: &GroupSettings, key: &str, value: Option<&str>) -> Result<(), AlterConfigError> {
@@ -364,6 +369,8 @@ mod tests {
         check(topic(), &[("retention.ms", Set, Some("5")), ("retention.ms", Delete, None)], "duplicate config keys");
         check(topic(), &[("ringlog.durability", Set, Some("hope"))], "one of: sync, page-cache");
         check(ConfigResource::Topic("u".to_owned()), &[("retention.ms", Set, Some("5"))], "does not exist");
+        check(ConfigResource::Topic("u/v".to_owned()), &[("retention.ms", Set, Some("5"))], "'u/v' contains");
+        check(topic(), &[("cleanup.policy", Set, Some("compact,burn"))], "Invalid value burn for configuration");
         check(broker("2"), &[("log.retention.ms", Set, Some("5"))], "expected 1 or empty string, but received 2");
         check(broker("1"), &[("node.id", Set, Some("5"))], "dynamically: [node.id]");
         check(broker(""), &[("num.io.threads", Set, Some("5"))], "no effect on this broker");
@@ -373,8 +380,16 @@ mod tests {
         let group = |name: &str| ConfigResource::Group(name.to_owned());
         const SESSION: &str = "consumer.session.timeout.ms";
         check(group(""), &[(SESSION, Set, Some("46000"))], "must be named");
-        check(group("g"), &[(SESSION, Set, Some("44999"))], "at least group.consumer.min.session.timeout.ms");
-        check(group("g"), &[(SESSION, Set, Some("60001"))], "at most group.consumer.max.session.timeout.ms");
+        check(
+            group("g"),
+            &[(SESSION, Set, Some("44999"))],
+            "greater than or equal to group.consumer.min.session.timeout.ms",
+        );
+        check(
+            group("g"),
+            &[(SESSION, Set, Some("60001"))],
+            "less than or equal to group.consumer.max.session.timeout.ms",
+        );
         check(group("g"), &[(SESSION, Set, Some("soon"))], "type INT");
         check(group("g"), &[("share.session.timeout.ms", Set, Some("46000"))], "no effect on this broker");
         check(

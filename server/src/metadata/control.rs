@@ -12,7 +12,7 @@ use super::node::{FEATURE_LEVELS, Identity, NodeConfig};
 use super::records::Records;
 
 /// The level of `kraft.version` in a quorum whose voters are in the log.
-const KRAFT_VERSION: i16 = 1;
+pub(super) const KRAFT_VERSION: i16 = 1;
 /// The type of a voters record.
 const VOTERS: i16 = 6;
 

@@ -262,7 +262,7 @@ fn numbers(node: &NodeConfig, topic: &NewTopic) -> Result<(i32, i16), CreateTopi
         )),
         factor => Err(CreateTopicError::InvalidReplicationFactor(format!(
             "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be \
-             reached because only 1 broker(s) are registered."
+             reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
         ))),
     }
 }
@@ -280,13 +280,25 @@ fn assigned_numbers(node: &NodeConfig, topic: &NewTopic) -> Result<(i32, i16), C
     if !indexes.iter().copied().eq(0..indexes.len() as i32) {
         return invalid("Partitions must be a consecutive 0-based integer sequence.");
     }
-    if topic.assignments.iter().any(|(_, replicas)| replicas.is_empty()) {
-        return invalid("The manual partition assignment includes an empty replica list.");
-    }
-    if topic.assignments.iter().any(|(_, replicas)| replicas[..] != [node.node_id]) {
-        return invalid("The manual partition assignment includes a broker that is not registered.");
+    for (_, replicas) in &topic.assignments {
+        check_replicas(node, replicas).map_err(CreateTopicError::InvalidAssignment)?;
     }
     Ok((indexes.len() as i32, 1))
+}
+
+/// Whether a client may choose these replicas for a partition; the text is for the client.
+pub(super) fn check_replicas(node: &NodeConfig, replicas: &[i32]) -> Result<(), String> {
+    const BEGIN: &str = "The manual partition assignment includes";
+    if replicas.is_empty() {
+        return Err(format!("{BEGIN} an empty replica list."));
+    }
+    if let Some(other) = replicas.iter().find(|replica| **replica != node.node_id) {
+        return Err(format!("{BEGIN} broker {other}, but no such broker is registered."));
+    }
+    match replicas {
+        [_] => Ok(()),
+        _ => Err(format!("{BEGIN} the broker {} more than once.", node.node_id)),
+    }
 }
 
 /// Deletes topics with their partitions and configs; `false` for one that is not there, or that was named before.
@@ -531,7 +543,7 @@ pub(super) mod tests {
         check(&|topic| topic.replication_factor = 0, "larger than 0");
         check(&|topic| topic.replication_factor = 2, "only 1 broker(s)");
         check(&|topic| topic.configs = vec![("x".to_owned(), None)], "Unknown topic config");
-        check(&|topic| topic.assignments = vec![(0, vec![2])], "not registered");
+        check(&|topic| topic.assignments = vec![(0, vec![2])], "includes broker 2, but no such broker");
         check(&|topic| topic.assignments = vec![(1, vec![1])], "consecutive");
         check(
             &|topic| (topic.assignments, topic.num_partitions) = (vec![(0, vec![1])], 1),

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::controller::{PARTITIONS_PER_REQUEST_MAX, new_partition, records_for};
+use super::controller::{PARTITIONS_PER_REQUEST_MAX, check_replicas, new_partition, records_for};
 use super::image::MetadataImage;
 use super::node::{Identity, NodeConfig};
 use super::records::Records;
@@ -91,8 +91,8 @@ fn check(
                 assignments.len()
             )));
         }
-        if assignments.iter().any(|replicas| replicas[..] != [node.node_id]) {
-            return Err(InvalidAssignment(format!("The only registered broker is {}.", node.node_id)));
+        for replicas in assignments {
+            check_replicas(node, replicas).map_err(InvalidAssignment)?;
         }
     }
     Ok((topic.topic_id, current..wanted.count))

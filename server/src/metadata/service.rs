@@ -188,7 +188,7 @@ impl MetadataService {
         &self,
         request: &UpdateFeatures,
     ) -> Result<Result<(), UpdateFeaturesError>, MetadataUnavailable> {
-        let (result, records) = update_features(&self.0.latest.borrow(), request);
+        let (result, records) = update_features(&self.0.latest.borrow(), &self.0.node, request);
         self.commit(records).await?;
         Ok(result)
     }

@@ -4,12 +4,15 @@
 
 use ringlog_core::protocol::metadata::FeatureLevelRecord;
 
+use super::control::KRAFT_VERSION;
 use super::controller::records_for;
 use super::image::MetadataImage;
-use super::node::supported_features;
+use super::node::{NodeConfig, supported_features};
 use super::records::Records;
 
 const METADATA: &str = "metadata.version";
+/// Its level is that of the voters' records, and none of the image.
+const KRAFT: &str = "kraft.version";
 /// 3.3-IV3: nothing earlier can be finalized.
 const METADATA_MIN: i16 = 7;
 /// Levels of `metadata.version` with records, or fields of them, that the one before does not have.
@@ -52,12 +55,20 @@ pub struct UpdateFeatures {
 pub struct UpdateFeaturesError(pub String);
 
 /// Changes feature levels. With `validate_only` there are no records.
-pub fn update_features(image: &MetadataImage, request: &UpdateFeatures) -> (Result<(), UpdateFeaturesError>, Records) {
+pub fn update_features(
+    image: &MetadataImage,
+    node: &NodeConfig,
+    request: &UpdateFeatures,
+) -> (Result<(), UpdateFeaturesError>, Records) {
     let mut records = records_for(image);
     for update in &request.updates {
-        if let Err(reason) = check(image, update) {
+        let current = match update.feature.as_str() {
+            KRAFT if node.is_static_quorum => 0,
+            KRAFT => KRAFT_VERSION,
+            feature => image.feature(feature),
+        };
+        if let Err(reason) = check(node.node_id, current, update) {
             let (level, feature) = (update.level, &update.feature);
-            let current = image.feature(feature);
             let text = match feature.as_str() {
                 METADATA if (0..current).contains(&level) && update.kind != Some(FeatureUpdateKind::Upgrade) => {
                     format!("Unsupported metadata.version downgrade from {current} to {level}. {reason}")
@@ -66,31 +77,31 @@ pub fn update_features(image: &MetadataImage, request: &UpdateFeatures) -> (Resu
             };
             return (Err(UpdateFeaturesError(text)), records_for(image));
         }
-        if !request.validate_only && update.level != image.feature(&update.feature) {
+        if !request.validate_only && update.level != current {
             records.push(FeatureLevelRecord { name: &update.feature, feature_level: update.level });
         }
     }
     (Ok(()), records)
 }
 
-fn check(image: &MetadataImage, update: &FeatureUpdate) -> Result<(), String> {
+fn check(node_id: i32, current: i16, update: &FeatureUpdate) -> Result<(), String> {
     let FeatureUpdate { feature, level, kind } = update;
-    let (level, current) = (*level, image.feature(feature));
+    let level = *level;
     let kind = kind.ok_or("The controller does not support the given upgrade type.")?;
     if level < 0 {
         return Err("A feature version cannot be less than 0.".to_owned());
     }
     let supported = supported_features().into_iter().find(|supported| supported.name == feature);
-    let supported = supported.ok_or("This node does not support this feature.")?;
+    let supported = supported.ok_or_else(|| format!("Local controller {node_id} does not support this feature."))?;
     let (min, max) = (supported.min_supported_version, supported.max_supported_version);
     let min = if feature == METADATA { METADATA_MIN } else { min };
     if level < min || level > max {
-        return Err(format!("This node only supports versions {min}-{max}"));
+        return Err(format!("Local controller {node_id} only supports versions {min}-{max}"));
     }
     match (kind, level.cmp(&current)) {
         (_, std::cmp::Ordering::Equal) => Ok(()),
         // They change more than a level: the voters' records, and the configs of min.insync.replicas.
-        _ if ["kraft.version", "eligible.leader.replicas.version"].contains(&feature.as_str()) => {
+        _ if [KRAFT, "eligible.leader.replicas.version"].contains(&feature.as_str()) => {
             Err("This node does not change the level of this feature.".to_owned())
         }
         (FeatureUpdateKind::Upgrade, std::cmp::Ordering::Greater) => Ok(()),
@@ -121,6 +132,7 @@ fn check_metadata_downgrade(current: i16, level: i16, kind: FeatureUpdateKind) -
 
 #[cfg(test)]
 mod tests {
+    use super::super::controller::tests::node;
     use super::FeatureUpdateKind::{SafeDowngrade, UnsafeDowngrade, Upgrade};
     use super::*;
 
@@ -136,7 +148,8 @@ mod tests {
 
     fn update(image: &mut MetadataImage, feature: &str, level: i16, kind: FeatureUpdateKind) -> Result<(), String> {
         let update = FeatureUpdate { feature: feature.to_owned(), level, kind: Some(kind) };
-        let (result, records) = update_features(image, &UpdateFeatures { updates: vec![update], validate_only: false });
+        let (result, records) =
+            update_features(image, &node(), &UpdateFeatures { updates: vec![update], validate_only: false });
         image.replay_all(image.end_offset(), &records).unwrap();
         result.map_err(|error| error.0)
     }
@@ -152,12 +165,17 @@ mod tests {
         assert_eq!((image.feature(METADATA), image.feature("group.version")), (30, 0));
         let same = update_features(
             &image,
+            &node(),
             &UpdateFeatures {
                 updates: vec![FeatureUpdate { feature: METADATA.to_owned(), level: 30, kind: Some(Upgrade) }],
                 validate_only: false,
             },
         );
         assert!(same.0.is_ok() && same.1.is_empty());
+        // What kafka-features upgrade --release-version asks for, whatever the levels are.
+        let end = image.end_offset();
+        assert_eq!(update(&mut image, KRAFT, 1, Upgrade), Ok(()));
+        assert_eq!(image.end_offset(), end);
     }
 
     #[test]
@@ -173,7 +191,7 @@ mod tests {
             ("group.version", -1, SafeDowngrade, "less than 0"),
             ("group.version", 2, Upgrade, "0-1"),
             ("eligible.leader.replicas.version", 0, SafeDowngrade, "does not change"),
-            ("kraft.version", 1, Upgrade, "does not change"),
+            (KRAFT, 0, SafeDowngrade, "does not change"),
             ("new.feature", 1, Upgrade, "does not support this feature"),
         ] {
             let refused = update(&mut image, feature, level, kind).unwrap_err();
@@ -182,7 +200,7 @@ mod tests {
         let good = FeatureUpdate { feature: "group.version".to_owned(), level: 1, kind: Some(Upgrade) };
         let bad = FeatureUpdate { feature: "share.version".to_owned(), level: 1, kind: None };
         let (result, records) =
-            update_features(&image, &UpdateFeatures { updates: vec![good, bad], validate_only: false });
+            update_features(&image, &node(), &UpdateFeatures { updates: vec![good, bad], validate_only: false });
         assert!(result.unwrap_err().0.contains("upgrade type") && records.is_empty());
     }
 }

@@ -44,6 +44,8 @@ mod describe_quorum;
 #[rustfmt::skip]
 mod describe_topic_partitions;
 #[rustfmt::skip]
+mod describe_user_scram_credentials;
+#[rustfmt::skip]
 mod elect_leaders;
 #[rustfmt::skip]
 mod fetch;
@@ -149,6 +151,10 @@ pub use describe_quorum::{
 pub use describe_topic_partitions::{
     Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition,
     DescribeTopicPartitionsResponseTopic, DescribeTopicPartitionsTopic, NextCursor,
+};
+pub use describe_user_scram_credentials::{
+    DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse, DescribeUserScramCredentialsResult,
+    ScramCredentialInfo, UserName,
 };
 pub use elect_leaders::{
     ElectLeadersPartitionResult, ElectLeadersRequest, ElectLeadersResponse, ElectLeadersTopic, ReplicaElectionResult,

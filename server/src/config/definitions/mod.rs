@@ -134,6 +134,18 @@ impl ConfigDef {
         }
     }
 
+    /// Why a value is not one of this key; the text is for the client and names both. Of a list, it is the part that is
+    /// wrong.
+    pub fn check_named(&self, value: &str) -> Result<(), String> {
+        self.check(value).map_err(|reason| {
+            let wrong = match self.kind {
+                Kind::ListOf(names) => super::values::split_list(value).into_iter().find(|part| !names.contains(part)),
+                _ => None,
+            };
+            format!("Invalid value {} for configuration {}: {reason}", wrong.unwrap_or(value), self.name)
+        })
+    }
+
     /// Why a value is not one of this key; the text is for the client and does not repeat key and value.
     pub fn check(&self, value: &str) -> Result<(), String> {
         let value = value.trim();
@@ -236,7 +248,7 @@ pub fn check_group_config(key: &str, value: &str) -> Result<(), String> {
     if !def.acts() {
         return Err(format!("Cannot set {key}: it has no effect on this broker"));
     }
-    def.check(value).map_err(|reason| format!("Invalid value {value} for configuration {key}: {reason}"))
+    def.check_named(value)
 }
 
 /// Why a topic cannot have this value; the text is for the client. `None` is null.
@@ -248,7 +260,7 @@ pub fn check_topic_config(key: &str, value: Option<&str>) -> Result<(), String> 
     let Some(value) = value else {
         return Err(format!("Null value not supported for topic configs: {key}"));
     };
-    topic.def.check(value).map_err(|reason| format!("Invalid value {value} for configuration {key}: {reason}"))?;
+    topic.def.check_named(value)?;
     match (key, value.trim()) {
         ("remote.storage.enable", value) if value.eq_ignore_ascii_case("true") => {
             Err("Tiered storage functionality is disabled in the broker. Topic cannot be configured with remote log \
