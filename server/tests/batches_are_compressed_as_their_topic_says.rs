@@ -122,3 +122,23 @@ fn the_time_of_the_append_is_that_of_the_stored_batch() {
     assert_eq!((batch.codec(), batch.timestamp_type()), (Ok(Codec::Gzip), TimestampType::LogAppendTime));
     assert_eq!(batch.max_timestamp(), log_append_time_ms);
 }
+
+#[test]
+fn readers_that_do_not_know_zstd_get_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path(), &ANY_PORT);
+    let mut client = Client::connect(broker.addresses[0]);
+    let topic = client.create_with("t", 1, &[("compression.type", "zstd")]);
+    assert_eq!(produce(&mut client, topic, &batch(Codec::Gzip, 0, b"v")).0, ErrorCode::NONE);
+    let mut fetch = |api_version| {
+        let partition = FetchPartition { partition_max_bytes: 1 << 20, ..Default::default() };
+        let topics = vec![FetchTopic { topic: "t", partitions: vec![partition].into(), ..Default::default() }].into();
+        let request = FetchRequest { max_bytes: 1 << 20, topics, ..Default::default() };
+        let answer = client.call(ApiKey::Fetch, api_version, &request);
+        let answer = FetchResponse::decode(&mut Reader::new(&answer), api_version).unwrap();
+        let row = answer.responses.iter().next().unwrap().partitions.iter().next().unwrap();
+        (row.error_code, row.records.is_some_and(|records| !records.bytes().is_empty()))
+    };
+    assert_eq!(fetch(9), (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, false));
+    assert_eq!(fetch(10), (ErrorCode::NONE, true));
+}
