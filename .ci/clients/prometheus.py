@@ -19,6 +19,10 @@ QUERIES = [
     'sum by (request) (rate(kafka_network_requestmetrics_requests_total[30s]))',
     'kafka_network_requestmetrics_totaltimems{quantile="0.999", request="Produce"}',
     'kafka_network_requestmetrics_totaltimems{quantile="0.99", request="FetchConsumer"}',
+    *[f'kafka_network_requestmetrics_{phase}timems{{quantile="0.99", request="Produce"}}'
+      for phase in ["requestqueue", "local", "remote", "responsequeue", "responsesend"]],
+    'kafka_log_logflushstats_logflushrateandtimems{quantile="0.95"}',
+    'rate(kafka_log_logflushstats_logflushrateandtimems_count[30s])',
     'histogram_quantile(0.99, sum by (le) (rate(ringlog_request_seconds_bucket{request="Produce"}[30s])))',
     '1 - kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent',
     '1 - kafka_network_socketserver_networkprocessoravgidle_percent',

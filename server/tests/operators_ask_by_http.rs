@@ -73,6 +73,14 @@ fn health_version_and_metrics_are_answered() {
     let requests = value(&metrics, "kafka_network_requestmetrics_requests_total{request=\"Metadata\",version=\"0\"}");
     assert!(matches!(requests, Some("1.0" | "2.0")), "{requests:?}");
     assert!(value(&metrics, "ringlog_request_seconds_count{request=\"Metadata\"}").is_some());
+    for phase in ["total", "requestqueue", "local", "remote", "responsequeue", "responsesend"] {
+        let name = format!("kafka_network_requestmetrics_{phase}timems");
+        assert!(value(&metrics, &format!("{name}{{request=\"Metadata\",quantile=\"0.99\"}}")).is_some(), "{phase}");
+        let count = value(&metrics, &format!("{name}_count{{request=\"Metadata\"}}"));
+        assert_eq!(count, requests, "{phase}: what took no time counts");
+    }
+    // The topic is in the metadata log, nothing yet in the commit log.
+    assert_eq!(value(&metrics, "kafka_log_logflushstats_logflushrateandtimems_count"), Some("0.0"));
     assert_eq!(broker.stop(), Some(0));
     assert!(TcpStream::connect(http).is_err(), "the HTTP side ends with the broker");
 }

@@ -24,6 +24,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
+use hdrhistogram::Histogram;
 
 use super::append::{Appended, Stage};
 use super::checkpointer::Checkpointer;
@@ -551,6 +552,11 @@ impl LogStore {
     /// What the commit log has done.
     pub fn commit_log_counters(&self) -> Counters {
         self.sync.commit_log.counters()
+    }
+
+    /// Microseconds of each durable write of the commit log.
+    pub fn commit_log_writes_us(&self) -> Histogram<u64> {
+        self.sync.commit_log.writes_us()
     }
 
     /// First readable offset. 0 for a log that is not there.

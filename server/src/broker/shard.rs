@@ -346,7 +346,7 @@ impl Shard {
             partitions_count: partitions.count(),
             partitions: if with_partitions { partitions.snapshot() } else { Vec::new() },
             committed: if with_partitions { coordinators.committed() } else { Vec::new() },
-            commit_log_writes: partitions.commit_log_writes(),
+            commit_log_writes_us: Some(partitions.commit_log_writes_us()),
             scrubbed: partitions.scrub_counts(),
             metadata,
         }

@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
+
 use crate::meters::RequestTimes;
 
 /// Between two that are kept.
@@ -19,6 +21,8 @@ pub(super) struct Sums {
     /// Processor time of all shards.
     pub(super) cpu_ns: u64,
     pub(super) requests: Vec<RequestTimes>,
+    /// Durable writes of commit logs; `None` while there is no log.
+    pub(super) flushes_us: Option<Histogram<u64>>,
 }
 
 /// What is kept, oldest first, never empty.
@@ -28,7 +32,7 @@ pub(super) struct Recent(VecDeque<Sums>);
 impl Recent {
     /// Begins now.
     pub(super) fn new() -> Self {
-        Self(VecDeque::from([Sums { at: now(), cpu_ns: 0, requests: Vec::new() }]))
+        Self(VecDeque::from([Sums { at: now(), cpu_ns: 0, requests: Vec::new(), flushes_us: None }]))
     }
 
     /// What was added up when the window began, and, if it is time, keeps `sums` for later windows.
@@ -58,7 +62,10 @@ mod tests {
     fn the_window_moves_on_by_minutes_and_is_bounded() {
         let mut recent = Recent::new();
         let begin = recent.0[0].at;
-        let at = |seconds| Sums { at: begin + Duration::from_secs(seconds), cpu_ns: seconds, requests: Vec::new() };
+        let at = |seconds| {
+            let at = begin + Duration::from_secs(seconds);
+            Sums { at, cpu_ns: seconds, requests: Vec::new(), flushes_us: None }
+        };
         for seconds in (0..3600).step_by(15) {
             let start = recent.window_start(&at(seconds));
             let window = seconds - start.cpu_ns;

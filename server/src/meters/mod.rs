@@ -11,6 +11,6 @@ mod snapshot;
 mod topics;
 
 pub use door::{Ask, Door, Doors, Phase};
-pub use requests::{RequestMeters, RequestTimes, VERSION_MAX};
+pub use requests::{RequestInstants, RequestMeters, RequestTimes, VERSION_MAX};
 pub use snapshot::{CommittedSnapshot, MetadataSnapshot, PartitionSnapshot, ScrubCounts, ShardSnapshot};
 pub use topics::{TopicCounts, TopicMeters, TopicsMeters};

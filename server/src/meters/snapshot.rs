@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use hdrhistogram::Histogram;
+
 use super::{RequestTimes, TopicCounts};
 
 /// One shard at one moment.
@@ -19,8 +21,8 @@ pub struct ShardSnapshot {
     pub partitions: Vec<PartitionSnapshot>,
     /// Committed offsets of the groups that it coordinates, where the asker wants them.
     pub committed: Vec<CommittedSnapshot>,
-    /// Syncs of its commit log.
-    pub commit_log_writes: u64,
+    /// Microseconds of each durable write of its commit log; `None` while it starts.
+    pub commit_log_writes_us: Option<Histogram<u64>>,
     /// Its looks for damage on the disk.
     pub scrubbed: ScrubCounts,
     /// On shard 0: the metadata.

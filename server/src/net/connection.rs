@@ -23,7 +23,7 @@ use ringlog_core::reactor::{Instant, Piece, Pieces, Reactor, Socket};
 use smallvec::SmallVec;
 
 use super::{Budget, FramePool, Framing, Held};
-use crate::meters::RequestMeters;
+use crate::meters::{RequestInstants, RequestMeters};
 
 /// Requests of one connection that are not answered yet.
 const REQUESTS_MAX: usize = 128;
@@ -81,7 +81,8 @@ struct Slot {
     /// Of the request, later with its answer.
     held: Held,
     arrival: Arrival,
-    answer: Option<Pieces>,
+    /// With the turn in which it came.
+    answer: Option<(Pieces, Instant)>,
     /// Told when the connection ends before the answer.
     on_close: Option<Waker>,
 }
@@ -107,7 +108,8 @@ impl Arrival {
 struct Due {
     pieces: Pieces,
     held: Held,
-    arrivals: SmallVec<[Arrival; 4]>,
+    /// Each with the turn in which its answer came.
+    arrivals: SmallVec<[(Arrival, Instant); 4]>,
 }
 
 impl Connection {
@@ -259,24 +261,25 @@ impl Connection {
     async fn write(&self) {
         while let Some(Due { pieces, held, arrivals }) = self.due().await {
             self.0.is_sending.set(true);
+            let due_at = self.0.reactor.now();
             let sent = if pieces.is_empty() { Ok(()) } else { self.0.socket.send_pieces(pieces).await };
             if sent.is_err() {
                 return;
             }
             self.0.is_sending.set(false);
             drop(held);
-            self.count(&arrivals);
+            self.count(&arrivals, due_at);
             if let Some(reader) = self.0.state.borrow_mut().reader.take() {
                 reader.wake();
             }
         }
     }
 
-    fn count(&self, arrivals: &[Arrival]) {
-        let now = self.0.reactor.now().0;
-        for arrival in arrivals {
-            let total_us = now.saturating_sub(arrival.at.0) / 1000;
-            self.0.meters.answered(arrival.api_key, arrival.api_version, total_us);
+    fn count(&self, arrivals: &[(Arrival, Instant)], due_at: Instant) {
+        let sent_at = self.0.reactor.now();
+        for (Arrival { api_key, api_version, at: received_at }, answered_at) in arrivals {
+            let times = RequestInstants { received_at: *received_at, answered_at: *answered_at, due_at, sent_at };
+            self.0.meters.answered(*api_key, *api_version, &times);
         }
     }
 
@@ -290,16 +293,16 @@ impl Connection {
             let mut due: Option<Due> = None;
             while let Some(slot) = state.slots.pop_front_if(|slot| slot.answer.is_some()) {
                 state.first += 1;
-                let answer = slot.answer.expect("checked above");
+                let (answer, answered_at) = slot.answer.expect("checked above");
                 match &mut due {
                     None => {
-                        let arrivals = SmallVec::from_iter([slot.arrival]);
+                        let arrivals = SmallVec::from_iter([(slot.arrival, answered_at)]);
                         due = Some(Due { pieces: answer, held: slot.held, arrivals });
                     }
                     Some(due) => {
                         due.pieces.extend(answer);
                         due.held.join(slot.held);
-                        due.arrivals.push(slot.arrival);
+                        due.arrivals.push((slot.arrival, answered_at));
                     }
                 }
             }
@@ -321,7 +324,7 @@ impl Connection {
         let at = usize::try_from(number - state.first).expect("a slot's index fits");
         let slot = &mut state.slots[at];
         assert!(slot.answer.is_none(), "a request is answered once");
-        slot.answer = Some(pieces);
+        slot.answer = Some((pieces, self.0.reactor.now()));
         slot.held.resize(slot.held.bytes() + answer_bytes);
         if at == 0
             && let Some(writer) = state.writer.take()

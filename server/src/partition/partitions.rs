@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hdrhistogram::Histogram;
 use ringlog_core::log::{
     AppendError, ClosedLog, Committed, Durability, FailedAppend, LogConfig, LogKey, LogSpec, LogStore, ReadError,
     ReadResult, Retired, StoreError,
@@ -311,9 +312,9 @@ impl Partitions {
         table.keys.iter().map(one).collect()
     }
 
-    /// Writes of the commit log.
-    pub fn commit_log_writes(&self) -> u64 {
-        self.0.store.borrow().commit_log_counters().writes
+    /// Microseconds of each durable write of the commit log.
+    pub fn commit_log_writes_us(&self) -> Histogram<u64> {
+        self.0.store.borrow().commit_log_writes_us()
     }
 
     pub(super) fn logs_count(&self) -> usize {

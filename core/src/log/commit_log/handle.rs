@@ -10,19 +10,24 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hdrhistogram::Histogram;
 
 use super::format::EntryHeader;
 use super::reader::list_files;
 use super::writer::{Outcome, WriteOrder, Writer};
 use super::{CommitLogConfig, CommitLogError, Counters, Lsn, Pressure, file_path};
 use crate::buffer::staging::Staging;
-use crate::reactor::{File, OpenMode, Reactor};
+use crate::reactor::{File, Instant, OpenMode, Reactor};
 
 /// How long a write waits that found the disk full.
 const NO_SPACE_PAUSE: Duration = Duration::from_millis(250);
 /// Zeros are written in steps of this, one at a time, with a pause, so that log writes pass between them.
 const PREWRITE_STEP: usize = 512 << 10;
 const PREWRITE_PAUSE: Duration = Duration::from_millis(2);
+/// Longest time of a write that is told apart: more counts as this.
+const WRITE_US_MAX: u64 = 3_600_000_000;
+/// Of the times of writes.
+const SIGNIFICANT_DIGITS: u8 = 1;
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,7 @@ struct Shared {
     start_scheduled: Cell<bool>,
     on_durable: RefCell<Option<Rc<dyn Fn()>>>,
     flushers: RefCell<Vec<Waker>>,
+    writes_us: RefCell<Histogram<u64>>,
 }
 
 impl fmt::Debug for CommitLog {
@@ -104,6 +110,9 @@ impl CommitLog {
             start_scheduled: Cell::new(false),
             on_durable: RefCell::new(None),
             flushers: RefCell::new(Vec::new()),
+            writes_us: RefCell::new(
+                Histogram::new_with_bounds(1, WRITE_US_MAX, SIGNIFICANT_DIGITS).expect("the bounds are sound"),
+            ),
         };
         Ok(Self { shared: Rc::new(shared) })
     }
@@ -167,6 +176,11 @@ impl CommitLog {
         self.shared.writer.borrow().counters
     }
 
+    /// Microseconds of each of its writes, from the turn that gave it to the driver to the turn that saw it done.
+    pub fn writes_us(&self) -> Histogram<u64> {
+        self.shared.writes_us.borrow().clone()
+    }
+
     /// Writes everything pushed so far and waits until it is durable. Waits on while the disk is full.
     pub fn flush(&mut self) -> impl Future<Output = Result<(), CommitLogError>> + use<> {
         self.shared.start_writes();
@@ -194,13 +208,17 @@ impl Shared {
             let WriteOrder { flight, slot, position, parts, durable } = order;
             let file = self.files[slot as usize].clone();
             let mut write = Box::pin(self.reactor.write(&file, position, parts, durable));
+            let began = self.reactor.now();
             self.reactor.spawn(async move {
                 loop {
                     let (result, parts) = (&mut write).await;
                     let before = shared.progress();
                     let outcome = shared.writer.borrow_mut().on_written(flight, result);
                     match outcome {
-                        Outcome::Done => break shared.after_write(shared.progress() != before),
+                        Outcome::Done => {
+                            shared.count(began);
+                            break shared.after_write(shared.progress() != before);
+                        }
                         Outcome::Failed => break shared.after_write(true),
                         Outcome::Repeat => {}
                         Outcome::RepeatLater => shared.reactor.sleep(NO_SPACE_PAUSE).await,
@@ -215,13 +233,18 @@ impl Shared {
         self.start_prewriting();
     }
 
-    /// Tells who waits, and lets what was pushed meanwhile be written at the end of this turn.
+    fn count(&self, began: Instant) {
+        let time_us = self.reactor.now().0.saturating_sub(began.0) / 1000;
+        self.writes_us.borrow_mut().saturating_record(time_us);
+    }
+
     /// What those wait for who could not push, or are not acked: the durable prefix, and files that are free.
     fn progress(&self) -> (Lsn, usize) {
         let writer = self.writer.borrow();
         (writer.durable_lsn(), writer.pressure().files_free)
     }
 
+    /// Tells who waits, and lets what was pushed meanwhile be written at the end of this turn.
     fn after_write(self: &Rc<Self>, news: bool) {
         let call = self.on_durable.borrow().clone().filter(|_| news);
         if let Some(call) = call {

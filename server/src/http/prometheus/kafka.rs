@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use hdrhistogram::Histogram;
+use ringlog_core::protocol::ApiKey;
+
 use super::Scrape;
 use super::writer::{Label, Writer};
 use crate::meters::{RequestTimes, TopicCounts, VERSION_MAX};
@@ -58,18 +61,22 @@ fn requests(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
         })
     });
     to.counters("kafka_network_requestmetrics_requests", "Requests answered", rows)?;
-    let timed = scrape.recent_requests.iter().flat_map(|row| names(row).map(move |name| (name, row)));
-    let rows = timed.filter(|(_, row)| !row.total_us.is_empty()).flat_map(|(name, row)| {
-        QUANTILES.into_iter().map(move |quantile| -> ([Label<'_>; 2], f64) {
-            let time_us = row.total_us.value_at_quantile(quantile.parse().unwrap_or_default());
-            ([("request", name), ("quantile", quantile)], time_us as f64 / MICROS_PER_MILLI)
-        })
-    });
-    let help = "Milliseconds from receiving a request to its answer being sent, in the last five minutes";
-    to.untyped("kafka_network_requestmetrics_totaltimems", help, rows)?;
-    let counted = scrape.requests.iter().flat_map(|row| names(row).map(move |name| (name, row)));
-    let rows = counted.map(|(name, row)| -> ([Label<'_>; 1], f64) { ([("request", name)], row.total_us.len() as f64) });
-    to.untyped("kafka_network_requestmetrics_totaltimems_count", "Requests answered", rows)?;
+    for (phase, help, times) in PHASES {
+        let name = format!("kafka_network_requestmetrics_{phase}timems");
+        let timed = scrape.recent_requests.iter().flat_map(|row| names(row).map(move |name| (name, row)));
+        let rows = timed.filter(|(_, row)| !row.total_us.is_empty()).flat_map(|(name, row)| {
+            let times = times(row);
+            QUANTILES.into_iter().map(move |quantile| -> ([Label<'_>; 2], f64) {
+                ([("request", name), ("quantile", quantile)], times.map_or(0.0, |times| quantile_ms(times, quantile)))
+            })
+        });
+        to.untyped(&name, help, rows)?;
+        let counted = scrape.requests.iter().flat_map(|row| names(row).map(move |name| (name, row)));
+        let rows =
+            counted.map(|(name, row)| -> ([Label<'_>; 1], f64) { ([("request", name)], row.total_us.len() as f64) });
+        to.untyped(&format!("{name}_count"), "Requests answered", rows)?;
+    }
+    flushes(scrape, to)?;
     let idle = "Share of the last five minutes in which the shards slept";
     to.gauge("kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent", idle, scrape.idle)?;
     to.gauge("kafka_network_socketserver_networkprocessoravgidle_percent", idle, scrape.idle)?;
@@ -80,6 +87,52 @@ fn requests(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
         "Open connections of clients",
         [(all, connections)],
     )
+}
+
+/// A phase of a request with Kafka's name and words, and its times; `None` took no time.
+type PhaseMetric = (&'static str, &'static str, fn(&RequestTimes) -> Option<&Histogram<u64>>);
+
+/// In the last five minutes, in milliseconds. Those of one request add up to the first.
+const PHASES: [PhaseMetric; 6] = [
+    ("total", "Milliseconds from receiving a request to its answer being sent, in the last five minutes", |row| {
+        Some(&row.total_us)
+    }),
+    (
+        "requestqueue",
+        "Milliseconds until a thread took the request up: none, its shard does when it is received",
+        |_| None,
+    ),
+    ("local", "Milliseconds until there was an answer, disk and other shards included", |row| {
+        Some(&row.handling_us).filter(|_| !waits_for_others(row.api_key))
+    }),
+    ("remote", "Milliseconds that Fetch waited for records and groups for their members", |row| {
+        Some(&row.handling_us).filter(|_| waits_for_others(row.api_key))
+    }),
+    ("responsequeue", "Milliseconds until the answers to earlier requests were there", |row| Some(&row.queued_us)),
+    ("responsesend", "Milliseconds until the answer had been sent", |row| Some(&row.sending_us)),
+];
+
+/// Whether an answer may be held back until some other client has done something.
+fn waits_for_others(api_key: ApiKey) -> bool {
+    matches!(api_key, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup)
+}
+
+fn quantile_ms(times_us: &Histogram<u64>, quantile: &str) -> f64 {
+    times_us.value_at_quantile(quantile.parse().unwrap_or_default()) as f64 / MICROS_PER_MILLI
+}
+
+/// What makes appends durable: writes of commit logs, which several requests share.
+fn flushes(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
+    const NAME: &str = "kafka_log_logflushstats_logflushrateandtimems";
+    let recent = scrape.recent_flushes_us.iter().filter(|times| !times.is_empty());
+    let rows = recent.flat_map(|times| {
+        QUANTILES
+            .into_iter()
+            .map(move |quantile| -> ([Label<'_>; 1], f64) { ([("quantile", quantile)], quantile_ms(times, quantile)) })
+    });
+    to.untyped(NAME, "Milliseconds of a durable write of a commit log, in the last five minutes", rows)?;
+    let all: [Label<'_>; 0] = [];
+    to.untyped(&format!("{NAME}_count"), "Durable writes of commit logs", [(all, scrape.flushes_count as f64)])
 }
 
 /// One node leads all it has, and is in sync with itself. As in Kafka, min.insync.replicas is never more than the replicas.

@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hdrhistogram::Histogram;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
 use prometheus_client::registry::Registry;
@@ -40,6 +41,9 @@ pub(super) struct Scrape {
     requests: Vec<RequestTimes>,
     /// Those of the last minutes.
     recent_requests: Vec<RequestTimes>,
+    /// Durable writes of commit logs in the last minutes; `None` while there is no log.
+    recent_flushes_us: Option<Histogram<u64>>,
+    flushes_count: u64,
     /// Share of the last minutes in which the shards slept, 0 to 1.
     idle: f64,
 }
@@ -51,6 +55,7 @@ impl Scrape {
             at: now(),
             cpu_ns: shards.iter().map(|shard| shard.cpu_ns).sum(),
             requests: add_up(shards.iter().flat_map(|shard| &shard.requests)),
+            flushes_us: flushes(&shards),
         };
         let start = recent.window_start(&sums);
         let available_ns = sums.at.duration_since(start.at).as_nanos() as f64 * shards.len() as f64;
@@ -66,6 +71,8 @@ impl Scrape {
             process: Process::now(),
             topics,
             recent_requests: since(&sums.requests, &start.requests),
+            recent_flushes_us: flushes_since(&sums.flushes_us, start.flushes_us.as_ref()),
+            flushes_count: sums.flushes_us.as_ref().map_or(0, Histogram::len),
             requests: sums.requests,
             idle: (1.0 - busy).clamp(0.0, 1.0),
             shards,
@@ -105,13 +112,29 @@ fn add_up<'a>(rows: impl Iterator<Item = &'a RequestTimes>) -> Vec<RequestTimes>
     sums.into_values().collect()
 }
 
+/// Durable writes of all commit logs.
+fn flushes(shards: &[ShardSnapshot]) -> Option<Histogram<u64>> {
+    shards.iter().filter_map(|shard| shard.commit_log_writes_us.clone()).reduce(|mut sum, more| {
+        sum.add(&more).expect("the bounds are the same");
+        sum
+    })
+}
+
+fn flushes_since(sum: &Option<Histogram<u64>>, start: Option<&Histogram<u64>>) -> Option<Histogram<u64>> {
+    let mut recent = sum.clone()?;
+    if start.is_some_and(|start| recent.subtract(start).is_err()) {
+        tracing::error!("durable writes were counted backwards");
+    }
+    Some(recent)
+}
+
 /// What came on top of `start`.
 fn since(sums: &[RequestTimes], start: &[RequestTimes]) -> Vec<RequestTimes> {
     let before = |api_key: ApiKey| start.iter().find(|row| row.api_key == api_key);
     let rows = sums.iter().map(|row| {
         let mut row = row.clone();
         if let Some(before) = before(row.api_key)
-            && row.total_us.subtract(&before.total_us).is_err()
+            && row.subtract(before).is_err()
         {
             tracing::error!(api = ?row.api_key, "requests were counted backwards");
         }

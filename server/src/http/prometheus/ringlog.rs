@@ -27,7 +27,10 @@ pub(super) fn write(scrape: &Scrape, to: &mut Writer<'_>) -> fmt::Result {
     to.gauges("ringlog_connections", "Open connections of clients", rows)?;
     let rows = shards.iter().enumerate().map(|(at, shard)| by_shard(at, shard.cpu_ns as f64 / NANOS));
     to.counters("ringlog_shard_cpu_seconds", "Processor time of the shard's thread", rows)?;
-    let rows = shards.iter().enumerate().map(|(at, shard)| by_shard(at, shard.commit_log_writes as f64));
+    let rows = shards
+        .iter()
+        .enumerate()
+        .map(|(at, shard)| by_shard(at, shard.commit_log_writes_us.as_ref().map_or(0, Histogram::len) as f64));
     to.counters("ringlog_commit_log_writes", "Durable writes of the shard's commit log", rows)?;
     let rows = shards.iter().enumerate().map(|(at, shard)| by_shard(at, shard.scrubbed.passes as f64));
     to.counters("ringlog_scrub_passes", "Looks through all segments that came to their end", rows)?;
