@@ -6,6 +6,8 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use outside::{ANY_PORT, Broker};
+use ringlog_core::log::OffsetCheckpoint;
+use ringlog_core::record::{BatchBuilder, NewRecord};
 use serde_json::Value;
 
 /// A broker, and the commands that are pointed at it.
@@ -140,4 +142,56 @@ fn files_are_dumped_and_damage_is_named() {
     let (code, text) = dump(&damaged, &[]);
     assert!(code == 1 && text.contains("wrong CRC"), "{text}");
     assert_eq!(dump(&data.join("meta.properties"), &[]).0, 2);
+}
+
+/// One transactional batch of producer 7; a marker if `key` is one.
+fn transactional(base_offset: i64, key: &[u8], value: &[u8]) -> Vec<u8> {
+    let is_marker = key.len() == 4;
+    let builder = BatchBuilder::new().at(base_offset, 0).transactional();
+    let sequence = if is_marker { -1 } else { base_offset as i32 / 2 };
+    let mut builder = builder.producer(7, 0, sequence);
+    if is_marker {
+        builder = builder.control();
+    }
+    builder.push(NewRecord { timestamp: 1, key: Some(key), value: Some(value), headers: &[] });
+    builder.build()
+}
+
+#[test]
+fn readers_of_committed_data_are_not_shown_what_was_aborted() {
+    let scene = Scene::start();
+    scene.done(&["topic", "create", "t"], "");
+    scene.done(&["produce", "t"], "plain\n");
+    let Scene { folder, broker } = scene;
+    assert_eq!(broker.stop(), Some(0));
+    // As Apache Kafka leaves it: offset 1 aborted by the marker at 2, offset 3 committed by the one at 4.
+    let log_dir = folder.path().join("ringlog-data");
+    let segment = log_dir.join("t-0/00000000000000000000.log");
+    let batches = [
+        transactional(1, b"k", b"aborted"),
+        transactional(2, &[0, 0, 0, 0], &[0; 6]),
+        transactional(3, b"k", b"committed"),
+        transactional(4, &[0, 0, 0, 1], &[0; 6]),
+    ];
+    let plain = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, [plain, batches.concat()].concat()).unwrap();
+    let entry = [&[0, 0][..], &7i64.to_be_bytes(), &1i64.to_be_bytes(), &2i64.to_be_bytes(), &1i64.to_be_bytes()];
+    let index = segment.with_extension("txnindex");
+    std::fs::write(&index, entry.concat()).unwrap();
+    for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"] {
+        let mut offsets = OffsetCheckpoint::decode(&std::fs::read(log_dir.join(name)).unwrap()).unwrap();
+        offsets.0.insert(("t".to_owned(), 0), 5);
+        std::fs::write(log_dir.join(name), offsets.encode()).unwrap();
+    }
+    let mut dump = Command::cargo_bin("ringlog").unwrap();
+    let output = dump.args(["log", "dump"]).arg(&index).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "aborted producer_id: 7 first_offset: 1 last_offset: 2 last_stable_offset: 1\n");
+
+    let broker = Broker::start(folder.path(), &ANY_PORT);
+    let scene = Scene { folder, broker };
+    let consume = ["consume", "t", "-e", "-f", "%o %v\\n"];
+    assert_eq!(scene.done(&consume, ""), "0 plain\n1 aborted\n3 committed\n");
+    let committed = [&consume[..], &["--isolation-level", "read_committed"]].concat();
+    assert_eq!(scene.done(&committed, ""), "0 plain\n3 committed\n");
 }

@@ -78,4 +78,4 @@ pub use producer_state::{
     TransactionEnd,
 };
 pub use time_index::{TIME_ENTRY_BYTES, TimeEntry};
-pub use transaction_index::AbortedTransaction;
+pub use transaction_index::{AbortedTransaction, TRANSACTION_ENTRY_BYTES};

@@ -13,7 +13,7 @@ use super::log::offset_of_file;
 use crate::reactor::{Disk, read_file};
 
 /// Bytes of an entry.
-pub(crate) const TRANSACTION_ENTRY_BYTES: usize = 34;
+pub const TRANSACTION_ENTRY_BYTES: usize = 34;
 /// Extension of the files, with the dot.
 pub(crate) const EXTENSION: &str = ".txnindex";
 
@@ -40,6 +40,15 @@ impl AbortedTransaction {
         }
         bytes
     }
+
+    /// Reads an entry; `None` when it is of a version that is not known, or makes no sense.
+    pub fn decode(entry: &[u8; TRANSACTION_ENTRY_BYTES]) -> Option<Self> {
+        let (version, fields) = entry.split_first_chunk().expect("an entry is 34 bytes");
+        let field = |at: usize| i64::from_be_bytes(fields.as_chunks().0[at]);
+        let aborted =
+            Self { producer_id: field(0), first_offset: field(1), last_offset: field(2), last_stable_offset: field(3) };
+        (*version == [0, 0] && aborted.first_offset <= aborted.last_offset).then_some(aborted)
+    }
 }
 
 /// All aborted transactions of a log, in the order of their markers.
@@ -61,22 +70,14 @@ impl TransactionIndex {
 
     fn extend(&mut self, bytes: &[u8], base_offset: i64) -> io::Result<()> {
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{base_offset:020}{EXTENSION} is damaged"));
-        let entries = bytes.chunks_exact(TRANSACTION_ENTRY_BYTES);
-        if !entries.remainder().is_empty() {
+        let (entries, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
             return Err(damaged());
         }
         for entry in entries {
-            let (version, rest) = entry.split_first_chunk().expect("an entry is 34 bytes");
-            let field = |at: usize| i64::from_be_bytes(rest[8 * at..8 * at + 8].try_into().expect("8 bytes"));
-            let aborted = AbortedTransaction {
-                producer_id: field(0),
-                first_offset: field(1),
-                last_offset: field(2),
-                last_stable_offset: field(3),
-            };
-            let fits = aborted.first_offset <= aborted.last_offset && aborted.last_offset >= base_offset;
-            if *version != [0, 0] || !fits || self.0.last().is_some_and(|last| last.last_offset >= aborted.last_offset)
-            {
+            let aborted = AbortedTransaction::decode(entry).ok_or_else(damaged)?;
+            let is_behind = self.0.last().is_none_or(|last| last.last_offset < aborted.last_offset);
+            if !is_behind || aborted.last_offset < base_offset {
                 return Err(damaged());
             }
             self.0.push(aborted);

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::CommandError;
 use super::client::{Cluster, PartitionInfo, check};
 use super::output::{Column, print_json, print_rows};
-use crate::config::{AlterOptions, ClusterOptions, CreateOptions, OutputFormat, TopicCommand};
+use crate::config::{AlterOptions, ClusterOptions, CreateOptions, IsolationLevel, OutputFormat, TopicCommand};
 
 /// Kafka's number of the resource type TOPIC.
 const TOPIC: i8 = 2;
@@ -90,8 +90,8 @@ fn describe(options: &ClusterOptions, names: &[String]) -> Result<(), CommandErr
         let topic = cluster.topic(name)?;
         let mut partitions = Vec::new();
         for partition in topic.partitions {
-            let start_offset = cluster.offset(name, &partition, START)?;
-            let end_offset = cluster.offset(name, &partition, END)?;
+            let start_offset = cluster.offset(name, &partition, START, IsolationLevel::ReadUncommitted)?;
+            let end_offset = cluster.offset(name, &partition, END, IsolationLevel::ReadUncommitted)?;
             partitions.push(DescribedPartition { partition, start_offset, end_offset });
         }
         described.push(Described { name: topic.name, configs: configs(&mut cluster, name)?, partitions });

@@ -138,6 +138,27 @@ pub struct ProduceOptions {
     pub compression: Compression,
 }
 
+/// Which records of transactions a reader is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum IsolationLevel {
+    /// All.
+    #[default]
+    ReadUncommitted,
+    /// Those of transactions that were committed, up to the first that is still open.
+    ReadCommitted,
+}
+
+impl IsolationLevel {
+    /// As requests carry it.
+    pub fn wire(self) -> i8 {
+        match self {
+            Self::ReadUncommitted => 0,
+            Self::ReadCommitted => 1,
+        }
+    }
+}
+
 /// Options of `ringlog consume`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = CONSUME_HELP)]
@@ -160,6 +181,9 @@ pub struct ConsumeOptions {
     /// Ends at what was the end when it began, instead of waiting for more
     #[arg(long, short = 'e')]
     pub exit_at_end: bool,
+    /// read_committed leaves out what transactions aborted, and ends at the first that is still open
+    #[arg(long, value_name = "LEVEL", default_value = "read_uncommitted")]
+    pub isolation_level: IsolationLevel,
     /// How each record is printed
     #[arg(long, short = 'f', value_name = "PATTERN", default_value = "%v\\n")]
     pub pattern: String,
@@ -168,14 +192,13 @@ pub struct ConsumeOptions {
 const CONSUME_HELP: &str = "\
 In PATTERN: %v value, %k key, %h headers, %t topic, %p partition, %o offset, %T time in milliseconds, %% a percent sign,
 \\n line end, \\t tab, \\0 zero byte. --format json prints one object per line instead.
-Records of transactions are shown whether they were committed or not.
 
 Example: ringlog consume orders -o -10 -e -f '%p/%o %k = %v\\n'";
 
 /// `ringlog log`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum LogCommand {
-    /// Shows what is in files of a data directory: .log, .index, .timeindex, .snapshot, .checkpoint
+    /// Shows what is in files of a data directory: .log, .index, .timeindex, .txnindex, .snapshot, .checkpoint
     Dump {
         /// The files
         #[arg(required = true, value_name = "FILE")]

@@ -18,7 +18,8 @@ mod sources;
 mod values;
 
 pub use client_options::{
-    AlterOptions, ClusterOptions, Compression, ConsumeOptions, CreateOptions, LogCommand, ProduceOptions, TopicCommand,
+    AlterOptions, ClusterOptions, Compression, ConsumeOptions, CreateOptions, IsolationLevel, LogCommand,
+    ProduceOptions, TopicCommand,
 };
 pub use definitions::{
     ConfigDef, broker_config, check_group_config, check_topic_config, group_config, nearest_broker_config, topic_config,

@@ -12,6 +12,7 @@ use ringlog_core::wire::Message;
 use serde::Serialize;
 
 use super::{Answer, ClientError, Connection, check};
+use crate::config::IsolationLevel;
 
 /// A version of Metadata that names topics and knows no new error fields.
 const METADATA_VERSION_MAX: i16 = 12;
@@ -119,16 +120,20 @@ impl Cluster {
         self.topic(name).map(drop)
     }
 
-    /// The offsets of one partition at `timestamp`: -1 is the end, -2 the start; -1 where there is none.
+    /// The offset of one partition at `timestamp`: -1 is the end for that isolation level, -2 the start; -1 where there
+    /// is none.
     pub(in crate::cli) fn offset(
         &mut self,
         topic: &str,
         partition: &PartitionInfo,
         timestamp: i64,
+        isolation_level: IsolationLevel,
     ) -> Result<i64, ClientError> {
         let asked = ListOffsetsPartition { partition_index: partition.partition, timestamp, ..Default::default() };
         let topics = vec![ListOffsetsTopic { name: topic, partitions: vec![asked].into() }];
-        let request = ListOffsetsRequest { replica_id: -1, topics: topics.into(), ..Default::default() };
+        let isolation_level = isolation_level.wire();
+        let request =
+            ListOffsetsRequest { replica_id: -1, isolation_level, topics: topics.into(), ..Default::default() };
         let answer = self.ask_broker(partition.leader, ApiKey::ListOffsets, i16::MAX, &request)?;
         let response: ListOffsetsResponse<'_> = answer.decode()?;
         let found = response.topics.iter().flat_map(|topic| topic.partitions.iter().collect::<Vec<_>>()).next();

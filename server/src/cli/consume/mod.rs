@@ -1,6 +1,7 @@
 //! `ringlog consume`: prints records, from where it is told, until it is told to end. It is of no group and commits
 //! nothing.
 
+mod aborted;
 mod pattern;
 
 use std::io::{self, BufWriter, Write};
@@ -10,6 +11,7 @@ use ringlog_core::protocol::messages::{FetchPartition, FetchRequest, FetchRespon
 use ringlog_core::record::{BatchView, Batches};
 use ringlog_core::wire::Records as WireRecords;
 
+use self::aborted::AbortedRecords;
 use self::pattern::{Pattern, Shown, write_json};
 use super::client::{Cluster, PartitionInfo, check};
 use super::records::with_records;
@@ -37,6 +39,11 @@ struct Position {
 impl Position {
     fn is_done(&self) -> bool {
         self.end_offset.is_some_and(|end| self.next_offset >= end)
+    }
+
+    /// Reading goes on behind the batch.
+    fn pass(&mut self, batch: &BatchView<'_>) {
+        self.next_offset = self.next_offset.max(batch.next_offset());
     }
 }
 
@@ -81,14 +88,15 @@ fn positions(cluster: &mut Cluster, options: &ConsumeOptions) -> Result<Vec<Posi
         |partition: &PartitionInfo| options.partitions.is_empty() || options.partitions.contains(&partition.partition);
     let mut positions = Vec::new();
     for partition in topic.partitions.into_iter().filter(wanted) {
-        let start = cluster.offset(&topic.name, &partition, START)?;
-        let end = cluster.offset(&topic.name, &partition, END)?;
+        let mut offset_at = |timestamp| cluster.offset(&topic.name, &partition, timestamp, options.isolation_level);
+        let start = offset_at(START)?;
+        let end = offset_at(END)?;
         let next_offset = match parse_offset(&options.offset)? {
             Begin::Start => start,
             Begin::End => end,
             Begin::Offset(offset) => offset.max(start),
             Begin::Last(count) => (end - count).max(start),
-            Begin::Time(time_ms) => match cluster.offset(&topic.name, &partition, time_ms)? {
+            Begin::Time(time_ms) => match offset_at(time_ms)? {
                 -1 => end,
                 offset => offset,
             },
@@ -140,6 +148,7 @@ fn fetch(
         max_wait_ms,
         min_bytes: 1,
         max_bytes: FETCH_BYTES_MAX,
+        isolation_level: options.isolation_level.wire(),
         topics: vec![topic].into(),
         ..Default::default()
     };
@@ -151,8 +160,13 @@ fn fetch(
             check(&format!("{}-{}", options.topic, row.partition_index), row.error_code, None)?;
             let position = positions.iter_mut().find(|known| known.partition.partition == row.partition_index);
             let Some(position) = position else { continue };
+            let mut aborted = AbortedRecords::new(row.aborted_transactions.iter().flatten());
             for batch in Batches::new(row.records.as_ref().map_or(&[], WireRecords::bytes)) {
-                show_batch(options, position, &batch, show)?;
+                if batch.is_control() | aborted.contain(&batch) {
+                    position.pass(&batch);
+                } else {
+                    show_batch(options, position, &batch, show)?;
+                }
             }
         }
     }
@@ -165,27 +179,25 @@ fn show_batch(
     batch: &BatchView<'_>,
     show: &mut impl FnMut(&Shown<'_>) -> io::Result<()>,
 ) -> Result<(), CommandError> {
-    if !batch.is_control() {
-        let mut shown = Ok(());
-        with_records(batch, |record| {
-            let offset = batch.base_offset() + i64::from(record.offset_delta);
-            let is_wanted = offset >= position.next_offset && position.end_offset.is_none_or(|end| offset < end);
-            if is_wanted && shown.is_ok() {
-                shown = show(&Shown {
-                    topic: &options.topic,
-                    partition: position.partition.partition,
-                    offset,
-                    timestamp_ms: batch.base_timestamp() + record.timestamp_delta,
-                    key: record.key,
-                    value: record.value,
-                    headers: record.headers,
-                });
-            }
-        })
-        .map_err(CommandError::Damaged)?;
-        shown?;
-    }
-    position.next_offset = position.next_offset.max(batch.next_offset());
+    let mut shown = Ok(());
+    with_records(batch, |record| {
+        let offset = batch.base_offset() + i64::from(record.offset_delta);
+        let is_wanted = offset >= position.next_offset && position.end_offset.is_none_or(|end| offset < end);
+        if is_wanted && shown.is_ok() {
+            shown = show(&Shown {
+                topic: &options.topic,
+                partition: position.partition.partition,
+                offset,
+                timestamp_ms: batch.base_timestamp() + record.timestamp_delta,
+                key: record.key,
+                value: record.value,
+                headers: record.headers,
+            });
+        }
+    })
+    .map_err(CommandError::Damaged)?;
+    shown?;
+    position.pass(batch);
     Ok(())
 }
 

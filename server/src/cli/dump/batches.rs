@@ -1,17 +1,14 @@
-//! Batches of a `.log` or `.checkpoint` file, one after the other, never more than one in memory.
+//! Batches of a `.log` or `.checkpoint` file.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 
 use ringlog_core::protocol::metadata::MetadataRecord;
-use ringlog_core::record::{BATCH_OVERHEAD, BatchHeader, BatchView, Codec, RecordView};
+use ringlog_core::record::{BatchView, Codec, RecordView};
 use serde_json::Value;
 
 use super::Output;
 use crate::cli::CommandError;
-use crate::cli::records::with_records;
-
-/// Larger than any batch that a broker takes.
-const BATCH_BYTES_MAX: usize = 1 << 30;
+use crate::cli::records::{BatchFile, BatchFileError, with_records};
 
 pub(super) fn dump(
     file: impl Read,
@@ -19,30 +16,21 @@ pub(super) fn dump(
     records: bool,
     out: &mut Output<impl Write>,
 ) -> Result<(), CommandError> {
-    let mut input = BufReader::with_capacity(1 << 20, file);
-    let mut position = 0u64;
+    let mut batches = BatchFile::new(file);
     loop {
-        let mut bytes = Vec::new();
-        let head = input.by_ref().take(BATCH_OVERHEAD as u64).read_to_end(&mut bytes)?;
-        // Behind the last batch a preallocated segment holds zeros.
-        if head == 0 || bytes.iter().all(|byte| *byte == 0) {
-            return Ok(());
-        }
-        let damaged = |reason: String| CommandError::Damaged(format!("byte {position}: {reason}"));
-        let size_bytes = BatchHeader::parse(&bytes).map_err(|error| damaged(error.to_string()))?.size_bytes();
-        if size_bytes > BATCH_BYTES_MAX {
-            return Err(damaged(format!("a batch of {size_bytes} bytes")));
-        }
-        input.by_ref().take((size_bytes - BATCH_OVERHEAD) as u64).read_to_end(&mut bytes)?;
-        let batch = BatchView::parse(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let (position, batch) = match batches.next() {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            Err(BatchFileError::Io(error)) => return Err(error.into()),
+            Err(damaged) => return Err(CommandError::Damaged(damaged.to_string())),
+        };
         show(&batch, position, out)?;
         if !batch.is_crc_valid() {
-            return Err(damaged("wrong CRC".to_owned()));
+            return Err(CommandError::Damaged(format!("byte {position}: wrong CRC")));
         }
         if records {
             show_records(&batch, is_metadata, out)?;
         }
-        position += size_bytes as u64;
     }
 }
 

@@ -1,8 +1,11 @@
-//! Entries of `.index` and `.timeindex` files, and the producers of a `.snapshot`.
+//! Entries of `.index`, `.timeindex` and `.txnindex` files, and the producers of a `.snapshot`.
 
 use std::io::Write;
 
-use ringlog_core::log::{OFFSET_ENTRY_BYTES, OffsetEntry, ProducerState, TIME_ENTRY_BYTES, TimeEntry};
+use ringlog_core::log::{
+    AbortedTransaction, OFFSET_ENTRY_BYTES, OffsetEntry, ProducerState, TIME_ENTRY_BYTES, TRANSACTION_ENTRY_BYTES,
+    TimeEntry,
+};
 
 use super::Output;
 use crate::cli::CommandError;
@@ -38,6 +41,29 @@ pub(super) fn times(bytes: &[u8], base_offset: i64, out: &mut Output<impl Write>
         }
         last = timestamp;
         out.row("entry", 0, vec![("timestamp", timestamp.into()), ("offset", offset.into())])?;
+    }
+    whole(rest)
+}
+
+/// Transactions that were aborted, in the order of their markers.
+pub(super) fn transactions(bytes: &[u8], out: &mut Output<impl Write>) -> Result<(), CommandError> {
+    let (entries, rest) = bytes.as_chunks::<TRANSACTION_ENTRY_BYTES>();
+    let mut last = -1;
+    for (number, entry) in entries.iter().enumerate() {
+        let Some(aborted) = AbortedTransaction::decode(entry) else {
+            return Err(CommandError::Damaged(format!("entry {number} makes no sense")));
+        };
+        if aborted.last_offset <= last {
+            return Err(CommandError::Damaged(format!("offset {} behind offset {last}", aborted.last_offset)));
+        }
+        last = aborted.last_offset;
+        let fields = vec![
+            ("producer_id", aborted.producer_id.into()),
+            ("first_offset", aborted.first_offset.into()),
+            ("last_offset", aborted.last_offset.into()),
+            ("last_stable_offset", aborted.last_stable_offset.into()),
+        ];
+        out.row("aborted", 0, fields)?;
     }
     whole(rest)
 }

@@ -40,9 +40,10 @@ fn dump(path: &Path, records: bool, out: &mut Output<impl Write>) -> Result<(), 
         "log" | "checkpoint" => batches::dump(File::open(path)?, is_metadata(path), records, out),
         "index" => indexes::offsets(&std::fs::read(path)?, base_offset()?, out),
         "timeindex" => indexes::times(&std::fs::read(path)?, base_offset()?, out),
+        "txnindex" => indexes::transactions(&std::fs::read(path)?, out),
         "snapshot" => indexes::producers(&std::fs::read(path)?, out),
         _ => Err(CommandError::Usage(format!(
-            "{}: not a .log, .index, .timeindex, .snapshot or .checkpoint",
+            "{}: not a .log, .index, .timeindex, .txnindex, .snapshot or .checkpoint",
             path.display()
         ))),
     }
