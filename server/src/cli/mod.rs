@@ -116,12 +116,12 @@ fn run_format(options: &FormatOptions) -> ExitCode {
     }
 }
 
-fn run_doctor(DoctorOptions { file, overrides, format }: &DoctorOptions) -> ExitCode {
+fn run_doctor(DoctorOptions { file, overrides, scan, format }: &DoctorOptions) -> ExitCode {
     let broker = BrokerOptions { file: file.clone(), overrides: overrides.clone(), ..BrokerOptions::default() };
     match Settings::from_options(&broker) {
         Ok((settings, notices)) => {
             print_notices(&notices);
-            match doctor::examine(&settings, *format) {
+            match doctor::examine(&settings, *scan, *format) {
                 Ok(true) => ExitCode::SUCCESS,
                 Ok(false) => ExitCode::FAILURE,
                 Err(error) => fail(&error.to_string()),

@@ -125,7 +125,9 @@ pub struct ShowOptions {
 
 /// Options of `ringlog doctor`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[command(after_help = "Exit codes: 0 a broker can start, 1 it cannot, 2 the configuration is refused.")]
+#[command(
+    after_help = "Exit codes: 0 a broker can start, 1 it cannot or records are damaged, 2 the configuration is refused."
+)]
 pub struct DoctorOptions {
     /// server.properties; without it, what a start without a file means
     #[arg(value_name = "FILE")]
@@ -133,6 +135,9 @@ pub struct DoctorOptions {
     /// Sets one key, over what the file says; may be repeated
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = key_value)]
     pub overrides: Vec<(String, String)>,
+    /// Reads all batches in the data directory and compares their CRCs
+    #[arg(long)]
+    pub scan: bool,
     /// How it is printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: OutputFormat,

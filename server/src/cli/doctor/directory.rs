@@ -11,6 +11,7 @@ use ringlog_core::reactor::{Disk, FsDisk};
 use rustix::fs::{Mode, OFlags};
 
 use super::Check;
+use super::logs::{self, Look};
 use crate::config::{FormatPolicy, Settings};
 use crate::metadata::{DataDirectory, DirectoryError};
 
@@ -18,9 +19,9 @@ use crate::metadata::{DataDirectory, DirectoryError};
 const FREE_BYTES_GOOD: u64 = 4 << 30;
 const BLOCK: usize = 4096;
 
-pub(super) fn checks(settings: &Settings) -> Vec<Check> {
+pub(super) fn checks(settings: &Settings, scan: bool) -> Vec<Check> {
     let place = nearest(&settings.log_dir);
-    let mut checks = vec![directory(settings)];
+    let mut checks = directory(settings, scan);
     checks.extend(file_system(&place));
     checks.push(durable_writes(&place));
     checks
@@ -33,25 +34,27 @@ fn nearest(log_dir: &Path) -> PathBuf {
     found.unwrap_or_else(|| PathBuf::from("/"))
 }
 
-fn directory(settings: &Settings) -> Check {
+fn directory(settings: &Settings, scan: bool) -> Vec<Check> {
     const NAME: &str = "directory";
     let path = &settings.log_dir;
     let shown = path.display();
     if !path.exists() {
-        return unformatted(NAME, settings, format!("{shown} is not there"));
+        return vec![unformatted(NAME, settings, format!("{shown} is not there"))];
     }
     let disk: Rc<dyn Disk> = Rc::new(FsDisk);
     let directory = match DataDirectory::lock(&disk, path) {
         Ok(directory) => directory,
         Err(error @ DirectoryError::Locked { .. }) => {
-            return Check::warning(NAME, error.to_string(), "a broker runs on it: fine, if it is meant to");
+            return vec![Check::warning(NAME, error.to_string(), "a broker runs on it: fine, if it is meant to")];
         }
-        Err(error) => return Check::failure(NAME, error.to_string(), "the user who starts the broker must own it"),
+        Err(error) => {
+            return vec![Check::failure(NAME, error.to_string(), "the user who starts the broker must own it")];
+        }
     };
-    let identity = directory.identity(settings.node_id);
-    directory.unlock();
-    match identity {
-        Ok(identity) if is_clean(&disk, path) => {
+    let (identity, is_clean) = (directory.identity(settings.node_id), is_clean(&disk, path));
+    let is_formatted = identity.is_ok();
+    let check = match identity {
+        Ok(identity) if is_clean => {
             Check::ok(NAME, format!("{shown}, cluster {}, stopped cleanly", identity.cluster_id))
         }
         Ok(identity) => {
@@ -64,7 +67,13 @@ fn directory(settings: &Settings) -> Check {
         }
         Err(DirectoryError::NotFormatted(_)) => unformatted(NAME, settings, format!("{shown} is not formatted")),
         Err(error) => Check::failure(NAME, error.to_string(), "name the directory of this node in log.dirs"),
+    };
+    let mut checks = vec![check];
+    if is_formatted {
+        checks.extend(logs::checks(path, Look { is_clean, scan }));
     }
+    directory.unlock();
+    checks
 }
 
 fn unformatted(name: &'static str, settings: &Settings, found: String) -> Check {

@@ -2,6 +2,7 @@
 //! configuration. It changes nothing that stays.
 
 mod directory;
+mod logs;
 mod machine;
 mod network;
 
@@ -20,7 +21,7 @@ pub(super) enum Verdict {
     Ok,
     /// A broker starts, with less than it could have.
     Warning,
-    /// A broker does not start.
+    /// A broker does not start, or records are damaged.
     Failure,
 }
 
@@ -50,9 +51,9 @@ impl Check {
 }
 
 /// Looks, and prints. Whether a broker can start.
-pub(super) fn examine(settings: &Settings, format: OutputFormat) -> io::Result<bool> {
+pub(super) fn examine(settings: &Settings, scan: bool, format: OutputFormat) -> io::Result<bool> {
     let mut checks = machine::checks(settings);
-    checks.extend(directory::checks(settings));
+    checks.extend(directory::checks(settings, scan));
     checks.extend(network::checks(settings));
     match format {
         OutputFormat::Json => print_json(&checks)?,
