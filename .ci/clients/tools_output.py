@@ -99,8 +99,10 @@ ALIKE = [
     (r"(?<![\w.-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?!A{21})[\w-]{22}(?![\w.(-])", "ID"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[,.]\d+Z?", "TIME"), (r"\b1[78]\d{11}\b", "TIME"), (r"\b\d+ ms ago", "NOW"),
     (r"tries=\d+", "tries=N"), (r"after \d+ attempt", "after N attempt"),
+    # Of times.
+    (r"\bcrc: \d+", "crc: N"),
     # Offsets of the metadata log.
-    (r"(Epoch: |HighWatermark: +)\d+", r"\1N"), (r"^1 +\tID\t\d+ +\t0 +\t\S.*\tLeader\s*$", "1 ID N 0 TIME TIME Leader"),
+    (r"\b(Epoch: |HighWatermark: +)\d+", r"\1N"), (r"^1 +\tID\t\d+ +\t0 +\t\S.*\tLeader\s*$", "1 ID N 0 TIME TIME Leader"),
     (r"^\t(at \S*\(.*\)|\.\.\. \d+ more)\n", ""),
     *[(f"{pattern}.*\n", "") for pattern, _ in KNOWN_LINES],
     (r" +$", ""),
