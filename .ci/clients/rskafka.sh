@@ -4,25 +4,8 @@ set -euo pipefail
 version=0.6.0
 build=$PWD/target/ci/rskafka
 here=$build/source
-rm -rf "$here" && mkdir -p "$here"
-# A package that needs the crate makes Cargo fetch and check it.
-cat > "$here/Cargo.toml" <<TOML
-[package]
-name = "fetch"
-version = "0.0.0"
-edition = "2024"
-[lib]
-path = "lib.rs"
-[dependencies]
-rskafka = "=$version"
-[workspace]
-TOML
-touch "$here/lib.rs"
-cargo fetch -q --manifest-path "$here/Cargo.toml"
-source=$(cargo metadata -q --format-version 1 --manifest-path "$here/Cargo.toml" \
-  | python3 -c "import json, os, sys
-print(next(os.path.dirname(p['manifest_path']) for p in json.load(sys.stdin)['packages'] if p['name'] == 'rskafka'))")
-cp -r "$source" "$here/rskafka"
+. "$(dirname "$0")/crate.sh"
+crate_source rskafka "$version" "$here"
 
 # Not run: what needs an API or a listener that is not there yet, and the tests that shell out to Java.
 not_there=(
@@ -33,8 +16,6 @@ skips=()
 for name in "${not_there[@]}"; do skips+=(--skip "$name"); done
 echo "not run: ${not_there[*]}"
 cd "$here/rskafka"
-printf '\n[workspace]\n' >> Cargo.toml
-rm -f rust-toolchain.toml # it names the oldest toolchain that the crate supports
 cargo update -q --package rsasl --precise 2.3.1 # the locked 2.2.0 does not compile with Rust 1.95
 TEST_INTEGRATION=1 TEST_BROKER_IMPL=kafka KAFKA_CONNECT=$1 CARGO_TARGET_DIR=$build CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
   timeout 900 cargo test -q --locked --test client --test consumer --test producer --test produce_consume -- \
