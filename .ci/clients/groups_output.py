@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 LIST = "org.apache.kafka.tools.GroupsCommand"
+CONFIGS = "kafka.admin.ConfigCommand"
 RESET = "org.apache.kafka.tools.StreamsResetter"
 TOPICS = {"groups-output": 4, "other": 2, "empty": 1, "gone": 1, "application-store-changelog": 2, "application-x-repartition": 2}
 HOUR_MS = 3_600_000
@@ -158,7 +159,7 @@ class Comparison:
         return self.same(GROUPS, *arguments, sort=sort)
 
 
-def history(side):
+def history(side, tools):
     """Groups in all their states."""
     t = "groups-output"
     side.create_topics()
@@ -183,6 +184,14 @@ def history(side):
     side.join("consumer-two", "two", protocol="consumer", partitions=2, **{"group.instance.id": "instance-two"})
     side.join("consumer-range", "one", topics=(t, "other"), protocol="consumer", partitions=6,
               **{"group.remote.assignor": "range"})
+    # Two members come before the next target assignment.
+    tools.run(side, CONFIGS, "--entity-type", "groups", "--entity-name", "consumer-three", "--alter", "--add-config",
+              "consumer.assignment.interval.ms=10000")
+    side.join("consumer-three", "one", protocol="consumer", partitions=4)
+    for member in ("two", "three"):
+        side.join("consumer-three", member, protocol="consumer", **{"client.id": "one"})
+    for member, partitions in (("one", 2), ("two", 1), ("three", 1)):
+        side.await_assignment("consumer-three", member, partitions)
     side.join("consumer-regex", "one", topics=("^groups-.*",), protocol="consumer", partitions=4)
     side.join("consumer-idle", "one", topics=("not-there",), protocol="consumer")
     # The first member does not serve its rebalance.
@@ -203,10 +212,10 @@ def describe(c):
                  ["--state", "nonsense"], ["--type", "nonsense"]):
         c.groups("--list", *more, sort=True)
     shown = ["simple", "orphan", "classic-empty", "consumer-empty", "classic", "classic-static", "classic-two", "consumer",
-             "consumer-two", "consumer-range", "consumer-regex", "consumer-idle", "classic-rebalancing",
+             "consumer-two", "consumer-three", "consumer-range", "consumer-regex", "consumer-idle", "classic-rebalancing",
              "consumer-rebalancing", "not-there"]
     for group in shown:
-        has_random_order = group.endswith(("-two", "-rebalancing"))
+        has_random_order = group.endswith(("-two", "-three", "-rebalancing"))
         for more in ([], ["--offsets", "--verbose"], ["--members"], ["--members", "--verbose"], ["--state"],
                      ["--state", "--verbose"]):
             c.groups("--describe", "--group", group, *more, sort=has_random_order)
@@ -314,7 +323,7 @@ def main():
         sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="groups-output-") as work:
         tools = Tools(jars, work)
-        sides = [history(Side(name, address)) for name, address in (("Kafka", kafka), ("Ringlog", ringlog))]
+        sides = [history(Side(name, address), tools) for name, address in (("Kafka", kafka), ("Ringlog", ringlog))]
         # Members of the consumer protocol learn of a rebalance with a heartbeat: every 5 s.
         time.sleep(11)
         c = Comparison(tools, sides[1], sides[0])

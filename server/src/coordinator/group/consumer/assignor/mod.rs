@@ -144,6 +144,21 @@ mod tests {
     }
 
     #[test]
+    fn uniform_has_the_shape_of_kafkas() {
+        let shape = |before: &[i32], count: i32, members_count: usize| {
+            let mut members = Members::new(vec![vec![1]; members_count]);
+            members.current[0].insert(topic(1), before.iter().copied().collect());
+            members.assign(Assignor::Uniform, &BTreeMap::from([(topic(1), count)]));
+            let partitions = members.current.iter().map(|assignment| assignment.get(&topic(1)).into_iter().flatten());
+            partitions.map(|partitions| partitions.copied().collect()).collect::<Vec<Vec<i32>>>()
+        };
+        assert_eq!(shape(&[0, 1, 2, 3, 4, 5], 6, 3), [[0, 1], [2, 3], [4, 5]]);
+        assert_eq!(shape(&[0, 1, 2, 3, 4], 5, 3), [vec![0, 1], vec![2], vec![3, 4]]);
+        assert_eq!(shape(&[3], 4, 3), [vec![3], vec![0], vec![1, 2]]);
+        assert_eq!(shape(&[0], 1, 3), [vec![0], vec![], vec![]]);
+    }
+
+    #[test]
     fn uniform_respects_different_subscriptions() {
         let counts = BTreeMap::from([(topic(1), 6), (topic(2), 2)]);
         let mut members = Members::new(vec![vec![1, 2], vec![1], vec![2], vec![]]);
