@@ -5,7 +5,7 @@ use std::fmt;
 use super::compact::{read_len, write_len};
 use super::element::{Element, Scope};
 use super::reader::{DecodeError, Reader};
-use super::writer::Writer;
+use super::writer::{EncodeError, Writer};
 
 /// A list of elements. One that was received is a slice of the frame, checked as a whole when it was decoded and decoded
 /// again by each iteration; one to be sent is a slice, a vector or a function.
@@ -54,6 +54,53 @@ impl<'a, T: Element<'a> + Clone> Array<'a, T> {
                 ArrayIter(Cursor::Function { next: 0, count: *count, element: *element })
             }
         }
+    }
+}
+
+/// Elements that are written one after the other, for an array that is too long for one go.
+#[derive(Debug)]
+pub struct ArrayBuilder {
+    writer: Writer,
+    count: usize,
+    scope: Scope,
+}
+
+impl ArrayBuilder {
+    /// None yet, for a message of this scope.
+    pub fn new(scope: Scope) -> Self {
+        Self { writer: Writer::new(), count: 0, scope }
+    }
+
+    /// Appends one.
+    pub fn push<'a, T: Element<'a>>(&mut self, element: &T) {
+        element.write(&mut self.writer, self.scope);
+        self.count += 1;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The elements' bytes; those of an array once [`BuiltArray::as_array`] says of what.
+    pub fn finish(self) -> Result<BuiltArray, EncodeError> {
+        let Self { writer, count, scope } = self;
+        Ok(BuiltArray { bytes: writer.finish()?.bytes, count, scope })
+    }
+}
+
+/// What an [`ArrayBuilder`] has written.
+#[derive(Debug)]
+pub struct BuiltArray {
+    bytes: Vec<u8>,
+    count: usize,
+    scope: Scope,
+}
+
+impl BuiltArray {
+    /// The elements, which were pushed as `T`.
+    pub fn as_array<'a, T: Element<'a>>(&'a self) -> Array<'a, T> {
+        Array(Source::Wire { bytes: &self.bytes, count: self.count, scope: self.scope })
     }
 }
 
@@ -243,6 +290,9 @@ mod tests {
         assert_eq!(bytes, [0, 0, 0, 3, 0, 1, b'a', 0, 2, b'b', b'c', 0, 0]);
         assert_eq!(encoded(&from_fn, OLD), bytes);
         assert_eq!(encoded(&Array::from(names.to_vec()), OLD), bytes);
+        let mut builder = ArrayBuilder::new(OLD);
+        names.iter().for_each(|name| builder.push(name));
+        assert_eq!(encoded(&builder.finish().expect("short").as_array(), OLD), bytes);
         let received = Array::<&str>::read(&mut Reader::new(&bytes), OLD).expect("own bytes");
         assert_eq!(received, from_fn);
         assert_eq!(encoded(&received, OLD), bytes);

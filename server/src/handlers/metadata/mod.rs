@@ -3,23 +3,28 @@
 //! v1 null is all topics   v4 auto creation   v7 leader epoch   v9 flexible   v10 topic ids   v12 look-up by id
 //! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION.
 //!
+//! An answer is of one image, however many loop turns it takes: all partitions of a large cluster are not written in one.
+//!
 //! A missing topic is created before the answer where that is asked for and allowed, so that no client ever sees a
 //! partition without a leader.
 
+mod topics;
+
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
-    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
-    MetadataResponseTopic,
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
 };
-use ringlog_core::wire::{Array, DecodeError};
+use ringlog_core::wire::{DecodeError, Message};
 
+use self::topics::{FoundTopic, TopicsWriter};
 use super::errors::create_topic_error;
 use super::{Body, Context, Request};
 use crate::coordinator::group::{OFFSETS_TOPIC, offsets_topic};
-use crate::metadata::{ControlReply, ControlRequest, MetadataImage, NewTopic, TopicImage};
+use crate::metadata::{ControlReply, ControlRequest, MetadataImage, NewTopic};
 
 /// Answers, after missing topics were created.
 pub fn handle(context: &Rc<Context>, request: Request) {
@@ -65,21 +70,70 @@ fn missing_topics(context: &Context, encoded: &Body) -> Result<Vec<String>, Deco
     Ok(missing.map(str::to_owned).collect())
 }
 
-fn finish(context: &Context, request: Request, refused: &AHashMap<String, ErrorCode>) {
-    let encoded = request.body();
-    let body: MetadataRequest<'_> = match encoded.decode() {
-        Ok(body) => body,
+fn finish(context: &Rc<Context>, mut request: Request, refused: &AHashMap<String, ErrorCode>) {
+    let mut topics = match found_topics(context, &request, refused) {
+        Ok(found) => TopicsWriter::new(found, MetadataResponse::scope(request.api_version)),
         Err(error) => return request.close(&error),
     };
+    match topics.write_some() {
+        Ok(true) => return answer(context, request, topics),
+        Ok(false) => {}
+        Err(error) => return request.close(&error),
+    }
+    request.release_body();
+    let context = Rc::clone(context);
+    context.reactor.clone().spawn(async move {
+        // Counted before it is there, so that no more requests are read than there is memory for.
+        let size_bytes = topics.size_bytes_max();
+        let _held = request.responder().budget().map(|budget| budget.hold(size_bytes));
+        loop {
+            context.reactor.yield_now().await;
+            match topics.write_some() {
+                _ if request.responder().is_closed() => return,
+                Ok(true) => return answer(&context, request, topics),
+                Ok(false) => {}
+                Err(error) => return request.close(&error),
+            }
+        }
+    });
+}
+
+fn found_topics(
+    context: &Context,
+    request: &Request,
+    refused: &AHashMap<String, ErrorCode>,
+) -> Result<Vec<FoundTopic>, DecodeError> {
+    let encoded = request.body();
+    let body: MetadataRequest<'_> = encoded.decode()?;
     let image = context.metadata.image();
-    // Version 0 has no null: an empty list asks for all topics.
-    let all = match &body.topics {
-        None => true,
-        Some(topics) => request.api_version == 0 && topics.is_empty(),
+    Ok(match &body.topics {
+        // Version 0 has no null: an empty list asks for all topics.
+        Some(topics) if request.api_version > 0 || !topics.is_empty() => {
+            topics.iter().map(|asked| find(&image, &asked, refused)).collect()
+        }
+        _ => image.topics().map(|topic| FoundTopic::Known(Arc::clone(topic))).collect(),
+    })
+}
+
+fn find(image: &MetadataImage, asked: &MetadataRequestTopic<'_>, refused: &AHashMap<String, ErrorCode>) -> FoundTopic {
+    let found = match asked.name {
+        Some(name) => image.topic_by_name(name),
+        None => image.topic(&asked.topic_id),
     };
-    let topics: Array<'_, MetadataResponseTopic<'_>> = match &body.topics {
-        Some(topics) if !all => topics.iter().map(|asked| asked_topic(&image, &asked, refused)).collect(),
-        _ => image.topics().map(|topic| known_topic(topic)).collect(),
+    if let Some(topic) = found {
+        return FoundTopic::Known(Arc::clone(topic));
+    }
+    let error_code = match asked.name {
+        None => ErrorCode::UNKNOWN_TOPIC_ID,
+        Some(name) => *refused.get(name).unwrap_or(&ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    };
+    FoundTopic::Missing { error_code, name: asked.name.map(str::to_owned), topic_id: asked.topic_id }
+}
+
+fn answer(context: &Context, request: Request, topics: TopicsWriter) {
+    let topics = match topics.finish() {
+        Ok(topics) => topics,
+        Err(error) => return request.close(&error),
     };
     let endpoint = context.endpoint(&request);
     let response = MetadataResponse {
@@ -92,45 +146,8 @@ fn finish(context: &Context, request: Request, refused: &AHashMap<String, ErrorC
         .into(),
         cluster_id: Some(&context.cluster_id),
         controller_id: context.settings.node_id,
-        topics,
+        topics: topics.as_array(),
         ..Default::default()
     };
     request.answer(&response, []);
-}
-
-fn asked_topic<'a>(
-    image: &'a MetadataImage,
-    asked: &MetadataRequestTopic<'a>,
-    refused: &AHashMap<String, ErrorCode>,
-) -> MetadataResponseTopic<'a> {
-    let found = match asked.name {
-        Some(name) => image.topic_by_name(name),
-        None => image.topic(&asked.topic_id),
-    };
-    if let Some(topic) = found {
-        return known_topic(topic);
-    }
-    let error_code = match asked.name {
-        None => ErrorCode::UNKNOWN_TOPIC_ID,
-        Some(name) => *refused.get(name).unwrap_or(&ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
-    };
-    MetadataResponseTopic { error_code, name: asked.name, topic_id: asked.topic_id, ..Default::default() }
-}
-
-fn known_topic(topic: &TopicImage) -> MetadataResponseTopic<'_> {
-    let partitions = topic.partitions.iter().zip(0..).map(|(partition, partition_index)| MetadataResponsePartition {
-        partition_index,
-        leader_id: partition.leader,
-        leader_epoch: partition.leader_epoch,
-        replica_nodes: (&partition.replicas[..]).into(),
-        isr_nodes: (&partition.isr[..]).into(),
-        ..Default::default()
-    });
-    MetadataResponseTopic {
-        name: Some(&topic.name),
-        topic_id: topic.topic_id,
-        is_internal: topic.is_internal(),
-        partitions: partitions.collect(),
-        ..Default::default()
-    }
 }
