@@ -224,6 +224,9 @@ impl Log {
         let leader_epoch = self.leader_epochs.assign(header.leader_epoch, header.base_offset);
         let producer = header.producer_batch().map(|batch| self.producers.update(&batch));
         if keep_undo {
+            if self.undo.capacity() == 0 {
+                self.undo.reserve_exact(1);
+            }
             self.undo.push(Undo { segment, producer, leader_epoch });
         }
         self.log_end_offset = header.last_offset() + 1;

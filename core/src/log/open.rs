@@ -245,7 +245,7 @@ impl Log {
         bases.sort_unstable();
         self.segments = bases.into_iter().map(Segment::unopened).collect();
         if self.segments.is_empty() {
-            self.segments.push(Segment::new(self.log_start_offset, now_ms));
+            self.segments = vec![Segment::new(self.log_start_offset, now_ms)];
         }
         self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
         self.aborted = TransactionIndex::load(files.disk(), &self.dir, &names).map_err(|error| self.io_error(error))?;

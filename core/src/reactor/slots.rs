@@ -116,6 +116,10 @@ impl Slots {
             }
             State::Stream { queue, waker, pausing } => {
                 out.waker = waker.take();
+                if queue.capacity() == 0 {
+                    // Most streams, of very many, have one completion at a time.
+                    queue.reserve_exact(1);
+                }
                 queue.push_back(completion);
                 if !last && queue.len() >= STREAM_QUEUE_MAX && !*pausing {
                     *pausing = true;

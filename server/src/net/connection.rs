@@ -231,6 +231,10 @@ impl Connection {
     fn open_slot(&self, held: Held, arrival: Arrival) -> Responder {
         let mut state = self.0.state.borrow_mut();
         let number = state.first + state.slots.len() as u64;
+        if state.slots.capacity() == 0 {
+            // Most connections, of very many, have one request at a time.
+            state.slots.reserve_exact(1);
+        }
         state.slots.push_back(Slot { held, arrival, answer: None, on_close: None });
         Responder { connection: Some(self.clone()), number }
     }
