@@ -59,6 +59,11 @@ class Ringlog:
             time.sleep(0.002)
         sys.exit("FAILED: the broker does not answer")
 
+    def cpu_seconds(self):
+        """Of all its threads."""
+        tasks = f"/proc/{self.process.pid}/task"
+        return sum(int(open(f"{tasks}/{thread}/schedstat").read().split()[0]) for thread in os.listdir(tasks)) / 1e9
+
     def kill(self):
         if self.process:
             self.process.send_signal(signal.SIGKILL)

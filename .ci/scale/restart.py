@@ -34,18 +34,12 @@ def bytes_below(folder):
                if name.endswith(".log") and not name.startswith("commit-"))
 
 
-def cpu_seconds(pid):
-    """Of all threads: steadier than the clock where others use the machine too."""
-    threads = [open(f"/proc/{pid}/task/{thread}/schedstat") for thread in os.listdir(f"/proc/{pid}/task")]
-    return sum(int(thread.read().split()[0]) for thread in threads) / 1e9
-
-
 def measure(broker):
     """Starts it: seconds until Metadata, until all partitions were produced to, until all were fetched from; and of
     processor time until Metadata."""
     began = time.monotonic()
     broker.start()
-    ready, cpu = time.monotonic() - began, cpu_seconds(broker.process.pid)
+    ready, cpu = time.monotonic() - began, broker.cpu_seconds()
     connection = Connection(broker.port)
     topics = {}
     for topic, partition in leaders(metadata(connection)):
