@@ -6,11 +6,11 @@
 //! Invariants:
 //! - Acks of all logs come in the order of the commit log, never ahead of its durable prefix.
 //! - `tails` has every log of the class with a tail, by the first entry that is not in its segment: the commit log is not
-//!   released beyond the first of these.
+//!   released beyond the first of these. What was carried over the start is as old as the first entry of all.
 //! - `tail_bytes` is the memory of all tails of the class, without what late writes are under way with; beyond the bound
 //!   the oldest are written first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -39,7 +39,7 @@ pub(crate) struct SyncClass {
     pub commit_log: CommitLog,
     waiting: VecDeque<Waiting>,
     /// Logs with a tail, by the entry of its first batch.
-    pub tails: BTreeMap<Lsn, LogKey>,
+    pub tails: BTreeSet<(Lsn, LogKey)>,
     /// Logs that got a batch in this turn.
     pub of_turn: Vec<LogKey>,
     /// Memory of all tails.
@@ -67,7 +67,7 @@ impl SyncClass {
         Ok(Self {
             commit_log,
             waiting: VecDeque::new(),
-            tails: BTreeMap::new(),
+            tails: BTreeSet::new(),
             of_turn: Vec::new(),
             tail_bytes: 0,
             late_writes: LateWrites::new(config),
@@ -85,8 +85,8 @@ impl SyncClass {
     pub fn note_tail(&mut self, key: LogKey, before: Option<(Lsn, usize)>, after: Option<(Lsn, usize)>) {
         let (lsn_before, lsn_after) = (before.map(|mark| mark.0), after.map(|mark| mark.0));
         if lsn_before != lsn_after {
-            lsn_before.map(|lsn| self.tails.remove(&lsn));
-            lsn_after.map(|lsn| self.tails.insert(lsn, key));
+            lsn_before.map(|lsn| self.tails.remove(&(lsn, key)));
+            lsn_after.map(|lsn| self.tails.insert((lsn, key)));
         }
         let bytes = |mark: Option<(Lsn, usize)>| mark.map_or(0, |mark| mark.1);
         self.tail_bytes = self.tail_bytes - bytes(before) + bytes(after);
@@ -94,7 +94,7 @@ impl SyncClass {
 
     /// The first entry that is not in a segment; without one, the next that will be pushed.
     pub fn first_unwritten(&self) -> Lsn {
-        self.tails.keys().next().copied().unwrap_or(self.commit_log.next_lsn())
+        self.tails.first().map_or(self.commit_log.next_lsn(), |(lsn, _)| *lsn)
     }
 
     /// Copies a batch into the commit log. The bytes returned are that copy.

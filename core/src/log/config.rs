@@ -151,6 +151,9 @@ pub struct StoreConfig {
     pub direct: DirectConfig,
     /// Sizes of the shard's commit log.
     pub commit_log: CommitLogConfig,
+    /// From so many logs on that have something in the commit logs after a crash, a start does not write it into their
+    /// segments, which each log needs when it is first used.
+    pub carried_logs_min: usize,
     /// When producers are forgotten.
     pub producer_expiry: ProducerExpiry,
 }
@@ -165,6 +168,7 @@ impl Default for StoreConfig {
             dirty_bytes_max: 16 << 20,
             direct: DirectConfig::default(),
             commit_log: CommitLogConfig::default(),
+            carried_logs_min: 64,
             producer_expiry: ProducerExpiry::default(),
         }
     }

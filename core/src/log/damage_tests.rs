@@ -44,7 +44,7 @@ fn stopped() -> World {
 /// Opens the directory and looks at everything; panics where something is silently wrong.
 fn look(world: &World) -> Outcome {
     let specs = [sync_spec(0)];
-    if start_log_dir(&world.dyn_disk(), Path::new("/data"), &specs, NOW_MS).is_err() {
+    if start_log_dir(&world.dyn_disk(), Path::new("/data"), &specs, NOW_MS, 64).is_err() {
         return Outcome::Refused;
     }
     let mut store = world.open_store();

@@ -7,6 +7,7 @@
 //! [`finish_clean_stop`]. Without the last step the next start is one after a crash.
 
 mod append;
+mod carried;
 mod checkpointer;
 mod checkpoints;
 mod class_sync;

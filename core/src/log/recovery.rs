@@ -4,9 +4,12 @@
 //! | partition | now | when it is first used |
 //! |---|---|---|
 //! | has entries in a commit log | cut at its synced point, rewritten from the entries | opened up to there |
+//! | the same, where many have | its entries are carried over the start (`carried`) | cut and rewritten |
 //! | class sync, has none | nothing | opened up to its synced point, the rest was never acked and is cut |
 //! | class page-cache, or not known | batches behind the synced point are kept while their CRC is right | opened up to there |
 //! | class page-cache, on the page cache that it was written to | whole batches are kept | opened up to there |
+//!
+//! What an earlier start has carried counts as if it were the beginning of the commit logs.
 //!
 //! Logs of class page-cache are not synced here: they are promised up to their synced point as before.
 //!
@@ -27,9 +30,10 @@ use ahash::AHashMap;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::carried::{Carried, CarriedPart, NewPart, write_carried};
 use super::checkpoint::{CLEAN_SHUTDOWN_FILE, encode_clean_shutdown};
 use super::checkpoints::{self, ClosedLog};
-use super::commit_log::{self, EntryHeader, EntryKind, RecoverError, RecoverMode, SegmentRange, VerifiedLogs};
+use super::commit_log::{self, EntryHeader, EntryKind, Lsn, RecoverError, RecoverMode, SegmentRange, VerifiedLogs};
 use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::error::StoreError;
 use super::failure::{forget_failed_sync, has_failed_sync, note_failed_sync};
@@ -54,6 +58,10 @@ const OPEN_FILES_MAX: usize = 128;
 /// Bytes of replayed batches that wait in memory.
 const REPLAY_BYTES_MAX: usize = 16 << 20;
 
+/// Entries of one log that are carried, and of all. What is more is written into segments at the start.
+const CARRIED_LOG_BYTES_MAX: usize = 256 << 10;
+const CARRIED_BYTES_MAX: usize = 128 << 20;
+
 /// Up to so many logs are synced one by one; more with the whole file system, on which others may have much to write.
 const SYNCED_ALONE_MAX: usize = 64;
 
@@ -76,20 +84,24 @@ pub fn is_clean(disk: &Rc<dyn Disk>, log_dir: &Path) -> bool {
 /// Makes the log directory ready to be served from, before any [`LogStore`](super::LogStore) is opened on it: after a
 /// crash, brings the logs of `specs` (all there are) to what was acked. Blocking; start-up only.
 ///
+/// From `carried_logs_min` logs on, what the commit logs hold for them is carried over the start and not written into
+/// segments, see [`StoreConfig`](super::StoreConfig).
+///
 /// `__cluster_metadata-0` is not among them: it is synced itself and was read before, to know `specs`.
 pub fn start_log_dir(
     disk: &Rc<dyn Disk>,
     log_dir: &Path,
     specs: &[LogSpec],
     now_ms: i64,
+    carried_logs_min: usize,
 ) -> Result<Recovered, StoreError> {
     let io_error = |source| StoreError::Io { path: log_dir.to_owned(), source };
     let dir = log_dir.join(COMMIT_LOG_FOLDER);
     remove_deleted_folders(disk, log_dir).map_err(io_error)?;
-    let (points, written, recovered) = if is_clean(disk, log_dir) {
+    let Outcome { points, written, carried, recovered } = if is_clean(disk, log_dir) {
         let mut points = points_by_name(disk, log_dir, specs)?;
         points.from_clean_stop = true;
-        (points, SyncedPoints::default(), Recovered::default())
+        Outcome { points, ..Outcome::default() }
     } else {
         let mut recovery = Recovery::new(disk, log_dir, specs, now_ms)?;
         if disk.exists(&dir) {
@@ -97,6 +109,7 @@ pub fn start_log_dir(
         }
         let mut logs = recovery.verify_commit_logs()?;
         recovery.survey(&mut logs)?;
+        recovery.choose_carried(carried_logs_min);
         recovery.open_all()?;
         recovery.replay(&mut logs)?;
         drop(logs);
@@ -107,6 +120,9 @@ pub fn start_log_dir(
     let path = dir.join(SyncedPoints::WRITTEN_FILE);
     let file = File::open(disk, &path, OpenMode::REWRITE);
     file.and_then(|file| file.write_all_at(0, written.encode().as_bytes())).map_err(io_error)?;
+    // Before the commit logs go, and not before the points say that what an earlier start has carried is in segments.
+    write_carried(disk, &dir, &carried)?;
+    drop(carried);
     match disk.remove_file(&log_dir.join(CLEAN_SHUTDOWN_FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
         _ => {}
@@ -151,7 +167,7 @@ pub fn recover_log_dir(
     if is_clean(disk, log_dir) {
         return Ok(Recovered::default());
     }
-    let recovered = start_log_dir(disk, log_dir, specs, now_ms)?;
+    let recovered = start_log_dir(disk, log_dir, specs, now_ms, usize::MAX)?;
     let points = SyncedPoints::read_start(disk, &log_dir.join(COMMIT_LOG_FOLDER))?;
     let mut files = Descriptors::new(Rc::clone(disk), OPEN_FILES_MAX);
     let mut closed = Vec::with_capacity(specs.len());
@@ -237,9 +253,25 @@ struct Recovering<'a> {
     last_range: Option<SegmentRange>,
     /// The commit log holds what comes behind.
     in_commit_log: bool,
+    /// So many bytes of it.
+    commit_log_bytes: usize,
+    /// What an earlier start has carried, and is not synced.
+    was_carried: Option<CarriedPart>,
+    /// What is carried over this one.
+    carried: Option<NewPart>,
     /// Its end is noted as written; its synced point stays.
     is_left_unsynced: bool,
     log: Option<Log>,
+}
+
+/// What recovery leaves for the stores.
+#[derive(Debug, Default)]
+struct Outcome {
+    points: SyncedPoints,
+    /// Ends of logs that are not synced up to there.
+    written: SyncedPoints,
+    carried: Vec<((Uuid, i32), NewPart)>,
+    recovered: Recovered,
 }
 
 struct Recovery<'a> {
@@ -263,15 +295,22 @@ impl<'a> Recovery<'a> {
         // Once points were noted by topic id, those by name may be of a topic that was deleted since.
         let by_id = disk.exists(&dir.join(SyncedPoints::START_FILE));
         let points = if by_id { SyncedPoints::read_all(disk, &dir)? } else { points_by_name(disk, log_dir, specs)? };
+        let mut carried = Carried::read(disk, &dir)?;
         let partitions = specs.iter().map(|spec| {
             let point = points.of(spec.topic_id, spec.partition_index);
+            let end_offset = point.map_or(0, |point| point.end_offset);
+            let was_carried = carried.take(spec.topic_id, spec.partition_index);
+            let was_carried = was_carried.filter(|part| part.end_offset > end_offset);
             Recovering {
                 spec,
                 point: point.unwrap_or(SyncedPoint::new(0, 0, spec.durability)),
-                checkpointed: point.map_or(0, |point| point.end_offset),
+                checkpointed: end_offset,
                 is_noted: by_id && point.is_some(),
                 last_range: None,
-                in_commit_log: false,
+                in_commit_log: was_carried.is_some(),
+                commit_log_bytes: was_carried.as_ref().map_or(0, |part| part.size_bytes as usize),
+                was_carried,
+                carried: None,
                 is_left_unsynced: false,
                 log: None,
             }
@@ -312,25 +351,46 @@ impl<'a> Recovery<'a> {
     fn survey(&mut self, logs: &mut VerifiedLogs) -> Result<(), StoreError> {
         self.hand_out(logs, |recovery, header, payload| {
             let Some(index) = recovery.by_id.get(&(header.topic_id, header.partition_index)) else { return Ok(()) };
-            let Recovering { point, in_commit_log, last_range, .. } = &mut recovery.partitions[*index];
-            if header.end_offset <= point.end_offset {
-                // Of before the point, which may say another class by now.
-                return Ok(());
-            }
+            let partition = &mut recovery.partitions[*index];
             match header.kind {
-                EntryKind::Batch => *in_commit_log = true,
-                EntryKind::InSegment => {
-                    *last_range = SegmentRange::decode(payload);
-                    *point = SyncedPoint { end_offset: header.end_offset, durability: Durability::Sync, ..*point };
+                EntryKind::Batch if partition.lacks(header.end_offset) => {
+                    partition.in_commit_log = true;
+                    partition.commit_log_bytes += payload.len();
                 }
+                EntryKind::InSegment if header.end_offset > partition.point.end_offset => {
+                    partition.last_range = SegmentRange::decode(payload);
+                    let (end_offset, durability) = (header.end_offset, Durability::Sync);
+                    partition.point = SyncedPoint { end_offset, durability, ..partition.point };
+                }
+                // Of before the point, which may say another class by now.
+                EntryKind::Batch | EntryKind::InSegment => {}
             }
             Ok(())
         })
     }
 
+    /// Where many logs have entries in the commit logs, what they have is carried over, within bounds.
+    fn choose_carried(&mut self, carried_logs_min: usize) {
+        let in_commit_log = self.partitions.iter().filter(|partition| partition.in_commit_log).count();
+        if in_commit_log < carried_logs_min {
+            return;
+        }
+        let mut left = CARRIED_BYTES_MAX;
+        for partition in &mut self.partitions {
+            let size_bytes = partition.commit_log_bytes;
+            if partition.may_be_carried() && size_bytes <= CARRIED_LOG_BYTES_MAX.min(left) {
+                left -= size_bytes;
+                partition.carried = Some(NewPart::new(partition.point.end_offset));
+            }
+        }
+    }
+
     fn open_all(&mut self) -> Result<(), StoreError> {
         for (index, partition) in self.partitions.iter_mut().enumerate() {
             let Recovering { spec, point, checkpointed, is_noted, last_range, in_commit_log, .. } = partition;
+            if partition.carried.is_some() {
+                continue;
+            }
             if !*is_noted && make_way(&self.disk, &self.log_dir, spec, !self.has_points)? {
                 (*point, *checkpointed) = (SyncedPoint::new(0, 0, spec.durability), 0);
             }
@@ -360,8 +420,18 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Second walk: the entries are appended again.
+    /// Second walk: the entries are appended again, what was carried first.
     fn replay(&mut self, logs: &mut VerifiedLogs) -> Result<(), StoreError> {
+        for index in 0..self.partitions.len() {
+            let Some(part) = self.partitions[index].was_carried.clone() else { continue };
+            let dir = self.log_dir.join(self.partitions[index].spec.folder());
+            for (header, batch) in part.batches().map_err(|source| StoreError::Io { path: dir, source })? {
+                if header.last_offset() < self.partitions[index].point.end_offset {
+                    continue;
+                }
+                self.replay_batch(index, &header, batch)?;
+            }
+        }
         self.hand_out(logs, |recovery, header, payload| {
             if header.kind != EntryKind::Batch {
                 return Ok(());
@@ -372,28 +442,40 @@ impl<'a> Recovery<'a> {
     }
 
     fn replay_entry(&mut self, entry: &EntryHeader, payload: &[u8]) -> Result<(), StoreError> {
-        let partition = self.by_id.get(&(entry.topic_id, entry.partition_index));
-        let partition = partition.map(|index| &mut self.partitions[*index]);
-        let Some(Recovering { log: Some(log), .. }) =
-            partition.filter(|partition| entry.end_offset > partition.point.end_offset)
-        else {
+        let index = self.by_id.get(&(entry.topic_id, entry.partition_index)).copied();
+        let Some(index) = index.filter(|index| self.partitions[*index].lacks(entry.end_offset)) else {
             self.result.skipped_entries += 1;
             return Ok(());
         };
-        if entry.base_offset != log.log_end_offset {
-            return Err(log.corrupt(format!("the commit log goes on at {}", entry.base_offset)));
-        }
         let header = BatchHeader::parse(payload)
             .filter(|header| header.base_offset == entry.base_offset && header.size_bytes as usize == payload.len())
-            .ok_or_else(|| log.corrupt("the commit log's entry is no batch".to_owned()))?;
-        log.replay(&header, Bytes::copy_from_slice(payload), self.now_ms, &mut self.files)
-            .map_err(|error| log.io_error(error))?;
+            .ok_or_else(|| self.corrupt(index, "the commit log's entry is no batch".to_owned()))?;
+        self.replay_batch(index, &header, Bytes::copy_from_slice(payload))
+    }
+
+    fn replay_batch(&mut self, index: usize, header: &BatchHeader, batch: Bytes) -> Result<(), StoreError> {
+        let gap =
+            |recovery: &Self| recovery.corrupt(index, format!("the commit log goes on at {}", header.base_offset));
+        let partition = &mut self.partitions[index];
         self.result.replayed_entries += 1;
-        self.waiting_bytes += payload.len();
+        if let Some(part) = &mut partition.carried {
+            return if part.push(header, &batch) { Ok(()) } else { Err(gap(self)) };
+        }
+        let log = partition.log.as_mut().expect("what has entries and is not carried was opened");
+        if header.base_offset != log.log_end_offset {
+            return Err(gap(self));
+        }
+        self.waiting_bytes += batch.len();
+        log.replay(header, batch, None, self.now_ms, &mut self.files).map_err(|error| log.io_error(error))?;
         if self.waiting_bytes > REPLAY_BYTES_MAX {
             self.write_tails()?;
         }
         Ok(())
+    }
+
+    fn corrupt(&self, index: usize, reason: String) -> StoreError {
+        let Recovering { spec, point, .. } = &self.partitions[index];
+        StoreError::Corrupt { path: self.log_dir.join(spec.folder()), offset: point.end_offset, reason }
     }
 
     fn write_tails(&mut self) -> Result<(), StoreError> {
@@ -407,11 +489,18 @@ impl<'a> Recovery<'a> {
     }
 
     /// Syncs what was touched; the points say where each log ends now: those that are synced, those that are only written.
-    fn finish(mut self) -> Result<(SyncedPoints, SyncedPoints, Recovered), StoreError> {
-        let (mut points, mut written) = (SyncedPoints::default(), SyncedPoints::default());
+    fn finish(mut self) -> Result<Outcome, StoreError> {
+        let Outcome { mut points, mut written, mut carried, .. } = Outcome::default();
         let is_touched = |partition: &&Recovering<'_>| partition.log.is_some() && !partition.is_left_unsynced;
         let touched = self.partitions.iter().filter(is_touched).count();
-        for Recovering { spec, point, is_noted, is_left_unsynced, log, .. } in &mut self.partitions {
+        for Recovering { spec, point, is_noted, is_left_unsynced, log, carried: part, .. } in &mut self.partitions {
+            if let Some(part) = part.take() {
+                if *is_noted {
+                    points.set(spec.topic_id, spec.partition_index, *point);
+                }
+                carried.push(((spec.topic_id, spec.partition_index), part));
+                continue;
+            }
             if let Some(log) = log {
                 log.settle(&mut self.files).map_err(|error| log.io_error(error))?;
                 log.remove_snapshots_ahead(&self.files)?;
@@ -439,7 +528,22 @@ impl<'a> Recovery<'a> {
         } else if touched > 0 {
             self.disk.sync_dir(&self.log_dir).map_err(io_error)?;
         }
-        Ok((points, written, self.result))
+        Ok(Outcome { points, written, carried, recovered: self.result })
+    }
+}
+
+impl Recovering<'_> {
+    /// Whether what ends here is neither synced in the segment nor carried from before.
+    fn lacks(&self, end_offset: i64) -> bool {
+        let carried = self.was_carried.as_ref().map_or(0, |part| part.end_offset);
+        end_offset > self.point.end_offset.max(carried)
+    }
+
+    /// All that counts behind its synced point is in the commit logs, and will be.
+    fn may_be_carried(&self) -> bool {
+        let classes = [self.point.durability, self.spec.durability];
+        let is_known = self.is_noted || self.point.end_offset == 0;
+        self.in_commit_log && self.last_range.is_none() && is_known && classes == [Durability::Sync; 2]
     }
 }
 
@@ -467,14 +571,21 @@ fn check_range(disk: &Rc<dyn Disk>, dir: &Path, range: &SegmentRange) -> Result<
 
 impl Log {
     /// Appends a batch of the commit log: it was checked when it was first appended.
-    fn replay(&mut self, header: &BatchHeader, payload: Bytes, now_ms: i64, files: &mut Descriptors) -> io::Result<()> {
+    pub fn replay(
+        &mut self,
+        header: &BatchHeader,
+        payload: Bytes,
+        lsn: Option<Lsn>,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> io::Result<()> {
         if self.must_roll(header, now_ms) {
             if let Some(error) = self.write_tail(files).error {
                 return Err(error);
             }
             self.roll(now_ms, files)?;
         }
-        self.append(header, payload, Bytes::new(), None, false);
+        self.append(header, payload, Bytes::new(), lsn, false);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::log::{Log, snapshot_path};
-use super::transaction_index;
+use super::{LogConfig, transaction_index};
 use crate::reactor::Disk;
 
 /// What a deleted file is called until it is removed.
@@ -62,6 +62,14 @@ impl Log {
         let is_empty = self.log_end_offset == active.base_offset;
         let is_all_old = !is_empty && is_old(active.max_timestamp) && self.tail.is_empty() && self.direct.is_empty();
         Ok(if is_all_old { Expired::Everything } else { Expired::Segments(count) })
+    }
+
+    /// Whether records that wait to be written are all too old: they must be in the segment to be deleted with it.
+    pub fn is_tail_old(&self, now_ms: i64) -> bool {
+        let LogConfig { is_deleted, retention_ms, .. } = self.config;
+        let newest = self.segments.last().map_or(-1, |active| active.max_timestamp);
+        let is_old = newest >= 0 && now_ms.saturating_sub(newest) > retention_ms;
+        is_deleted && retention_ms >= 0 && !self.tail.is_empty() && is_old
     }
 
     /// Bytes beyond `retention.bytes`.

@@ -62,7 +62,7 @@ impl LogStore {
     pub fn begin_scrub(&self, key: LogKey) -> Option<Scrub> {
         let stored = self.stored(key)?;
         let (start_offset, end_offset) = match &stored.state {
-            LogState::Unopened(point) => (point.log_start_offset, point.end_offset),
+            LogState::Unopened(point) => (point.log_start_offset, stored.segments_end_offset(point)),
             LogState::Open(log) => (log.log_start_offset, log.written_end_offset()),
         };
         let dir = self.log_dir.join(stored.spec.folder());

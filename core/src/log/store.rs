@@ -27,6 +27,7 @@ use bytes::{Bytes, BytesMut};
 use hdrhistogram::Histogram;
 
 use super::append::{Appended, Stage};
+use super::carried::{Carried, CarriedPart};
 use super::checkpointer::Checkpointer;
 use super::checkpoints::ClosedLog;
 use super::class_sync::SyncClass;
@@ -98,7 +99,7 @@ pub struct Retired {
 /// A log that was not used yet, or one that is open.
 #[derive(Debug)]
 pub(super) enum LogState {
-    /// Its end is where it was synced: the log is brought there when it is first used.
+    /// Its end is where it was synced, or where what is carried ends: the log is brought there when it is first used.
     Unopened(SyncedPoint),
     Open(Box<Log>),
 }
@@ -107,6 +108,8 @@ pub(super) enum LogState {
 pub(crate) struct StoredLog {
     pub(super) spec: LogSpec,
     pub(super) state: LogState,
+    /// While it is not open: what it lacks, which comes behind its synced point.
+    carried: Option<Box<CarriedPart>>,
     from_clean_stop: bool,
     /// A synced point was known of it at the start.
     is_noted: bool,
@@ -138,7 +141,7 @@ pub struct LogStore {
     on_acked: Option<Rc<dyn Fn()>>,
     pub(super) log_dir_failure: LogDirFailure,
     config: StoreConfig,
-    sync: SyncClass,
+    pub(super) sync: SyncClass,
     checkpointer: Checkpointer,
     /// Up to where logs are synced, as it was last written.
     synced_points: SyncedPoints,
@@ -152,6 +155,8 @@ pub struct LogStore {
     pub(super) to_clean: BTreeSet<LogKey>,
     /// Start and end of logs as the last clean stop, or recovery, left them.
     known: SyncedPoints,
+    /// What logs lack that have not been created yet.
+    carried: Carried,
     /// Log starts that the run of the checkpointer makes durable.
     moving_starts: Vec<(LogKey, i64)>,
     /// Log starts that are durable, or failed to become so.
@@ -176,6 +181,7 @@ impl LogStore {
     pub fn open(reactor: Reactor, log_dir: PathBuf, shard_id: u16, config: StoreConfig) -> Result<Self, StoreError> {
         let disk = reactor.disk();
         let known = SyncedPoints::read_start(&disk, &log_dir.join(COMMIT_LOG_FOLDER))?;
+        let carried = Carried::read(&disk, &log_dir.join(COMMIT_LOG_FOLDER))?;
         let files = Descriptors::new(disk, config.open_files_max);
         let sync = SyncClass::open(&reactor, &log_dir.join(COMMIT_LOG_FOLDER), shard_id, &config)?;
         Ok(Self {
@@ -200,6 +206,7 @@ impl LogStore {
             rolled: false,
             to_clean: BTreeSet::new(),
             known,
+            carried,
             moving_starts: Vec::new(),
             moved_starts: Vec::new(),
             is_start_moved: false,
@@ -213,15 +220,21 @@ impl LogStore {
     pub fn create(&mut self, spec: LogSpec) -> Result<LogKey, StoreError> {
         let key = LogKey(u32::try_from(self.logs.len()).expect("fewer than 2^32 logs"));
         let known = self.known.take(spec.topic_id, spec.partition_index);
-        if known.is_none() {
+        let carried = self.carried.take(spec.topic_id, spec.partition_index).map(Box::new);
+        if known.is_none() && carried.is_none() {
             make_way(self.files.disk(), &self.log_dir, &spec, false)?;
         }
-        let state = match known {
-            Some(point) => LogState::Unopened(point),
-            None if !self.files.disk().exists(&self.log_dir.join(spec.folder())) => {
+        let state = match (known, &carried) {
+            (known, Some(part)) => {
+                let synced = known.unwrap_or(SyncedPoint::new(0, 0, spec.durability));
+                let unsynced_from = Some(synced.end_offset);
+                LogState::Unopened(SyncedPoint { end_offset: part.end_offset, unsynced_from, ..synced })
+            }
+            (Some(point), None) => LogState::Unopened(point),
+            (None, None) if !self.files.disk().exists(&self.log_dir.join(spec.folder())) => {
                 LogState::Unopened(SyncedPoint::new(0, 0, spec.durability))
             }
-            None => {
+            (None, None) => {
                 let now_ms = self.reactor.wall_clock_ms();
                 let mut log = Log::open(key, &spec, &self.log_dir, 0, now_ms, &mut self.files)?;
                 log.all_flushed();
@@ -232,6 +245,7 @@ impl LogStore {
         let mut stored = StoredLog {
             spec,
             state,
+            carried,
             from_clean_stop,
             is_noted: known.is_some(),
             acked_end_offset: 0,
@@ -246,6 +260,12 @@ impl LogStore {
         }
         self.logs.push(Some(stored));
         Ok(key)
+    }
+
+    /// All logs of the start are created: what was known of those of other shards is forgotten.
+    pub fn forget_others(&mut self) {
+        self.known.clear();
+        self.carried = Carried::default();
     }
 
     /// Another configuration from the next append on. The durability class stays.
@@ -285,14 +305,15 @@ impl LogStore {
     /// kept open for it.
     pub fn retire(&mut self, key: LogKey) -> Result<Retired, StoreError> {
         let now_ms = self.reactor.wall_clock_ms();
-        let unused = match self.stored(key).map(|stored| &stored.state) {
-            Some(LogState::Unopened(point)) if point.log_start_offset == point.end_offset => {
-                return Ok(Retired::default());
-            }
-            Some(LogState::Unopened(point)) => Some(*point),
-            _ => None,
-        };
-        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        if let Some(retired) = self.stored(key).and_then(|stored| stored.nothing_to_retire(now_ms)) {
+            return Ok(retired);
+        }
+        let unused = self.stored(key).and_then(StoredLog::unused);
+        let opened = open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?;
+        if opened.is_some_and(|(_, log)| log.is_tail_old(now_ms)) {
+            self.write_tail(key);
+        }
+        let opened = open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?;
         let Some((beside, log)) = opened else { return Ok(Retired::default()) };
         if log.stopped.is_some() {
             return Ok(Retired::default());
@@ -349,7 +370,7 @@ impl LogStore {
     /// Moves the log start up to `offset`, which is not above the acked end; -1 is that end. The new start is told by
     /// [`LogStore::take_moved_starts`] when it is durable.
     pub fn delete_records(&mut self, key: LogKey, offset: i64) -> Result<(), StoreError> {
-        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let opened = open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?;
         let Some((beside, log)) = opened else { return Ok(()) };
         assert!(offset <= *beside.acked_end_offset, "checked by the partition");
         log.advance_log_start(if offset < 0 { *beside.acked_end_offset } else { offset });
@@ -362,7 +383,7 @@ impl LogStore {
     /// The largest leader epoch up to `leader_epoch` and the end of its records, as in OffsetForLeaderEpoch. An epoch
     /// without records is none.
     pub fn end_offset_for_epoch(&mut self, key: LogKey, leader_epoch: i32) -> Result<Option<(i32, i64)>, StoreError> {
-        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let opened = open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?;
         let Some((beside, log)) = opened else { return Ok(None) };
         let end_offset = *beside.acked_end_offset;
         let behind_latest =
@@ -372,18 +393,16 @@ impl LogStore {
 
     /// The producers that the log remembers.
     pub fn producers(&mut self, key: LogKey) -> Result<Vec<ProducerInfo>, StoreError> {
-        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let opened = open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?;
         Ok(opened.map_or_else(Vec::new, |(_, log)| log.producers.producers()))
     }
 
     /// Bytes of all segments.
     pub fn size_bytes(&mut self, key: LogKey) -> Result<u64, StoreError> {
-        if let Some(LogState::Unopened(point)) = self.stored(key).map(|stored| &stored.state)
-            && point.log_start_offset == point.end_offset
-        {
-            return Ok(0);
+        if let Some(size_bytes) = self.stored(key).and_then(StoredLog::size_bytes_unopened) {
+            return Ok(size_bytes);
         }
-        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let opened = open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?;
         let Some((_, log)) = opened else { return Ok(0) };
         log.size_bytes(&mut self.files).map_err(|error| log.io_error(error))
     }
@@ -417,9 +436,10 @@ impl LogStore {
 
     fn try_append(&mut self, key: LogKey, batch: &Bytes, leader_epoch: i32) -> Result<Appended, AppendError> {
         let now_ms = self.reactor.wall_clock_ms();
-        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
-            .map_err(|error| AppendError::Stopped(error.to_string()))?
-            .ok_or(AppendError::UnknownLog)?;
+        let (stored, log) =
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
+                .map_err(|error| AppendError::Stopped(error.to_string()))?
+                .ok_or(AppendError::UnknownLog)?;
         if stored.is_changing_class {
             self.is_flush_due = true;
             return Err(AppendError::Busy);
@@ -591,9 +611,10 @@ impl LogStore {
         max_bytes: usize,
         at_least_one_batch: bool,
     ) -> Result<ReadResult, ReadError> {
-        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
-            .map_err(|error| ReadError::Io(io::Error::other(error)))?
-            .ok_or(ReadError::UnknownLog)?;
+        let (stored, log) =
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
+                .map_err(|error| ReadError::Io(io::Error::other(error)))?
+                .ok_or(ReadError::UnknownLog)?;
         assert!(bound <= *stored.acked_end_offset, "readers never see what is not acked");
         if let Some(damage) = stored.damaged.iter().find(|damage| damage.offsets.contains(&from)) {
             return Err(ReadError::Damaged { segment: damage.segment, position: damage.position });
@@ -620,18 +641,20 @@ impl LogStore {
         timestamp_ms: i64,
         bound: i64,
     ) -> Result<Option<(i64, i64)>, ReadError> {
-        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
-            .map_err(|error| ReadError::Io(io::Error::other(error)))?
-            .ok_or(ReadError::UnknownLog)?;
+        let (stored, log) =
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
+                .map_err(|error| ReadError::Io(io::Error::other(error)))?
+                .ok_or(ReadError::UnknownLog)?;
         let bound = bound.min(*stored.acked_end_offset);
         log.offset_for_timestamp(timestamp_ms, bound, &mut self.files)
     }
 
     /// The offset and the value of the log's largest timestamp, of what was acked.
     pub fn max_timestamp(&mut self, key: LogKey) -> Result<Option<(i64, i64)>, ReadError> {
-        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
-            .map_err(|error| ReadError::Io(io::Error::other(error)))?
-            .ok_or(ReadError::UnknownLog)?;
+        let (stored, log) =
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
+                .map_err(|error| ReadError::Io(io::Error::other(error)))?
+                .ok_or(ReadError::UnknownLog)?;
         let bound = *stored.acked_end_offset;
         match log.max_timestamp(&mut self.files)? {
             Some((timestamp, _)) => log.offset_for_timestamp(timestamp, bound, &mut self.files),
@@ -641,9 +664,10 @@ impl LogStore {
 
     /// What readers of committed data need to know, who read from `from` on.
     pub fn committed(&mut self, key: LogKey, from: i64) -> Result<Committed, ReadError> {
-        let (stored, log) = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)
-            .map_err(|error| ReadError::Io(io::Error::other(error)))?
-            .ok_or(ReadError::UnknownLog)?;
+        let (stored, log) =
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
+                .map_err(|error| ReadError::Io(io::Error::other(error)))?
+                .ok_or(ReadError::UnknownLog)?;
         let acked = *stored.acked_end_offset;
         let last_stable_offset = log.producers.first_open_transaction().map_or(acked, |first| first.min(acked));
         Ok(Committed { last_stable_offset, aborted: log.aborted.overlapping(from, last_stable_offset) })
@@ -671,8 +695,10 @@ impl LogStore {
                 && point.end_offset > 0
             {
                 let (key, now_ms) = (LogKey(index as u32), self.reactor.wall_clock_ms());
-                let log = Log::open_at(key, &stored.spec, point, false, &self.log_dir, now_ms, &mut self.files)?;
-                stored.state = LogState::Open(Box::new(log));
+                let log = stored.open(key, &self.log_dir, now_ms, &mut self.files)?;
+                if let Some(error) = log.write_tail(&mut self.files).error {
+                    return Err(log.io_error(error));
+                }
             }
             if let LogState::Open(log) = &mut stored.state {
                 if let Some(reason) = &log.stopped {
@@ -695,6 +721,70 @@ impl LogStore {
 }
 
 impl StoredLog {
+    /// Opens it: this is its first use. What was carried of it is in its tail.
+    fn open(
+        &mut self,
+        key: LogKey,
+        log_dir: &Path,
+        now_ms: i64,
+        files: &mut Descriptors,
+    ) -> Result<&mut Log, StoreError> {
+        let LogState::Unopened(point) = &self.state else { unreachable!("only a log that is not open is opened") };
+        let log = match &self.carried {
+            Some(part) => {
+                if !self.is_noted {
+                    // As recovery does with what it writes itself.
+                    make_way(files.disk(), log_dir, &self.spec, false)?;
+                }
+                Log::open_carried(key, &self.spec, point, part, log_dir, now_ms, files)?
+            }
+            None => Log::open_at(key, &self.spec, point, self.from_clean_stop, log_dir, now_ms, files)?,
+        };
+        (self.state, self.carried) = (LogState::Open(Box::new(log)), None);
+        let LogState::Open(log) = &mut self.state else { unreachable!("opened in the line before") };
+        Ok(log)
+    }
+
+    /// The point of a log that can be closed again after a look at it: nothing is written by opening it.
+    pub(super) fn unused(&self) -> Option<SyncedPoint> {
+        match &self.state {
+            LogState::Unopened(point) if self.carried.is_none() => Some(*point),
+            _ => None,
+        }
+    }
+
+    /// Up to where a log that is not open is in its segments.
+    pub(super) fn segments_end_offset(&self, point: &SyncedPoint) -> i64 {
+        self.carried.as_ref().map_or(point.end_offset, |part| part.base_offset)
+    }
+
+    /// What is carried of a log of which nothing is in a segment.
+    fn carried_alone(&self) -> Option<&CarriedPart> {
+        let LogState::Unopened(point) = &self.state else { return None };
+        self.carried.as_deref().filter(|part| part.base_offset == point.log_start_offset)
+    }
+
+    /// Of a log that is not open, as far as it needs no look at the disk.
+    fn size_bytes_unopened(&self) -> Option<u64> {
+        match &self.state {
+            LogState::Unopened(point) if point.log_start_offset == point.end_offset => Some(0),
+            _ => self.carried_alone().map(|part| u64::from(part.size_bytes)),
+        }
+    }
+
+    /// The answer of [`LogStore::retire`] for a log that needs not be opened for it: one without records, or with young
+    /// ones that are all to be in its first segment.
+    fn nothing_to_retire(&self, now_ms: i64) -> Option<Retired> {
+        if self.size_bytes_unopened()? == 0 {
+            return Some(Retired::default());
+        }
+        let LogConfig { is_deleted, retention_ms, retention_bytes, .. } = self.spec.config;
+        let age_ms = now_ms.saturating_sub(self.carried_alone()?.max_timestamp);
+        let is_bounded = is_deleted && (retention_ms >= 0 || retention_bytes >= 0);
+        let is_young = !is_deleted || retention_ms < 0 || age_ms <= retention_ms;
+        is_young.then_some(Retired { is_bounded, ..Retired::default() })
+    }
+
     fn log_end_offset(&self) -> i64 {
         match &self.state {
             LogState::Unopened(point) => point.end_offset,
@@ -753,15 +843,15 @@ pub(super) struct Beside<'a> {
 pub(super) fn open_log<'a>(
     logs: &'a mut [Option<StoredLog>],
     files: &mut Descriptors,
+    sync: &mut SyncClass,
     reactor: &Reactor,
     log_dir: &Path,
     key: LogKey,
 ) -> Result<Option<(Beside<'a>, &'a mut Log)>, StoreError> {
     let Some(stored) = stored_mut(logs, key) else { return Ok(None) };
-    if let LogState::Unopened(point) = stored.state {
-        let now_ms = reactor.wall_clock_ms();
-        let log = Log::open_at(key, &stored.spec, &point, stored.from_clean_stop, log_dir, now_ms, files)?;
-        stored.state = LogState::Open(Box::new(log));
+    if let LogState::Unopened(_) = stored.state {
+        let log = stored.open(key, log_dir, reactor.wall_clock_ms(), files)?;
+        sync.note_tail(key, None, log.tail.mark());
     }
     let StoredLog { state, acked_end_offset, dirty, is_unopenable, spec, next_class, damaged, .. } = stored;
     let is_changing_class = next_class.is_some();

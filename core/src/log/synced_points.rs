@@ -92,6 +92,11 @@ impl SyncedPoints {
         self.points.remove(&(topic_id, partition_index))
     }
 
+    /// Forgets all points.
+    pub fn clear(&mut self) {
+        self.points.clear();
+    }
+
     /// Name of a shard's file.
     pub fn file_name(shard_id: u16) -> String {
         format!("{FILE_PREFIX}{shard_id}")

@@ -190,7 +190,7 @@ fn until(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
 /// Shard 0: opens the cluster, tells the others, serves, and is the last to stop.
 async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_ready: OnReady) -> Result<(), RunError> {
     let reactor = looped.reactor();
-    let opened = open_cluster(reactor, shard.settings()).await?;
+    let opened = open_cluster(reactor, shard.settings(), shard.store()).await?;
     let OpenedCluster { directory, cluster_id, service, listeners, endpoints } = opened;
     let controller =
         Controller::new(reactor.clone(), service.clone(), Arc::clone(shard.settings()), shard.others().count() + 1);

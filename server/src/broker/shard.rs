@@ -118,6 +118,11 @@ impl Shard {
         &self.shared.settings
     }
 
+    /// Bounds of each shard's store.
+    pub fn store(&self) -> &StoreConfig {
+        &self.shared.store
+    }
+
     /// The mesh.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
@@ -183,6 +188,9 @@ impl Shard {
         self.serving.replace(Some(serving));
         let changes = self.view.set_image(cluster.image);
         self.apply(changes);
+        if let Some(serving) = &*self.serving.borrow() {
+            serving.partitions.all_created();
+        }
         self.tell_replayed();
         Ok(())
     }

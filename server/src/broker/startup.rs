@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use ringlog_core::log::{Recovered, start_log_dir};
+use ringlog_core::log::{Recovered, StoreConfig, start_log_dir};
 use ringlog_core::reactor::{Listener, Reactor};
 
 use super::RunError;
@@ -34,7 +34,11 @@ pub struct OpenedCluster {
 }
 
 /// Locks the directory, formats it if that is allowed, loads the metadata, takes the election and recovers the logs.
-pub async fn open_cluster(reactor: &Reactor, settings: &Settings) -> Result<OpenedCluster, RunError> {
+pub async fn open_cluster(
+    reactor: &Reactor,
+    settings: &Settings,
+    store: &StoreConfig,
+) -> Result<OpenedCluster, RunError> {
     let disk = reactor.disk();
     let directory = DataDirectory::lock(&disk, &settings.log_dir)?;
     let (listeners, endpoints) = bind(reactor, settings).await?;
@@ -57,7 +61,7 @@ pub async fn open_cluster(reactor: &Reactor, settings: &Settings) -> Result<Open
         tracing::warn!(cut_bytes, "the metadata log ended in a torn batch, which was cut off");
     }
     let specs = log_specs(&service.latest(), settings.node_id, &settings.properties);
-    let recovered = start_log_dir(&disk, directory.path(), &specs, now_ms)?;
+    let recovered = start_log_dir(&disk, directory.path(), &specs, now_ms, store.carried_logs_min)?;
     if recovered != Recovered::default() {
         tracing::info!(?recovered, "recovered after an unclean stop");
     }

@@ -154,6 +154,11 @@ impl Partitions {
         Ok(())
     }
 
+    /// Those that were there at the start are all created.
+    pub fn all_created(&self) {
+        self.0.store.borrow_mut().forget_others();
+    }
+
     /// Another configuration from now on, if the partition is of this shard; another class a little later.
     pub fn reconfigure(&self, name: TopicPartition, config: &LogConfig, durability: Durability) {
         if let Some(key) = self.0.table.borrow().keys.get(&name) {

@@ -107,7 +107,11 @@ impl Run {
         let world = SimWorld::new(seed, world_config(&clock));
         let clock = Rc::clone(world.clock());
         let direct_bytes_min = [700, 1_500, 1 << 20][clock.below(3) as usize];
-        let store = tight_store(2 + clock.below(3) as u32, 1 + clock.below(4) as usize, direct_bytes_min);
+        let mut store = tight_store(2 + clock.below(3) as u32, 1 + clock.below(4) as usize, direct_bytes_min);
+        if seed % 3 == 1 {
+            // Whatever is in the commit logs at a crash waits for the first use of its log.
+            store.carried_logs_min = 1;
+        }
         let groups = (cast == Cast::Groups).then(|| groups::Plan::new(&clock));
         let properties = if groups.is_some() { groups::SETTINGS } else { &[] };
         let machine = Machine::new(world, store, properties);

@@ -116,7 +116,7 @@ impl History {
         let mut from_clean_stop = true;
         for life in 0..LIVES {
             let specs = std::slice::from_ref(&self.spec);
-            start_log_dir(&self.world.dyn_disk(), Path::new("/data"), specs, NOW_MS).expect("recovered");
+            start_log_dir(&self.world.dyn_disk(), Path::new("/data"), specs, NOW_MS, 64).expect("recovered");
             let mut store = self.world.open_store();
             let key = store.create(self.spec.clone()).expect("created");
             self.meet_again(&mut store, key, from_clean_stop);

@@ -7,7 +7,7 @@ use super::super::LogKey;
 use super::super::append::is_disk_full;
 use super::super::error::StoreError;
 use super::super::log::CleanerState;
-use super::super::store::{LogState, LogStore, Retired, open_log, opened, unsynced};
+use super::super::store::{LogState, LogStore, Retired, StoredLog, open_log, opened, unsynced};
 use super::filter::Filter;
 use super::offset_map::OffsetMap;
 use super::pace::Pace;
@@ -40,10 +40,7 @@ impl LogStore {
 
     /// Looks at a log. One that was not used yet is not kept open for it.
     pub fn dirtiness(&mut self, key: LogKey) -> Result<Dirtiness, StoreError> {
-        let unused = match self.stored(key).map(|stored| &stored.state) {
-            Some(LogState::Unopened(point)) => Some(*point),
-            _ => None,
-        };
+        let unused = self.stored(key).and_then(StoredLog::unused);
         let dirtiness = self.look(key);
         match (&dirtiness, unused) {
             (Ok(Dirtiness::Due(_) | Dirtiness::Later), _) => {}
@@ -74,7 +71,7 @@ impl LogStore {
             return Ok(None);
         }
         let now_ms = self.reactor.wall_clock_ms();
-        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let opened = open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?;
         let Some((beside, log)) = opened else { return Ok(None) };
         if !log.config.is_compacted || log.stopped.is_some() || log.cleaner != CleanerState::Idle {
             return Ok(None);
@@ -92,7 +89,7 @@ impl LogStore {
     pub fn begin_cleaning(&mut self, key: LogKey, config: &CleanerConfig) -> Result<Option<Cleaning>, StoreError> {
         let Some((dirt, true)) = self.dirt(key)? else { return Ok(None) };
         let now_ms = self.reactor.wall_clock_ms();
-        let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key)?;
+        let opened = open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?;
         let Some((_, log)) = opened else { return Ok(None) };
         let (Some(first), Some(last)) = (dirt.sources.first(), dirt.sources.last()) else { return Ok(None) };
         remove_cleaned(&**self.files.disk(), &log.dir).map_err(|error| log.io_error(error))?;

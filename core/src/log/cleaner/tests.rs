@@ -364,7 +364,7 @@ fn is_kept_by_a_swap_that_is_cut_short(seed: u64, calls: u32) -> bool {
     world.disk.heal();
     let spec = spec(small());
     let specs = std::slice::from_ref(&spec);
-    let Ok(_) = start_log_dir(&world.dyn_disk(), Path::new("/data"), specs, NOW_MS) else { return false };
+    let Ok(_) = start_log_dir(&world.dyn_disk(), Path::new("/data"), specs, NOW_MS, 64) else { return false };
     let mut store = world.open_store();
     let Ok(key) = store.create(spec) else { return false };
     let mut log = Compacted { world, store, key };

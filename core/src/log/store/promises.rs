@@ -29,7 +29,8 @@ impl LogStore {
             self.is_flush_due = true;
             if matches!(&stored.state, LogState::Unopened(point) if point.unsynced_from.is_some()) {
                 // To be synced, which an open log knows how to do.
-                let opened = open_log(&mut self.logs, &mut self.files, &self.reactor, &self.log_dir, key);
+                let opened =
+                    open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key);
                 if let Err(error) = opened {
                     tracing::error!(%error, "a log that is to change its class cannot be opened");
                 }

@@ -6,6 +6,7 @@
 //! Invariant: a tail that could not be written goes on being served from memory, and its entries stay in the commit log.
 
 use std::io;
+use std::ops::Bound;
 
 use super::super::LogKey;
 use super::super::append::is_disk_full;
@@ -34,11 +35,11 @@ impl LogStore {
 
     /// Writes tails, that of the oldest entry first, as long as there is a reason to.
     pub(super) fn flush_oldest_tails(&mut self, has_reason: impl Fn(&SyncClass, Lsn) -> bool) {
-        let mut from = Lsn(0);
-        while let Some((&lsn, &key)) = self.sync.tails.range(from..).next()
+        let mut from = Bound::Unbounded;
+        while let Some(&(lsn, key)) = self.sync.tails.range((from, Bound::Unbounded)).next()
             && has_reason(&self.sync, lsn)
         {
-            from = Lsn(lsn.0 + 1);
+            from = Bound::Excluded((lsn, key));
             self.flush_tail(key);
         }
     }
@@ -106,7 +107,7 @@ impl LogStore {
 
     /// Writes all tails, at the end of the store: no write is under way in the driver.
     pub(super) fn write_all_tails(&mut self) {
-        let keys: Vec<LogKey> = self.sync.tails.values().copied().collect();
+        let keys: Vec<LogKey> = self.sync.tails.iter().map(|(_, key)| *key).collect();
         for key in keys {
             if let Some(log) = opened(&mut self.logs, key) {
                 let before = log.tail.mark();

@@ -48,7 +48,7 @@ impl LateWorld {
 
     fn on(world: World, segment_bytes: u32) -> Self {
         let path = PathBuf::from("/data");
-        start_log_dir(&world.dyn_disk(), &path, &[], NOW_MS).expect("empty");
+        start_log_dir(&world.dyn_disk(), &path, &[], NOW_MS, 64).expect("empty");
         let mut store = LogStore::open(world.reactor.clone(), path, 0, config()).expect("opens");
         let key = store.create(sync_spec(segment_bytes)).expect("created");
         Self { world, store, key, sent: Vec::new() }
@@ -145,7 +145,7 @@ fn deleted_records_behind_a_late_write_are_gone_when_it_is_told() {
     assert_eq!(late.store.take_moved_starts(), [(late.key, Ok(end))]);
     let LateWorld { mut world, store, .. } = late;
     world.crash(Some(store), Crash::Power);
-    start_log_dir(&world.dyn_disk(), Path::new("/data"), &[sync_spec(1 << 20)], NOW_MS).expect("recovered");
+    start_log_dir(&world.dyn_disk(), Path::new("/data"), &[sync_spec(1 << 20)], NOW_MS, 64).expect("recovered");
     let mut store = LogStore::open(world.reactor.clone(), PathBuf::from("/data"), 0, config()).expect("opens");
     let key = store.create(sync_spec(1 << 20)).expect("there");
     assert_eq!((store.log_start_offset(key), end > 0), (end, true));
@@ -177,7 +177,7 @@ fn what_a_late_write_could_not_bring_stays_and_is_served() {
     late.world.disk.heal();
     let LateWorld { mut world, store, .. } = late;
     world.crash(Some(store), Crash::Power);
-    start_log_dir(&world.dyn_disk(), Path::new("/data"), &[sync_spec(1 << 20)], NOW_MS).expect("recovered");
+    start_log_dir(&world.dyn_disk(), Path::new("/data"), &[sync_spec(1 << 20)], NOW_MS, 64).expect("recovered");
     let mut store = LogStore::open(world.reactor.clone(), PathBuf::from("/data"), 0, self::config()).expect("opens");
     let key = store.create(sync_spec(1 << 20)).expect("there");
     assert_eq!(store.acked_end_offset(key), acked);

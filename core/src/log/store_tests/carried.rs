@@ -1,0 +1,197 @@
+//! What the commit logs held for logs that a start does not touch.
+
+use std::path::{Path, PathBuf};
+
+use super::{World, batch, batch_of, offsets_in_files, read_all, spec, sync_spec};
+use crate::log::*;
+use crate::reactor::Disk;
+use crate::reactor::sim::Crash;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+fn folder(partition_index: i32) -> PathBuf {
+    Path::new("/data").join(sync_spec(partition_index).folder())
+}
+
+fn create_all(store: &mut LogStore, specs: &[LogSpec]) -> Vec<LogKey> {
+    specs.iter().map(|spec| store.create(spec.clone()).expect("created")).collect()
+}
+
+/// Appends one batch to each and waits for the ack.
+fn append_all(world: &World, store: &mut LogStore, keys: &[LogKey], tag: u8) {
+    for key in keys {
+        store.append(*key, batch(1, 50, tag), 0).expect("appended");
+    }
+    store.end_turn();
+    world.turns(3);
+    store.take_acked(&mut Vec::new());
+}
+
+/// Logs with three batches each, after a crash. Nothing of them is in a segment.
+fn crashed(specs: &[LogSpec]) -> World {
+    let mut world = World::new(31);
+    world.carried_logs_min = 2;
+    let mut store = world.open_with(&[]);
+    let keys = create_all(&mut store, specs);
+    (0..3).for_each(|tag| append_all(&world, &mut store, &keys, tag));
+    world.crash(Some(store), Crash::Power);
+    world
+}
+
+#[test]
+fn a_start_makes_no_folder_for_what_is_carried_and_its_tail_does_when_it_is_written() {
+    let specs = [0, 1, 2].map(sync_spec);
+    let mut world = crashed(&specs);
+    for _ in 0..3 {
+        let mut store = world.open_with(&specs);
+        let keys = create_all(&mut store, &specs);
+        store.forget_others();
+        assert_eq!([0, 1, 2].map(|index| world.disk.exists(&folder(index))), [false; 3]);
+        assert_eq!(keys.iter().map(|key| store.acked_end_offset(*key)).collect::<Vec<_>>(), [3; 3]);
+        world.crash(Some(store), Crash::Power);
+    }
+    let mut store = world.open_with(&specs);
+    let keys = create_all(&mut store, &specs);
+    let size_bytes = 3 * batch(1, 50, 0).len() as u64;
+    assert_eq!(store.size_bytes(keys[0]).expect("known"), size_bytes);
+    assert!(!world.disk.exists(&folder(0)));
+    assert_eq!(read_all(&world.reactor, &mut store, keys[0], 100).len(), 3);
+    append_all(&world, &mut store, &keys[1..2], 9);
+    assert_eq!([0, 1, 2].map(|index| world.disk.exists(&folder(index))), [false; 3]);
+    // Until the commit log fills: the oldest tails go first.
+    let mut count = 3;
+    for step in 0.. {
+        if world.disk.exists(&folder(0)) && world.disk.exists(&folder(1)) {
+            break;
+        }
+        assert!(step < 5_000, "the tails are never written");
+        match store.append(keys[2], batch(1, 300, 7), 0) {
+            Ok(_) => count += 1,
+            Err(error) => assert_eq!(error, AppendError::Busy),
+        }
+        store.end_turn();
+        world.turns(3);
+        store.take_acked(&mut Vec::new());
+    }
+    // What is not synced is carried again, with what came behind.
+    world.crash(Some(store), Crash::Power);
+    let mut store = world.open_with(&specs);
+    let keys = create_all(&mut store, &specs);
+    let counts: Vec<_> = keys.iter().map(|key| read_all(&world.reactor, &mut store, *key, 100).len()).collect();
+    assert_eq!(counts, [3, 4, count]);
+}
+
+#[test]
+fn a_clean_stop_and_the_recovery_by_hand_leave_the_files_of_all_logs() {
+    for by_hand in [false, true] {
+        let specs = [0, 1].map(sync_spec);
+        let mut world = crashed(&specs);
+        let mut store = world.open_with(&specs);
+        create_all(&mut store, &specs);
+        if by_hand {
+            world.crash(Some(store), Crash::Power);
+            let recovered = recover_log_dir(&world.dyn_disk(), Path::new("/data"), &specs, super::NOW_MS, 7);
+            assert_eq!(recovered.expect("recovered").replayed_entries, 6);
+        } else {
+            world.close(store);
+        }
+        world.crash(None, Crash::Power);
+        assert!(!world.disk.exists(Path::new("/data/.ringlog")));
+        for index in [0, 1] {
+            assert_eq!(offsets_in_files(&world.dyn_disk(), &folder(index)), 3);
+            for file in ["partition.metadata", "leader-epoch-checkpoint", "00000000000000000003.snapshot"] {
+                assert!(world.disk.exists(&folder(index).join(file)), "{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn young_records_are_not_opened_for_retention_and_old_ones_are_retired() {
+    let mut short = sync_spec(0);
+    short.config.retention_ms = DAY_MS;
+    let specs = [short, sync_spec(1)];
+    let world = crashed(&specs);
+    let mut store = world.open_with(&specs);
+    let keys = create_all(&mut store, &specs);
+    for key in &keys {
+        assert!(store.retire(*key).expect("looked at").is_bounded);
+    }
+    assert!(!world.disk.exists(&folder(0)));
+    world.now_ms.set(super::NOW_MS + DAY_MS + 1);
+    assert!(store.retire(keys[0]).expect("looked at").is_bounded);
+    assert!(world.disk.exists(&folder(0)) && !world.disk.exists(&folder(1)));
+    store.end_turn();
+    world.turns(30);
+    store.end_turn();
+    store.retire(keys[0]).expect("synced by now");
+    assert_eq!((store.log_start_offset(keys[0]), store.log_end_offset(keys[0])), (3, 3));
+}
+
+#[test]
+fn a_log_that_is_to_have_another_class_is_not_carried() {
+    let specs = [0, 1].map(sync_spec);
+    let world = crashed(&specs);
+    let specs = [spec(0), sync_spec(1)];
+    let mut store = world.open_with(&specs);
+    let keys = create_all(&mut store, &specs);
+    assert!(world.disk.exists(&folder(0)) && !world.disk.exists(&folder(1)));
+    // And one that gets it while it is served is opened for it.
+    store.change_class(keys[1], Durability::PageCache);
+    for _ in 0..10 {
+        store.end_turn();
+        world.turns(3);
+    }
+    assert!(world.disk.exists(&folder(1)));
+    assert_eq!(store.append(keys[1], batch(1, 50, 9), 0).map(|appended| appended.base_offset), Ok(3));
+    assert_eq!(keys.iter().map(|key| store.log_end_offset(*key)).collect::<Vec<_>>(), [3, 4]);
+}
+
+#[test]
+fn a_full_disk_takes_nothing_from_what_was_carried() {
+    let specs = [0, 1].map(sync_spec);
+    let world = crashed(&specs);
+    let mut store = world.open_with(&specs);
+    let keys = create_all(&mut store, &specs);
+    world.disk.set_capacity(Some(0));
+    assert_eq!(read_all(&world.reactor, &mut store, keys[0], 100).len(), 3);
+    world.disk.set_capacity(None);
+    append_all(&world, &mut store, &keys, 9);
+    assert_eq!(keys.iter().map(|key| store.acked_end_offset(*key)).collect::<Vec<_>>(), [4, 4]);
+}
+
+#[test]
+fn a_repeated_batch_is_known_from_what_was_carried() {
+    let specs = [0, 1].map(sync_spec);
+    let mut world = World::new(32);
+    world.carried_logs_min = 1;
+    let mut store = world.open_with(&[]);
+    let keys = create_all(&mut store, &specs);
+    let sent = |sequence| batch_of(Some((7, 0, sequence)), &[super::NOW_MS], b"v");
+    (0..4).for_each(|sequence| assert!(!store.append(keys[0], sent(sequence), 0).expect("appended").duplicate));
+    store.end_turn();
+    world.turns(3);
+    world.crash(Some(store), Crash::Process);
+    let mut store = world.open_with(&specs);
+    let keys = create_all(&mut store, &specs);
+    let again = store.append(keys[0], sent(3), 0).expect("known");
+    assert!(again.duplicate && again.base_offset == 3);
+    assert_eq!(store.append(keys[0], sent(4), 0).expect("the next").base_offset, 4);
+}
+
+#[test]
+fn damage_of_what_is_carried_is_refused() {
+    let specs = [0, 1].map(sync_spec);
+    let mut world = crashed(&specs);
+    let start = |world: &World| start_log_dir(&world.dyn_disk(), Path::new("/data"), &specs, super::NOW_MS, 1);
+    start(&world).expect("recovered");
+    let path = Path::new("/data/.ringlog/carried");
+    let size = crate::reactor::read_file(&world.dyn_disk(), path).expect("there").len() as u64;
+    world.disk.rot(path, size - 1, 1).expect("there");
+    let mut store = world.open_store();
+    let keys = create_all(&mut store, &specs);
+    let reads: Vec<_> = keys.iter().map(|key| store.read(*key, 0, 3, 100, true).is_ok()).collect();
+    assert_eq!(reads, [true, false]);
+    world.crash(Some(store), Crash::Process);
+    assert!(start(&world).is_err());
+}
