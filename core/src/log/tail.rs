@@ -111,6 +111,13 @@ impl Tail {
         self.batches.push_back(batch);
     }
 
+    /// Gives the memory of an empty tail back: of a log that is seldom written to.
+    pub fn give_back(&mut self) {
+        if self.batches.is_empty() {
+            self.batches = VecDeque::new();
+        }
+    }
+
     /// Drops what was never written and never acked.
     pub fn clear(&mut self) {
         assert!(self.under_way == 0);

@@ -350,6 +350,10 @@ impl Partitions {
                     drop(table);
                     return reply(PartitionReply::Append(Ok(outcome)));
                 }
+                if partition.appends.capacity() == 0 {
+                    // Most of very many partitions never have more than one append to wait.
+                    partition.appends.reserve_exact(1);
+                }
                 let at = partition.appends.partition_point(|wait| wait.end_offset <= end_offset);
                 partition.appends.insert(at, AppendWait { end_offset, outcome, reply });
                 drop(table);

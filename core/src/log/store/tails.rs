@@ -98,6 +98,7 @@ impl LogStore {
         }
         let before = log.tail.mark();
         let error = log.write_tail(&mut self.files).error;
+        log.tail.give_back();
         self.sync.note_tail(key, before, log.tail.mark());
         log.blocked = false;
         if let Some(error) = error {
