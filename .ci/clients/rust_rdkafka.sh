@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The integration tests that rust-rdkafka's own crate carries, over the librdkafka that it brings. The broker is to have
-# num.partitions=3, as theirs has. Usage: rust_rdkafka.sh HOST:PORT
+# num.partitions=3 and node.id=0, as theirs has. Usage: rust_rdkafka.sh HOST:PORT
 set -euo pipefail
 version=0.39.0
 build=$PWD/target/ci/rust-rdkafka
@@ -8,7 +8,12 @@ here=$build/source
 . "$(dirname "$0")/crate.sh"
 crate_source rdkafka "$version" "$here"
 cd "$here/rdkafka"
-# Not run: test_transactions, which needs an API that is not there yet.
+# Not run: test_transactions, which needs an API that is not there yet; what talks to port 9092 whatever KAFKA_HOST says; and a
+# test whose records must not be acked within 100 ms, to a topic that is made for them.
+not_there=(test_metadata test_future_producer_send test_future_producer_send_fail test_base_producer_timeout)
+skips=()
+for name in "${not_there[@]}"; do skips+=(--skip "$name"); done
+echo "not run: test_transactions ${not_there[*]}"
 KAFKA_HOST=$1 CARGO_TARGET_DIR=$build CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 timeout 1500 \
   cargo test -q --locked --test test_admin --test test_high_consumers --test test_high_producers --test test_low_consumers \
-  --test test_low_producers --test test_metadata --test test_topic_partition_list -- --test-threads 4
+  --test test_low_producers --test test_metadata --test test_topic_partition_list -- --test-threads 4 --exact "${skips[@]}"

@@ -60,7 +60,7 @@ class Broker:
         self.name = name
         command = java("kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.time() + 90
+        deadline = time.time() + 180
         while time.time() < deadline:
             if self.process.poll() is not None:
                 fail(f"{name} ended with {self.process.returncode} at its start")
