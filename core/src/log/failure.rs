@@ -6,7 +6,8 @@
 //!
 //! The kernel marks clean what a failed sync did not write. A process that starts again on the same kernel reads it, syncs
 //! it with success, and has nothing on the device: it must write it again. The note of that is not synced. When the
-//! kernel goes, the page cache goes with it.
+//! kernel goes, the page cache goes with it. Where the note cannot be made, no sync is begun that the process would not
+//! outlive, and one that has failed is noted as soon as the disk lets it.
 
 use std::io;
 use std::path::Path;
@@ -20,11 +21,8 @@ use crate::reactor::{Disk, File, OpenMode};
 const SYNC_FAILED_FILE: &str = "sync-failed";
 
 /// Notes that the page cache may hold as clean what is not on the device. Taken first where a failure may be the end.
-pub(crate) fn note_failed_sync(disk: &Rc<dyn Disk>, log_dir: &Path) {
-    let path = log_dir.join(COMMIT_LOG_FOLDER).join(SYNC_FAILED_FILE);
-    if let Err(error) = File::open(disk, &path, OpenMode::REWRITE) {
-        tracing::error!(path = %path.display(), %error, "what the page cache holds may not be on the disk");
-    }
+pub(crate) fn note_failed_sync(disk: &Rc<dyn Disk>, log_dir: &Path) -> io::Result<()> {
+    File::open(disk, &log_dir.join(COMMIT_LOG_FOLDER).join(SYNC_FAILED_FILE), OpenMode::REWRITE).map(drop)
 }
 
 /// Whether that was noted.

@@ -105,7 +105,7 @@ pub fn start_log_dir(
     } else {
         let mut recovery = Recovery::new(disk, log_dir, specs, now_ms)?;
         if disk.exists(&dir) {
-            note_failed_sync(disk, log_dir);
+            note_failed_sync(disk, log_dir).map_err(io_error)?;
         }
         let mut logs = recovery.verify_commit_logs()?;
         recovery.survey(&mut logs)?;

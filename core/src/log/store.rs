@@ -140,6 +140,8 @@ pub struct LogStore {
     failed: Vec<FailedAppend>,
     on_acked: Option<Rc<dyn Fn()>>,
     pub(super) log_dir_failure: LogDirFailure,
+    /// A sync has failed, and the next start is not told of it yet.
+    is_failure_unnoted: bool,
     config: StoreConfig,
     pub(super) sync: SyncClass,
     checkpointer: Checkpointer,
@@ -197,6 +199,7 @@ impl LogStore {
             failed: Vec::new(),
             on_acked: None,
             log_dir_failure: LogDirFailure::default(),
+            is_failure_unnoted: false,
             config,
             sync,
             checkpointer: Checkpointer::new(),
@@ -680,7 +683,8 @@ impl LogStore {
             return Err(StoreError::CommitLog(format!("it has failed, the next start recovers: {kind}")));
         }
         // Until the clean stop is finished, which removes it.
-        note_failed_sync(self.files.disk(), &self.log_dir);
+        note_failed_sync(self.files.disk(), &self.log_dir)
+            .map_err(|source| StoreError::Io { path: self.log_dir.clone(), source })?;
         self.sync.direct_writes.close();
         self.stop_cleaning();
         for key in std::mem::take(&mut self.dirty) {

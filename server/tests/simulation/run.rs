@@ -97,7 +97,7 @@ enum Disturbance {
 enum End {
     Crash(Crash),
     CleanStop,
-    /// Every call on the disk fails from the n-th on, as if the process had died there; then the crash.
+    /// The process dies at the n-th call on the disk; then the crash.
     CrashWhileStopping(u64, Crash),
 }
 
@@ -233,10 +233,10 @@ impl Run {
         if self.clock.below(2) == 0 { Crash::Power } else { Crash::Process }
     }
 
-    /// From the n-th call on the disk fails, for ever.
+    /// The process dies after so many calls on the disk.
     fn die_after(&self, skip: u32) {
         self.expect_errors();
-        self.machine.disk().inject(DiskFault::eio("", DiskCall::Any).after(skip).sticky());
+        self.machine.disk().die_after(skip);
     }
 
     /// Errors are answers from now on, and a failed sync loses what class page-cache had not synced.

@@ -214,6 +214,18 @@ impl LogStore {
     /// Ends class sync, for this life.
     pub(in crate::log) fn fail(&mut self, error: &io::Error) {
         self.sync.commit_log.fail(error.kind());
-        note_failed_sync(self.files.disk(), &self.log_dir);
+        self.is_failure_unnoted = true;
+        self.note_failure();
+    }
+
+    /// Tells the next start of a failed sync, if it was not told: a disk that is away may take no note now.
+    pub(super) fn note_failure(&mut self) {
+        if !self.is_failure_unnoted {
+            return;
+        }
+        match note_failed_sync(self.files.disk(), &self.log_dir) {
+            Ok(()) => self.is_failure_unnoted = false,
+            Err(error) => tracing::error!(%error, "what the page cache holds may not be on the disk"),
+        }
     }
 }

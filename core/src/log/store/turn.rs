@@ -19,6 +19,7 @@ impl LogStore {
             None if self.log_dir_failure.is_reported() => self.sync.commit_log.fail(io::ErrorKind::Other),
             None => {}
         }
+        self.note_failure();
         self.end_turn_direct();
         self.sync.commit_log.end_turn();
         for key in std::mem::take(&mut self.dirty) {

@@ -66,6 +66,8 @@ struct State {
     next_handle: i32,
     next_process: u64,
     dead: BTreeSet<u64>,
+    /// A process that dies at a call, and how many it makes before.
+    dying: Option<(u64, u32)>,
     faults: FaultPlan,
     removed: u32,
     power_cuts: u32,
@@ -108,6 +110,7 @@ impl SimDisk {
             next_handle: FIRST_FILE_HANDLE,
             next_process: 1,
             dead: BTreeSet::new(),
+            dying: None,
             faults: FaultPlan::default(),
             removed: 0,
             power_cuts: 0,
@@ -152,6 +155,12 @@ impl SimDisk {
         }
     }
 
+    /// This process makes so many more calls and is dead from then on, as far as the disk can tell: its calls fail and do
+    /// nothing, so that, unlike in a device that fails, no sync loses anything. [`SimDisk::crash`] ends the rest of it.
+    pub fn die_after(&self, calls: u32) {
+        self.state.borrow_mut().dying = Some((self.process.get(), calls));
+    }
+
     /// Plans a fault.
     pub fn inject(&self, fault: DiskFault) {
         self.state.borrow_mut().faults.add(fault);
@@ -190,7 +199,7 @@ impl SimDisk {
 
     fn with<T>(&self, call: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.state.borrow_mut();
-        if state.dead.contains(&self.process.get()) {
+        if state.is_dead(self.process.get()) {
             return Err(error(libc::EIO));
         }
         call(&mut state)
@@ -342,6 +351,19 @@ impl State {
     fn new_process(&mut self) -> u64 {
         self.next_process += 1;
         self.next_process - 1
+    }
+
+    /// Whether the process that calls is dead; one that is to die has one call less.
+    fn is_dead(&mut self, process: u64) -> bool {
+        if let Some((dying, left)) = &mut self.dying
+            && *dying == process
+        {
+            match left.checked_sub(1) {
+                Some(rest) => *left = rest,
+                None => _ = self.dead.insert(process),
+            }
+        }
+        self.dead.contains(&process)
     }
 
     fn opened(&self, handle: Handle) -> io::Result<(InodeId, String, OpenMode)> {

@@ -149,6 +149,22 @@ fn a_failed_sync_is_not_made_good_by_the_next() {
 }
 
 #[test]
+fn a_process_that_dies_at_a_call_loses_nothing_by_it() {
+    let (sim, disk) = disk_with(1, SimDiskConfig::default());
+    let file = write_new(&disk, "/a", b"kept").expect("healthy");
+    sim.die_after(1);
+    file.write_all_at(0, b"Kept").expect("one more call");
+    assert!(
+        file.sync().is_err() && file.write_all_at(0, b"lost").is_err() && read_file(&disk, Path::new("/a")).is_err()
+    );
+    sim.crash(Crash::Process);
+    File::open(&disk, Path::new("/a"), OpenMode::READ_WRITE).and_then(|file| file.sync()).expect("another process");
+    disk.sync_dir(Path::new("/")).expect("healthy");
+    sim.crash(Crash::Power);
+    assert_eq!(read_file(&disk, Path::new("/a")).expect("synced"), b"Kept");
+}
+
+#[test]
 fn faults_hit_the_nth_call_once_or_for_ever() {
     let (sim, disk) = disk_with(1, SimDiskConfig::default());
     let file = write_new(&disk, "/a", &[7; 100]).expect("a healthy disk");
