@@ -119,8 +119,8 @@ async fn run(reactor: &Reactor, plan: Plan) -> Result<(), (Option<LogKey>, io::E
     }
     let mut syncing = VecDeque::new();
     for job in plan.jobs {
-        let file = match File::open(&disk, &job.path, OpenMode::READ_WRITE) {
-            // Its topic was deleted meanwhile.
+        let file = match File::open(&disk, &job.path, OpenMode::READ) {
+            // Its topic was deleted meanwhile, or there was nothing to write into it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             opened => opened.map_err(|error| (Some(job.key), error))?,
         };

@@ -311,7 +311,11 @@ async fn run(reactor: &Reactor, write: DirectWrite, no_space: &Cell<bool>, close
     let disk = reactor.disk();
     let path = |segment| segment_path(&write.dir, segment, FileKind::Log);
     for segment in &write.sync_first {
-        reactor.sync(&File::open(&disk, &path(*segment), OpenMode::READ_WRITE)?).await?;
+        match File::open(&disk, &path(*segment), OpenMode::READ) {
+            // Its records were deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            file => _ = reactor.sync(&file?).await?,
+        }
     }
     let file = open(&disk, &path(write.segment))?;
     write_all(reactor, &file, &write, no_space, closed).await?;

@@ -5,6 +5,7 @@
 //! - Whole segments only, from the front, never the active one, and only those that are synced: what recovery may still
 //!   need stays.
 //! - The log start moves before a file is renamed; after a crash the first segment that is left says where it is.
+//! - Nothing makes a file again that was retired: what is synced later is opened, not created.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -103,6 +104,7 @@ impl Log {
         self.aborted.forget_below(self.log_start_offset);
         self.read_hints = [None; 4];
         let mut renamed = Vec::new();
+        self.sync_first.retain(|base| *base >= first_left);
         for segment in self.segments.drain(..count) {
             files.forget(self.key, segment.base_offset);
             for path in segment_files(&self.dir, segment.base_offset) {

@@ -53,6 +53,27 @@ fn segments_end_earlier_by_a_jitter_of_their_own() {
 }
 
 #[test]
+fn a_segment_that_was_retired_is_not_made_again_by_a_large_batch() {
+    let world = World::new(42);
+    let config = LogConfig { retention_bytes: 1, ..spec(0).config };
+    let spec = LogSpec { durability: Durability::Sync, config, ..spec(0) };
+    let mut store = world.open_with(std::slice::from_ref(&spec));
+    let key = store.create(spec).expect("created");
+    fill(&world, &mut store, key, 20, NOW_MS);
+    for _ in 0..3 {
+        store.retire(key).expect("looked at");
+        fill(&world, &mut store, key, 0, NOW_MS);
+    }
+    let segments = || names(&world).into_iter().filter(|name| name.ends_with(".log")).collect::<Vec<_>>();
+    let before = segments();
+    assert!(store.log_start_offset(key) > 0 && !before.contains(&"00000000000000000000.log".to_owned()), "{before:?}");
+    store.append(key, batch(1, 900, 1), 3).expect("goes directly");
+    fill(&world, &mut store, key, 0, NOW_MS);
+    assert_eq!(store.acked_end_offset(key), store.log_end_offset(key));
+    assert!(segments().iter().all(|name| *name >= before[0]), "{:?} after {before:?}", segments());
+}
+
+#[test]
 fn retention_takes_whole_synced_segments_from_the_front_and_never_acked_data_that_is_young() {
     const HOUR: i64 = 3_600_000;
     for durability in [Durability::PageCache, Durability::Sync] {
