@@ -171,6 +171,13 @@ pub enum PartitionError {
     Busy,
 }
 
+impl PartitionError {
+    /// Whether the partition takes no appends until the broker was started again, and may hold then what was refused now.
+    pub fn is_until_restart(&self) -> bool {
+        matches!(self, Self::Storage | Self::Append(AppendError::Stopped(_) | AppendError::MaybeAppended(_)))
+    }
+}
+
 /// A request to a partition.
 #[derive(Debug)]
 pub enum PartitionRequest {

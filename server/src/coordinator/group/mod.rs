@@ -9,7 +9,8 @@
 //! Invariants:
 //! - Every change that must survive is a record. The state holds it at once; whoever saw it is answered after it is
 //!   durable, so no client knows more than a restarted coordinator.
-//! - A failed append throws the state away and loads the log anew.
+//! - A failed append throws the state away and loads the log anew. Where the log takes nothing until the next start, which
+//!   may find what was refused, nobody coordinates its groups until then.
 
 mod classic;
 mod consumer;

@@ -4,6 +4,9 @@
 //! - The records of one loop turn and partition are one batch (more only above `BATCH_BYTES_MAX`), appended at the end
 //!   of the turn: commits share their append and their sync without any timer.
 //! - An answer waits for the appends that were under way when the state machine gave it, in order.
+//! - A log is loaded when no append to it is under way: what is acked later would not be in the state.
+//! - Where an append failed that may be there after a restart, no coordinator is hosted until then: it would not know what
+//!   the next one knows.
 //! - What waits is bounded (`WAITING_MAX`): more is refused, not queued.
 //! - Each reply is called exactly once, never while anything here is borrowed.
 
@@ -27,7 +30,7 @@ use super::{Coordinator, GroupReply, GroupRequest, NewGroupRecord, Now, Output, 
 use crate::config::GroupSettings;
 use crate::metadata::{MetadataImage, MetadataView};
 use crate::meters::CommittedSnapshot;
-use crate::partition::{PartitionReply, PartitionRequest, Partitions, TopicPartition};
+use crate::partition::{PartitionError, PartitionReply, PartitionRequest, Partitions, TopicPartition};
 
 /// A batch is closed when it has this many bytes.
 const BATCH_BYTES_MAX: usize = 512 << 10;
@@ -65,6 +68,8 @@ struct Hosted {
     name: TopicPartition,
     /// Tells what was begun for an earlier life of this coordinator.
     incarnation: u64,
+    /// Appends without an answer, those of earlier lives too.
+    under_way: usize,
     /// `None` while the log is loaded.
     active: Option<Active>,
 }
@@ -109,9 +114,12 @@ impl GroupCoordinators {
     /// This shard owns a partition of `__consumer_offsets` from now on: loads it.
     pub fn host(&self, name: TopicPartition) {
         let incarnation = self.0.incarnations.replace(self.0.incarnations.get() + 1);
-        let hosted = Hosted { name, incarnation, active: None };
+        let earlier_life = |hosted: &&Hosted| hosted.name == name;
+        let earlier =
+            self.0.hosted.borrow().get(&name.partition_index).filter(earlier_life).map(|hosted| hosted.under_way);
+        let hosted = Hosted { name, incarnation, under_way: earlier.unwrap_or(0), active: None };
         self.replace(name.partition_index, Some(hosted));
-        self.load(name, incarnation);
+        self.load_if_quiet(name);
     }
 
     /// A partition is gone; if it is not one of `__consumer_offsets`, nothing happens.
@@ -209,10 +217,13 @@ impl GroupCoordinators {
         for partition_index in self.0.dirty.take() {
             let (name, incarnation, batches, last) = {
                 let mut hosted = self.0.hosted.borrow_mut();
-                let Some(Hosted { name, incarnation, active: Some(active) }) = hosted.get_mut(&partition_index) else {
+                let Some(Hosted { name, incarnation, under_way, active: Some(active) }) =
+                    hosted.get_mut(&partition_index)
+                else {
                     continue;
                 };
                 let batches = active.take_batches();
+                *under_way += batches.len();
                 active.appends += batches.len() as u64;
                 (*name, *incarnation, batches, active.appends)
             };
@@ -223,16 +234,36 @@ impl GroupCoordinators {
                     let PartitionReply::Append(appended) = reply else {
                         unreachable!("an append is answered by an append")
                     };
-                    match appended {
-                        Ok(_) => coordinators.on_appended(partition_index, incarnation, append),
-                        Err(error) => {
-                            tracing::error!(partition_index, %error, "group records cannot be appended");
-                            coordinators.on_append_failed(name, incarnation);
-                        }
-                    }
+                    coordinators.on_append_answered(name, incarnation, append, appended.map(drop));
                 });
                 self.0.partitions.request(name, PartitionRequest::Append(Bytes::from(batch)), reply);
             }
+        }
+    }
+
+    fn on_append_answered(
+        &self,
+        name: TopicPartition,
+        incarnation: u64,
+        append: u64,
+        appended: Result<(), PartitionError>,
+    ) {
+        let is_current = match self.0.hosted.borrow_mut().get_mut(&name.partition_index) {
+            Some(hosted) if hosted.name == name => {
+                hosted.under_way -= 1;
+                hosted.incarnation == incarnation
+            }
+            _ => return,
+        };
+        if let Err(error) = &appended {
+            tracing::error!(partition = name.partition_index, %error, "group records cannot be appended");
+        }
+        match appended {
+            Ok(()) if is_current => self.on_appended(name.partition_index, incarnation, append),
+            Err(error) if error.is_until_restart() => self.unhost(name),
+            // The state holds what the log does not: it is thrown away and the log loaded anew.
+            Err(_) if is_current => self.host(name),
+            Ok(()) | Err(_) => self.load_if_quiet(name),
         }
     }
 
@@ -252,14 +283,6 @@ impl GroupCoordinators {
         }
     }
 
-    /// The state holds what the log does not: it is thrown away and the log loaded anew.
-    fn on_append_failed(&self, name: TopicPartition, incarnation: u64) {
-        let is_current = |hosted: &Hosted| hosted.incarnation == incarnation;
-        if self.0.hosted.borrow().get(&name.partition_index).is_some_and(is_current) {
-            self.host(name);
-        }
-    }
-
     /// Puts another coordinator in the place; those who wait for the earlier one are told to look again.
     fn replace(&self, partition_index: i32, hosted: Option<Hosted>) {
         let earlier = match hosted {
@@ -271,6 +294,15 @@ impl GroupCoordinators {
         for reply_to in waiting.chain(active.open.into_values()) {
             reply_to(GroupReply::Unavailable(ErrorCode::NOT_COORDINATOR));
         }
+    }
+
+    /// Loads the log of a partition that is to be loaded, unless appends are under way: then the last of them will ask.
+    fn load_if_quiet(&self, name: TopicPartition) {
+        let incarnation = match self.0.hosted.borrow().get(&name.partition_index) {
+            Some(Hosted { incarnation, under_way: 0, active: None, .. }) => *incarnation,
+            _ => return,
+        };
+        self.load(name, incarnation);
     }
 
     fn load(&self, name: TopicPartition, incarnation: u64) {

@@ -2,6 +2,7 @@
 
 mod classic;
 mod consumer;
+mod failed_log;
 mod keyed;
 mod member;
 mod model;

@@ -1,0 +1,88 @@
+//! A coordinator behind a commit log that has failed.
+
+use std::cell::OnceCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringlog_core::protocol::messages::{
+    FindCoordinatorRequest, OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse,
+};
+use ringlog_core::protocol::{ApiKey, ErrorCode};
+use ringlog_core::reactor::Reactor;
+use ringlog_core::reactor::sim::{Crash, DiskCall, DiskFault, SimConfig, SimWorld};
+use uuid::Uuid;
+
+use super::super::machine::{Machine, tight_store};
+use super::super::wire::Link;
+use super::{SETTINGS, TOPIC, create};
+
+const GROUP: &str = "group";
+
+/// What the coordinator says to a commit, and to a look at what is committed.
+async fn commit_and_look(reactor: &Reactor, broker: SocketAddr) -> io::Result<(ErrorCode, ErrorCode)> {
+    let mut link = Link::connect(reactor, broker).await?;
+    // Where nothing can be created, it was before.
+    let _ = create(&mut link, TOPIC, 1, &[]).await;
+    let request = FindCoordinatorRequest { key: "", key_type: 0, coordinator_keys: vec![GROUP].into() };
+    link.call(ApiKey::FindCoordinator, 4, &request).await?;
+    let partition = OffsetCommitRequestPartition {
+        partition_index: 0,
+        committed_offset: 7,
+        committed_leader_epoch: -1,
+        committed_metadata: None,
+    };
+    let topic = OffsetCommitRequestTopic { name: TOPIC, topic_id: Uuid::nil(), partitions: vec![partition].into() };
+    let request = OffsetCommitRequest {
+        group_id: GROUP,
+        generation_id_or_member_epoch: -1,
+        member_id: "",
+        group_instance_id: None,
+        retention_time_ms: -1,
+        topics: vec![topic].into(),
+    };
+    // Until its log is loaded.
+    reactor.sleep(Duration::from_millis(20)).await;
+    let committed = link.call(ApiKey::OffsetCommit, 9, &request).await?;
+    let committed: OffsetCommitResponse<'_> = committed.decode();
+    let topic = committed.topics.iter().next().expect("one topic was sent");
+    let committed = topic.partitions.iter().next().expect("one partition was sent").error_code;
+    reactor.sleep(Duration::from_millis(20)).await;
+    let group = OffsetFetchRequestGroup { group_id: GROUP, member_id: None, member_epoch: -1, topics: None };
+    let request = OffsetFetchRequest { groups: vec![group].into(), ..OffsetFetchRequest::default() };
+    let seen = link.call(ApiKey::OffsetFetch, 9, &request).await?;
+    let seen: OffsetFetchResponse<'_> = seen.decode();
+    let seen = seen.groups.iter().next().expect("one group was asked").error_code;
+    Ok((committed, seen))
+}
+
+fn ask(machine: &Machine, client: u32) -> (ErrorCode, ErrorCode) {
+    let (reactor, address) = (machine.world.reactor(client, 0), machine.address());
+    let told: Rc<OnceCell<_>> = Rc::default();
+    let tells = Rc::clone(&told);
+    reactor.clone().spawn(async move {
+        let answers = commit_and_look(&reactor, address).await.expect("a healthy network");
+        tells.set(answers).expect("told once");
+    });
+    machine.wait("both are answered", Duration::from_secs(5), || told.get().is_some());
+    *told.get().expect("waited for")
+}
+
+#[test]
+fn it_is_not_there_until_the_restart_which_may_find_what_was_refused() {
+    let store = tight_store(2, 1, 1 << 20);
+    let mut machine = Machine::new(SimWorld::new(1, SimConfig::default()), store, SETTINGS);
+    let start = |machine: &mut Machine| {
+        machine.start(1);
+        machine.wait_until_ready().expect("a healthy disk");
+    };
+    start(&mut machine);
+    assert_eq!(ask(&machine, 1), (ErrorCode::NONE, ErrorCode::NONE));
+    machine.disk().inject(DiskFault::eio("commit-", DiskCall::Write).sticky());
+    assert_eq!(ask(&machine, 2), (ErrorCode::NOT_COORDINATOR, ErrorCode::NOT_COORDINATOR));
+    machine.crash(Crash::Process);
+    start(&mut machine);
+    assert_eq!(ask(&machine, 3), (ErrorCode::NONE, ErrorCode::NONE));
+}
