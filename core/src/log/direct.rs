@@ -314,7 +314,7 @@ async fn run(reactor: &Reactor, write: DirectWrite, no_space: &Cell<bool>, close
         match File::open(&disk, &path(*segment), OpenMode::READ) {
             // Its records were deleted meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            file => _ = reactor.sync(&file?).await?,
+            file => reactor.sync(&file?).await?,
         }
     }
     let file = open(&disk, &path(write.segment))?;
@@ -372,6 +372,8 @@ async fn write_all(
         if is_disk_full(&error) {
             no_space.set(true);
             reactor.sleep(NO_SPACE_PAUSE).await;
+            // The disk may have room now: one short write does not say that it is full again.
+            repeats = 0;
         } else if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
             && repeats < REPEATS_MAX
         {
@@ -379,5 +381,47 @@ async fn write_all(
         } else {
             return Err(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::sim::{DiskCall, DiskEffect, DiskFault, SimConfig, SimWorld};
+
+    #[test]
+    fn a_short_write_after_a_pause_for_room_is_repeated_at_once() {
+        let world = SimWorld::new(1, SimConfig::default());
+        let (reactor, disk) = (world.reactor(0, 0), world.disk(0));
+        let mut staging = Staging::alone(3 * ALIGNMENT);
+        staging.append(&[7; 3 * ALIGNMENT]);
+        let bytes = staging.share(0..staging.filled());
+        let short = DiskFault::eio("", DiskCall::Write).effect(DiskEffect::Short);
+        // The disk takes a part of it and never says that it is full.
+        disk.inject(short.clone().sticky());
+        let no_space: Rc<Cell<bool>> = Rc::default();
+        let ended = Rc::new(Cell::new(false));
+        let (waits, ends) = (Rc::clone(&no_space), Rc::clone(&ended));
+        reactor.clone().spawn(async move {
+            let dyn_disk: Rc<dyn Disk> = reactor.disk();
+            let file = open_direct(&dyn_disk, Path::new("/a")).expect("opens");
+            let write = DirectWrite {
+                key: LogKey(0),
+                dir: PathBuf::new(),
+                log_dir: PathBuf::new(),
+                segment: 0,
+                position: 0,
+                bytes,
+                sync_first: Vec::new(),
+                new_names: false,
+            };
+            write_all(&reactor, &file, &write, &waits, &Cell::new(false)).await.expect("written");
+            ends.set(true);
+        });
+        assert!(world.run_until(NO_SPACE_PAUSE, || no_space.get()));
+        disk.heal();
+        disk.inject(short);
+        assert!(world.run_until(NO_SPACE_PAUSE + NO_SPACE_PAUSE / 2, || ended.get()));
+        assert!(!no_space.get());
     }
 }

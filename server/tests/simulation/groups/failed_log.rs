@@ -1,9 +1,7 @@
 //! A coordinator behind a commit log that has failed.
 
-use std::cell::OnceCell;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use ringlog_core::protocol::messages::{
@@ -22,8 +20,8 @@ use super::{SETTINGS, TOPIC, create};
 const GROUP: &str = "group";
 
 /// What the coordinator says to a commit, and to a look at what is committed.
-async fn commit_and_look(reactor: &Reactor, broker: SocketAddr) -> io::Result<(ErrorCode, ErrorCode)> {
-    let mut link = Link::connect(reactor, broker).await?;
+async fn commit_and_look(reactor: Reactor, broker: SocketAddr) -> io::Result<(ErrorCode, ErrorCode)> {
+    let mut link = Link::connect(&reactor, broker).await?;
     // Where nothing can be created, it was before.
     let _ = create(&mut link, TOPIC, 1, &[]).await;
     let request = FindCoordinatorRequest { key: "", key_type: 0, coordinator_keys: vec![GROUP].into() };
@@ -59,15 +57,9 @@ async fn commit_and_look(reactor: &Reactor, broker: SocketAddr) -> io::Result<(E
 }
 
 fn ask(machine: &Machine, client: u32) -> (ErrorCode, ErrorCode) {
-    let (reactor, address) = (machine.world.reactor(client, 0), machine.address());
-    let told: Rc<OnceCell<_>> = Rc::default();
-    let tells = Rc::clone(&told);
-    reactor.clone().spawn(async move {
-        let answers = commit_and_look(&reactor, address).await.expect("a healthy network");
-        tells.set(answers).expect("told once");
-    });
-    machine.wait("both are answered", Duration::from_secs(5), || told.get().is_some());
-    *told.get().expect("waited for")
+    let reactor = machine.world.reactor(client, 0);
+    let answers = commit_and_look(reactor.clone(), machine.address());
+    machine.world.block_on(&reactor, Duration::from_secs(5), answers).expect("a healthy network")
 }
 
 #[test]
