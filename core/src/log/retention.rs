@@ -2,8 +2,8 @@
 //! asked. Kafka's rules and Kafka's names.
 //!
 //! Invariants:
-//! - Whole segments only, from the front, never the active one, and only those that are synced: what recovery may still
-//!   need stays.
+//! - Whole segments only, from the front, never the active one, and only those that are acked and synced: what recovery
+//!   may still need stays, and the log never starts above the high watermark.
 //! - The log start moves before a file is renamed; after a crash the first segment that is left says where it is.
 //! - Nothing makes a file again that was retired: what is synced later is opened, not created.
 
@@ -29,10 +29,11 @@ pub(crate) enum Expired {
 
 impl Log {
     /// Looks for segments that are below the log start, beyond `retention.bytes` or older than `retention.ms`.
-    /// `is_synced` knows base offsets of segments that recovery does not need.
+    /// Nothing goes that is not acked; `is_synced` knows base offsets of segments that recovery does not need.
     pub fn expired(
         &mut self,
         now_ms: i64,
+        acked_end_offset: i64,
         is_synced: impl Fn(i64) -> bool,
         files: &mut Descriptors,
     ) -> io::Result<Expired> {
@@ -46,7 +47,9 @@ impl Log {
         let mut count = 0;
         while count < last {
             let end_offset = self.segments[count + 1].base_offset;
-            if end_offset > self.written_end_offset() || !is_synced(self.segments[count].base_offset) {
+            if end_offset > self.written_end_offset().min(acked_end_offset)
+                || !is_synced(self.segments[count].base_offset)
+            {
                 return Ok(Expired::Segments(count));
             }
             self.load_times(count, files)?;
@@ -61,7 +64,8 @@ impl Log {
         }
         let active = &self.segments[last];
         let is_empty = self.log_end_offset == active.base_offset;
-        let is_all_old = !is_empty && is_old(active.max_timestamp) && self.tail.is_empty() && self.direct.is_empty();
+        let is_all_acked = acked_end_offset == self.log_end_offset && self.tail.is_empty() && self.direct.is_empty();
+        let is_all_old = !is_empty && is_old(active.max_timestamp) && is_all_acked;
         Ok(if is_all_old { Expired::Everything } else { Expired::Segments(count) })
     }
 

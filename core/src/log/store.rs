@@ -333,7 +333,8 @@ impl LogStore {
             files: Vec::new(),
         };
         let unsynced = unsynced(&self.syncing, log);
-        let expired = log.expired(now_ms, |base| !unsynced.contains(&base), &mut self.files);
+        let acked_end_offset = *beside.acked_end_offset;
+        let expired = log.expired(now_ms, acked_end_offset, |base| !unsynced.contains(&base), &mut self.files);
         match expired.map_err(|error| log.io_error(error))? {
             Expired::Segments(0) => {
                 // What is too old may have been kept because it is not synced yet.

@@ -53,6 +53,27 @@ fn segments_end_earlier_by_a_jitter_of_their_own() {
 }
 
 #[test]
+fn what_is_not_acked_is_not_retired() {
+    const HOUR: i64 = 3_600_000;
+    let world = World::new(43);
+    let config = LogConfig { retention_ms: HOUR, ..spec(0).config };
+    let spec = LogSpec { durability: Durability::Sync, config, ..spec(0) };
+    let mut store = world.open_with(std::slice::from_ref(&spec));
+    let key = store.create(spec).expect("created");
+    // The commit log waits for room, and the segments do not.
+    world.disk.inject(DiskFault::eio("commit-", DiskCall::Write).effect(DiskEffect::Errno(libc::ENOSPC)).sticky());
+    for _ in 0..9 {
+        store.append(key, batch_of(None, &[NOW_MS - 2 * HOUR; 3], &[7; 100]), 3).expect("appended");
+        store.end_turn();
+    }
+    for _ in 0..5 {
+        store.retire(key).expect("looked at");
+        fill(&world, &mut store, key, 0, NOW_MS);
+    }
+    assert_eq!((store.log_start_offset(key), store.acked_end_offset(key)), (0, 0));
+}
+
+#[test]
 fn a_segment_that_was_retired_is_not_made_again_by_a_large_batch() {
     let world = World::new(42);
     let config = LogConfig { retention_bytes: 1, ..spec(0).config };
