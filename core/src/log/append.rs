@@ -17,7 +17,7 @@ use super::error::AppendError;
 use super::header::{BatchHeader, HEADER_BYTES, patch_log_append_time, patch_offset};
 use super::leader_epoch_cache::LeaderEpochMark;
 use super::log::Log;
-use super::producer_state::{ProducerUndo, SequenceCheck};
+use super::producer_state::{ProducerBatch, ProducerUndo, SequenceCheck};
 use super::segment::SegmentMark;
 use super::tail::TailBatch;
 use crate::buffer::staging::StagingPool;
@@ -63,6 +63,11 @@ pub(crate) struct Staged {
 pub(crate) enum Stage {
     Duplicate(Appended),
     Fresh(Staged),
+}
+
+/// What the producer state keeps of a batch, if anything.
+pub(crate) fn producer_batch(batch: &[u8]) -> Option<ProducerBatch> {
+    BatchHeader::parse(batch)?.producer_batch()
 }
 
 /// Whether an error goes away by itself when space is freed.
@@ -142,7 +147,7 @@ impl Log {
     /// A batch found no room and will be sent again: see [`ProducerState::refuse`](super::producer_state::ProducerState::refuse).
     pub fn note_refused(&mut self, batch: &Bytes, error: &AppendError) {
         if matches!(error, AppendError::Busy | AppendError::DiskFull)
-            && let Some(batch) = BatchHeader::parse(batch).and_then(|header| header.producer_batch())
+            && let Some(batch) = producer_batch(batch)
         {
             self.producers.refuse(&batch);
         }

@@ -29,6 +29,7 @@ mod page_cache;
 mod planted;
 mod read;
 mod recovery;
+mod refused;
 mod retention;
 mod scan;
 mod scrub;

@@ -18,13 +18,11 @@ use std::time::Duration;
 use ahash::AHashMap;
 
 use super::ProducerExpiry;
+use super::refused::Refused;
 use crate::record::{BatchHeader, BatchView, crc32c};
 
 /// Batches remembered per producer. The Java client keeps as many in flight.
 pub const BATCHES_KEPT: usize = 5;
-
-/// Producers with a batch that was refused, remembered per partition.
-const REFUSED_MAX: usize = 1_000;
 
 /// What the state needs of a batch of an idempotent producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,8 +245,8 @@ pub struct ProducerState {
     producers: AHashMap<i64, Producer>,
     /// (first offset, producer id) of each open transaction.
     open_transactions: BTreeSet<(i64, i64)>,
-    /// Epoch and sequence of a producer's first batch that found no room, until one of its batches does. Not in snapshots.
-    refused: AHashMap<i64, (i16, i32)>,
+    /// Not in snapshots.
+    refused: Refused,
     /// When it is next looked for producers to forget.
     expire_at_ms: i64,
 }
@@ -259,16 +257,11 @@ impl PartialEq for ProducerState {
     }
 }
 
-/// Whether a batch of the one sequence is sent before one of the other; after the highest they go on with 0.
-fn is_before(sequence: i32, other: i32) -> bool {
-    (1..=i32::MAX / 2).contains(&(other.wrapping_sub(sequence) & i32::MAX))
-}
-
 impl ProducerState {
     /// Whether a client's batch may be appended.
     pub fn check(&self, batch: &ProducerBatch) -> SequenceCheck {
         let Some(producer) = self.producers.get(&batch.producer_id) else {
-            let may_start = !self.is_behind_refused(batch);
+            let may_start = !self.refused.is_behind(batch);
             return if may_start { SequenceCheck::Fresh } else { SequenceCheck::BehindRefused };
         };
         if let Some(duplicate) = Self::check_duplicate(producer, batch) {
@@ -283,7 +276,7 @@ impl ProducerState {
             None => 0,
         };
         if batch.base_sequence != next && producer.producer_epoch >= 0 {
-            let by_us = self.is_behind_refused(batch);
+            let by_us = self.refused.is_behind(batch);
             return if by_us { SequenceCheck::BehindRefused } else { SequenceCheck::OutOfOrder };
         }
         if producer.transaction_first_offset.is_some() && !batch.is_transactional {
@@ -308,30 +301,21 @@ impl ProducerState {
         })
     }
 
-    fn is_behind_refused(&self, batch: &ProducerBatch) -> bool {
-        self.refused.get(&batch.producer_id).is_some_and(|(epoch, sequence)| {
-            *epoch == batch.producer_epoch && is_before(*sequence, batch.base_sequence)
-        })
-    }
-
     /// Notes a batch that found no room. Its producer has more of them in flight. Where it is not known, and so may start
     /// anywhere, the next one would take the place of this one. Where it is known, the next one would be out of order, for
     /// which librdkafka begins a new epoch, and sends there again what may have been appended to other partitions.
     pub fn refuse(&mut self, batch: &ProducerBatch) {
-        let refused = (batch.producer_epoch, batch.base_sequence);
-        let has_room = self.refused.len() < REFUSED_MAX;
-        match self.refused.get_mut(&batch.producer_id) {
-            // One that was taken, and taken back behind the refusal of the next, is the first.
-            Some((epoch, first)) if *epoch == batch.producer_epoch && !is_before(batch.base_sequence, *first) => {}
-            Some(earlier) => *earlier = refused,
-            None if has_room => _ = self.refused.insert(batch.producer_id, refused),
-            None => {}
-        }
+        self.refused.note(batch);
+    }
+
+    /// What was refused before the log could be opened.
+    pub(crate) fn refused_before(&mut self, refused: Refused) {
+        self.refused = refused;
     }
 
     /// Notes a batch that was appended. Nothing is refused here: what is in the log counts.
     pub fn update(&mut self, batch: &ProducerBatch) -> ProducerUndo {
-        self.refused.remove(&batch.producer_id);
+        self.refused.forget(batch.producer_id);
         let before = self.producers.get(&batch.producer_id).copied();
         let producer = self.producers.entry(batch.producer_id).or_insert(Producer::UNKNOWN);
         producer.enter_epoch(batch.producer_epoch);

@@ -26,7 +26,7 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use hdrhistogram::Histogram;
 
-use super::append::{Appended, Stage};
+use super::append::{Appended, Stage, is_disk_full, producer_batch};
 use super::carried::{Carried, CarriedPart};
 use super::checkpointer::Checkpointer;
 use super::checkpoints::ClosedLog;
@@ -39,6 +39,7 @@ use super::log::{CleanerState, Log, make_way};
 use super::producer_state::ProducerInfo;
 use super::read::Window;
 use super::recovery::{COMMIT_LOG_FOLDER, DELETED_SUFFIX};
+use super::refused::Refused;
 use super::retention::Expired;
 use super::scrub::Damage;
 use super::synced_points::{SyncedPoint, SyncedPoints};
@@ -120,6 +121,8 @@ pub(crate) struct StoredLog {
     next_class: Option<Durability>,
     /// Batches that are refused, by their offsets.
     pub(super) damaged: Vec<Damage>,
+    /// Appends were refused because the disk had no room to open the log.
+    refused: Option<Box<Refused>>,
     /// An append was refused because the log could not be opened: the next one must not take its place.
     is_unopenable: bool,
 }
@@ -255,6 +258,7 @@ impl LogStore {
             dirty: false,
             next_class: None,
             damaged: Vec::new(),
+            refused: None,
             is_unopenable: false,
         };
         stored.acked_end_offset = stored.log_end_offset();
@@ -432,6 +436,9 @@ impl LogStore {
         {
             match &mut stored.state {
                 LogState::Open(log) => log.note_refused(&batch, error),
+                LogState::Unopened(_) if *error == AppendError::DiskFull => {
+                    producer_batch(&batch).inspect(|batch| stored.refused.get_or_insert_default().note(batch));
+                }
                 LogState::Unopened(_) => stored.is_unopenable = true,
             }
         }
@@ -442,7 +449,10 @@ impl LogStore {
         let now_ms = self.reactor.wall_clock_ms();
         let (stored, log) =
             open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
-                .map_err(|error| AppendError::Stopped(error.to_string()))?
+                .map_err(|error| match error {
+                    StoreError::Io { source, .. } if is_disk_full(&source) => AppendError::DiskFull,
+                    error => AppendError::Stopped(error.to_string()),
+                })?
                 .ok_or(AppendError::UnknownLog)?;
         if stored.is_changing_class {
             self.is_flush_due = true;
@@ -735,7 +745,7 @@ impl StoredLog {
         files: &mut Descriptors,
     ) -> Result<&mut Log, StoreError> {
         let LogState::Unopened(point) = &self.state else { unreachable!("only a log that is not open is opened") };
-        let log = match &self.carried {
+        let mut log = match &self.carried {
             Some(part) => {
                 if !self.is_noted {
                     // As recovery does with what it writes itself.
@@ -745,6 +755,9 @@ impl StoredLog {
             }
             None => Log::open_at(key, &self.spec, point, self.from_clean_stop, log_dir, now_ms, files)?,
         };
+        if let Some(refused) = self.refused.take() {
+            log.producers.refused_before(*refused);
+        }
         (self.state, self.carried) = (LogState::Open(Box::new(log)), None);
         let LogState::Open(log) = &mut self.state else { unreachable!("opened in the line before") };
         Ok(log)

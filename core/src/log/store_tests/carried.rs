@@ -161,6 +161,29 @@ fn a_full_disk_takes_nothing_from_what_was_carried() {
 }
 
 #[test]
+fn a_log_that_finds_no_room_to_be_opened_is_opened_later_and_takes_no_batch_out_of_turn() {
+    let small = |index| {
+        let config = LogConfig { segment_bytes: 300, ..spec(index).config };
+        LogSpec { config, ..sync_spec(index) }
+    };
+    let specs = [0, 1].map(small);
+    let world = crashed(&specs);
+    let mut store = world.open_with(&specs);
+    let keys = create_all(&mut store, &specs);
+    let sent = |sequence| batch_of(Some((7, 0, sequence)), &[super::NOW_MS], b"v");
+    world.disk.set_capacity(Some(0));
+    for _ in 0..3 {
+        assert_eq!(store.append(keys[0], sent(0), 0), Err(AppendError::DiskFull));
+    }
+    world.disk.set_capacity(None);
+    assert_eq!(store.append(keys[0], sent(1), 0), Err(AppendError::Busy), "the one before it comes again");
+    assert_eq!(
+        [0, 1].map(|sequence| store.append(keys[0], sent(sequence), 0).map(|appended| appended.base_offset)),
+        [Ok(3), Ok(4)]
+    );
+}
+
+#[test]
 fn a_repeated_batch_is_known_from_what_was_carried() {
     let specs = [0, 1].map(sync_spec);
     let mut world = World::new(32);
