@@ -214,18 +214,16 @@ impl LogStore {
     /// Ends class sync, for this life.
     pub(in crate::log) fn fail(&mut self, error: &io::Error) {
         self.sync.commit_log.fail(error.kind());
-        self.is_failure_unnoted = true;
-        self.note_failure();
+        if let Err(error) = note_failed_sync(self.files.disk(), &self.log_dir) {
+            tracing::error!(%error, "what the page cache holds may not be on the disk");
+            self.is_failure_unnoted = true;
+        }
     }
 
-    /// Tells the next start of a failed sync, if it was not told: a disk that is away may take no note now.
+    /// Tells the next start of a failed sync, if it was not told: a disk that is away may take no note before.
     pub(super) fn note_failure(&mut self) {
-        if !self.is_failure_unnoted {
-            return;
-        }
-        match note_failed_sync(self.files.disk(), &self.log_dir) {
-            Ok(()) => self.is_failure_unnoted = false,
-            Err(error) => tracing::error!(%error, "what the page cache holds may not be on the disk"),
+        if self.is_failure_unnoted {
+            self.is_failure_unnoted = note_failed_sync(self.files.disk(), &self.log_dir).is_err();
         }
     }
 }
