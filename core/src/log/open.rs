@@ -120,6 +120,11 @@ impl Log {
         files: &mut Descriptors,
     ) -> Result<u64, StoreError> {
         self.open_segments(now_ms, files)?;
+        if behind == Behind::Cut && self.segments[0].base_offset > point.end_offset {
+            // A power cut took the names before it. What was retired is below the synced point: nothing here counts.
+            self.log_start_offset = point.log_start_offset;
+            self.segments.insert(0, Segment::new(point.log_start_offset, now_ms));
+        }
         // A torn `partition.metadata` is written anew.
         self.folder_ready = read_file(files.disk(), &self.dir.join(PARTITION_METADATA_FILE))
             .is_ok_and(|bytes| decode_partition_metadata(&bytes).is_ok_and(|topic_id| topic_id == self.topic_id));

@@ -278,3 +278,34 @@ fn a_failure_of_one_shard_ends_the_acks_of_all() {
         assert!(matches!(store.append(keys[index], batch(1, 10, 0), 0), Err(AppendError::Stopped(_))));
     }
 }
+
+#[test]
+fn a_segment_whose_name_alone_came_through_a_power_cut_is_written_again() {
+    let mut world = World::new(45);
+    let spec = LogSpec { durability: Durability::Sync, ..spec(0) };
+    let mut store = world.open_with(std::slice::from_ref(&spec));
+    let key = store.create(spec.clone()).expect("created");
+    for _ in 0..10 {
+        store.append(key, batch(3, 100, 1), 3).expect("appended");
+        store.end_turn();
+        world.turns(5);
+    }
+    store.take_acked(&mut Vec::new());
+    let acked = read_all(&world.reactor, &mut store, key, 1_000);
+    assert_eq!(acked.len(), 10);
+    world.crash(Some(store), Crash::Process);
+    let segments = |world: &World| {
+        let names =
+            world.disk.list_dir(Path::new("/data/t-0")).expect("the folder").into_iter().map(|entry| entry.name);
+        names.filter(|name| name.ends_with(".log")).collect::<Vec<_>>()
+    };
+    let before = segments(&world);
+    assert!(before.len() > 1, "{before:?}");
+    // No name was synced: any of them may be missing.
+    world.disk.remove_file(&Path::new("/data/t-0").join(&before[0])).expect("removed");
+    let mut store = world.open_with(std::slice::from_ref(&spec));
+    let key = store.create(spec).expect("created");
+    assert_eq!(store.log_start_offset(key), 0);
+    assert_eq!(read_all(&world.reactor, &mut store, key, 1_000), acked);
+    assert_eq!(segments(&world), before);
+}
