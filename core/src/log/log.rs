@@ -51,6 +51,8 @@ pub(crate) struct Log {
     pub folder_ready: bool,
     pub segments: Vec<Segment>,
     pub log_start_offset: i64,
+    /// The log start that a power cut leaves: segments below it may go.
+    pub durable_start_offset: i64,
     /// Offset of the next batch.
     pub log_end_offset: i64,
     pub producers: ProducerState,
@@ -79,7 +81,7 @@ pub(crate) struct Log {
     pub new_names: bool,
     /// Base offsets of segments with bytes that were not synced.
     pub unsynced: Vec<i64>,
-    /// Records were deleted: the log start is to become durable with the next checkpoint.
+    /// Records were deleted, or are too old: the log start is to become durable with the next checkpoint.
     pub log_start_moved: bool,
     /// Below it the log was compacted; 0 when it never was.
     pub cleaned_offset: i64,
@@ -121,6 +123,7 @@ impl Log {
             folder_ready: false,
             segments: Vec::new(),
             log_start_offset,
+            durable_start_offset: log_start_offset,
             log_end_offset: 0,
             producers: ProducerState::default(),
             producers_loaded: false,

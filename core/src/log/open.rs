@@ -158,6 +158,14 @@ impl Log {
         let index = self.segment_index((synced - 1).max(first_offset));
         self.settle_segments(self.segment_index((checkpointed - 1).max(first_offset))..index, now_ms, files)?;
         let Walked { position, end, .. } = self.walk(index, synced, now_ms, files)?;
+        if self.log_end_offset < synced && synced == self.log_start_offset {
+            // All was retired. Names of it came back, and not that of the segment that was to follow.
+            self.segments.iter().for_each(|segment| files.forget(self.key, segment.base_offset));
+            self.remove_first(self.segments.len(), &**files.disk()).map_err(|error| self.io_error(error))?;
+            self.segments.push(Segment::new(synced, now_ms));
+            self.log_end_offset = synced;
+            return Ok((0, 0, ScanEnd::Clean));
+        }
         if self.log_end_offset != synced {
             return Err(self.corrupt(format!("ends here at byte {position}, and was synced up to {synced}")));
         }
@@ -249,6 +257,7 @@ impl Log {
         let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
         bases.sort_unstable();
         self.segments = bases.into_iter().map(Segment::unopened).collect();
+        self.remove_retired(&**files.disk()).map_err(|error| self.io_error(error))?;
         if self.segments.is_empty() {
             self.segments = vec![Segment::new(self.log_start_offset, now_ms)];
         }

@@ -4,7 +4,8 @@
 //! Invariants:
 //! - Whole segments only, from the front, never the active one, and only those that are acked and synced: what recovery
 //!   may still need stays, and the log never starts above the high watermark.
-//! - The log start moves before a file is renamed; after a crash the first segment that is left says where it is.
+//! - The log start is durable above a segment before its files are renamed: a power cut may bring any of their names back,
+//!   and the next opening removes them.
 //! - Nothing makes a file again that was retired: what is synced later is opened, not created.
 
 use std::io;
@@ -95,11 +96,23 @@ impl Log {
         Ok(total)
     }
 
+    /// Moves the log start above the first `count` segments, which may go when that is durable.
+    pub fn expire_segments(&mut self, count: usize) {
+        self.log_start_offset = self.log_start_offset.max(self.segments[count].base_offset);
+        self.log_start_moved |= self.durable_start_offset < self.log_start_offset;
+    }
+
+    /// Of the first `count` segments, how many are below the durable log start.
+    pub fn retirable(&self, count: usize) -> usize {
+        let ends = self.segments[1..=count].iter().map(|next| next.base_offset);
+        ends.take_while(|end| *end <= self.durable_start_offset).count()
+    }
+
     /// Takes the first `count` segments out and renames their files. Told the new names.
     pub fn retire_segments(&mut self, count: usize, files: &mut Descriptors) -> io::Result<Vec<PathBuf>> {
         assert!(count < self.segments.len(), "the active segment stays");
         let first_left = self.segments[count].base_offset;
-        self.log_start_offset = self.log_start_offset.max(first_left);
+        assert!(first_left <= self.durable_start_offset, "a power cut may bring their names back");
         let before = self.leader_epochs.entries().len();
         self.leader_epochs.truncate_from_start(self.log_start_offset);
         if count > 0 && self.leader_epochs.entries().len() != before {
@@ -122,6 +135,25 @@ impl Log {
     pub fn advance_log_start(&mut self, log_start_offset: i64) {
         assert!(log_start_offset <= self.log_end_offset, "the log start never passes the log end");
         self.log_start_offset = self.log_start_offset.max(log_start_offset);
+    }
+
+    /// Removes what is below the log start: a power cut may have brought its names back.
+    pub fn remove_retired(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        let ends = self.segments.iter().skip(1).map(|next| next.base_offset);
+        let count = ends.take_while(|end| *end <= self.log_start_offset).count();
+        self.remove_first(count, disk)
+    }
+
+    /// Removes the first `count` segments with their files.
+    pub fn remove_first(&mut self, count: usize, disk: &dyn Disk) -> io::Result<()> {
+        let gone = self.segments.drain(..count);
+        for path in gone.flat_map(|segment| segment_files(&self.dir, segment.base_offset)) {
+            match disk.remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Removes what a stop left of deleted segments.

@@ -308,8 +308,9 @@ impl LogStore {
         }
     }
 
-    /// Looks for segments that are too old or too much, and takes them out of the log. A log that was not used yet is not
-    /// kept open for it.
+    /// Looks for segments that are too old or too much, moves the log start above them, and takes those out of the log above
+    /// which it is durable: to be called again when [`LogStore::take_moved_starts`] tells of the log. One that was not used
+    /// yet is not kept open for a look.
     pub fn retire(&mut self, key: LogKey) -> Result<Retired, StoreError> {
         let now_ms = self.reactor.wall_clock_ms();
         if let Some(retired) = self.stored(key).and_then(|stored| stored.nothing_to_retire(now_ms)) {
@@ -345,8 +346,13 @@ impl LogStore {
                 self.rolled |= retired.is_bounded && log.segments.len() > 1 && !unsynced.is_empty();
             }
             Expired::Segments(count) => {
-                let files = log.retire_segments(count, &mut self.files);
-                retired.files = files.map_err(|error| log.io_error(error))?;
+                log.expire_segments(count);
+                self.is_start_moved |= log.log_start_moved;
+                let count = log.retirable(count);
+                if count > 0 {
+                    let files = log.retire_segments(count, &mut self.files);
+                    retired.files = files.map_err(|error| log.io_error(error))?;
+                }
             }
             Expired::Everything => {
                 log.roll(now_ms, &mut self.files).map_err(|error| log.io_error(error))?;
@@ -358,6 +364,7 @@ impl LogStore {
         }
         if let Some(point) = unused
             && !self.rolled
+            && !log.log_start_moved
         {
             let point = SyncedPoint { log_start_offset: log.log_start_offset, ..point };
             debug_assert_eq!(*beside.acked_end_offset, point.end_offset);

@@ -550,6 +550,9 @@ impl Partitions {
         }
         for (key, moved) in moved_starts {
             self.finish_deletions(key, &moved);
+            if moved.is_ok() {
+                self.retire_soon(key);
+            }
         }
         self.arm_cleaner();
     }

@@ -52,21 +52,40 @@ impl Partitions {
     async fn retire_all(&self, reactor: &Reactor) -> bool {
         let (mut index, mut is_any_bounded) = (0, false);
         while index < self.logs_count() {
-            match self.retire(LogKey(index as u32)) {
-                Ok(Retired { files, delay_ms, is_bounded }) => {
-                    is_any_bounded |= is_bounded;
-                    if !files.is_empty() {
-                        reactor.spawn(remove_later(reactor.clone(), files, delay_ms));
-                    }
-                }
-                Err(error) => tracing::error!(%error, "old segments cannot be deleted"),
-            }
+            is_any_bounded |= self.retire_one(reactor, LogKey(index as u32));
             index += 1;
             reactor.yield_now().await;
         }
         // The background sync may have been asked for.
         self.schedule_flush();
         is_any_bounded
+    }
+
+    /// Looks at a log whose start has become durable: what is below it can go.
+    pub(super) fn retire_soon(&self, key: LogKey) {
+        let (reactor, inner) = (self.0.reactor.clone(), Rc::downgrade(&self.0));
+        self.0.reactor.spawn(async move {
+            let Some(inner) = inner.upgrade() else { return };
+            let partitions = Self(inner);
+            partitions.retire_one(&reactor, key);
+            partitions.schedule_flush();
+        });
+    }
+
+    /// Whether there may be more to retire later.
+    fn retire_one(&self, reactor: &Reactor, key: LogKey) -> bool {
+        match self.retire(key) {
+            Ok(Retired { files, delay_ms, is_bounded }) => {
+                if !files.is_empty() {
+                    reactor.spawn(remove_later(reactor.clone(), files, delay_ms));
+                }
+                is_bounded
+            }
+            Err(error) => {
+                tracing::error!(%error, "old segments cannot be deleted");
+                false
+            }
+        }
     }
 }
 

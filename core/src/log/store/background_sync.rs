@@ -177,7 +177,12 @@ impl LogStore {
         match done.error {
             None => {
                 self.syncing.clear();
-                self.moved_starts.extend(self.moving_starts.drain(..).map(|(key, start)| (key, Ok(start))));
+                for (key, start) in self.moving_starts.drain(..) {
+                    if let Some(log) = opened(&mut self.logs, key) {
+                        log.durable_start_offset = start;
+                    }
+                    self.moved_starts.push((key, Ok(start)));
+                }
                 self.synced_points = std::mem::take(&mut self.points_of_run);
                 self.finish_promises();
                 if let Some(release) = done.release {
