@@ -608,6 +608,14 @@ impl LogStore {
         })
     }
 
+    /// The first readable offset that a power cut leaves. 0 for a log that is not there.
+    pub fn durable_start_offset(&self, key: LogKey) -> i64 {
+        self.stored(key).map_or(0, |stored| match &stored.state {
+            LogState::Unopened(point) => point.log_start_offset,
+            LogState::Open(log) => log.durable_start_offset,
+        })
+    }
+
     /// Offset of the next batch. 0 for a log that is not there.
     pub fn log_end_offset(&self, key: LogKey) -> i64 {
         self.stored(key).map_or(0, StoredLog::log_end_offset)

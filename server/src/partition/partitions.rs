@@ -74,7 +74,7 @@ struct Partition {
 
 /// How a deletion of records goes on.
 enum Deletion {
-    /// Nothing is left to do: the log starts there.
+    /// Nothing is left to do: the log starts there, durably.
     Done(i64),
     /// Until the log starts at or above this offset, durably.
     Waits(i64),
@@ -250,9 +250,9 @@ impl Partitions {
                 if offset > partition.high_watermark {
                     return Err(PartitionError::OffsetOutOfRange);
                 }
-                let log_start_offset = store.log_start_offset(key);
-                if offset <= log_start_offset && partition.deletions.is_empty() {
-                    return Ok(Deletion::Done(log_start_offset));
+                let durable_start_offset = store.durable_start_offset(key);
+                if offset <= durable_start_offset {
+                    return Ok(Deletion::Done(durable_start_offset));
                 }
                 if partition.deletions.len() >= WAITS_MAX {
                     return Err(PartitionError::Busy);

@@ -8,6 +8,7 @@
 mod admin;
 mod bench;
 mod consumer;
+mod deleted_records;
 mod groups;
 mod machine;
 mod model;
