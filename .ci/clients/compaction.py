@@ -8,7 +8,7 @@ import glob, json, os, random, re, shutil, signal, subprocess, sys, tempfile, ti
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from ringlog import free_port
+from ringlog import free_port, node_properties
 
 BINARY, RECORDS = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 30_000
 KEYS, TOPIC, CODECS = 500, "compacted", ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -23,16 +23,7 @@ DATA, PROPERTIES = f"{HOME}/data", f"{HOME}/server.properties"
 PORT, CONTROLLER = free_port(), free_port()
 ADDRESS = f"127.0.0.1:{PORT}"
 with open(PROPERTIES, "w") as file:
-    file.write(f"""process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{PORT},CONTROLLER://127.0.0.1:{CONTROLLER}
-advertised.listeners=PLAINTEXT://127.0.0.1:{PORT}
-controller.listener.names=CONTROLLER
-controller.quorum.bootstrap.servers=127.0.0.1:{CONTROLLER}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={DATA}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
+    file.write(node_properties(PORT, CONTROLLER, DATA) + """offsets.topic.num.partitions=1
 log.cleaner.backoff.ms=200
 log.cleaner.dedupe.buffer.size=10000000
 log.retention.check.interval.ms=1000

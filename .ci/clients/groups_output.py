@@ -6,10 +6,13 @@ Only ids, addresses and times are made equal first, and the order of rows that h
 Usage: groups_output.py RINGLOG_HOST:PORT KAFKA_HOST:PORT JARS_DIR   (both fresh, node.id=1, group.initial.rebalance.delay.ms=0)
 Needs: Java 17; confluent-kafka
 """
-import difflib, os, re, shutil, subprocess, sys, tempfile, time
+import difflib, os, re, shutil, sys, tempfile, time
 
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
+from jvm import Tools
 
 GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 LIST = "org.apache.kafka.tools.GroupsCommand"
@@ -99,23 +102,6 @@ class Side:
         self.members.pop((group, client_id)).close()
 
 
-class Tools:
-    """The JVM in which the tools run."""
-
-    def __init__(self, jars, work):
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "groups_output", "Tools.java")
-        subprocess.run(["javac", "-cp", f"{jars}/*", "-d", work, source], check=True)
-        self.jvm = subprocess.Popen(["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Duser.timezone=UTC", "-cp",
-                                     f"{work}:{jars}/*", "Tools"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def run(self, side, tool, *arguments):
-        words = [tool, "--bootstrap-server", side.address, *arguments]
-        self.jvm.stdin.write(("\t".join(words) + "\n").encode())
-        self.jvm.stdin.flush()
-        code, length = map(int, self.jvm.stdout.readline().split())
-        return code, self.jvm.stdout.read(length).decode()
-
-
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
@@ -132,6 +118,10 @@ def normalise(text, side):
     return [re.sub(r"^\[?[0-9-]{10}[T ][0-9:.,]{8,12}Z?\]?", "TIME", line) for line in lines]
 
 
+def run(tools, side, tool, *arguments):
+    return tools.run(tool, ["--bootstrap-server", side.address, *arguments])
+
+
 class Comparison:
     def __init__(self, tools, ringlog, kafka):
         self.tools, self.ringlog, self.kafka, self.count, self.different = tools, ringlog, kafka, 0, 0
@@ -140,7 +130,7 @@ class Comparison:
         """Runs a tool on both and compares exit code and output; what it printed about Ringlog."""
         found = []
         for side in (self.kafka, self.ringlog):
-            code, text = self.tools.run(side, tool, *arguments)
+            text, code = run(self.tools, side, tool, *arguments)
             lines = normalise(text, side)
             found.append((code, sorted(lines) if sort else lines))
         self.count += 1
@@ -185,7 +175,7 @@ def history(side, tools):
     side.join("consumer-range", "one", topics=(t, "other"), protocol="consumer", partitions=6,
               **{"group.remote.assignor": "range"})
     # Two members come before the next target assignment.
-    tools.run(side, CONFIGS, "--entity-type", "groups", "--entity-name", "consumer-three", "--alter", "--add-config",
+    run(tools, side, CONFIGS, "--entity-type", "groups", "--entity-name", "consumer-three", "--alter", "--add-config",
               "consumer.assignment.interval.ms=10000")
     side.join("consumer-three", "one", protocol="consumer", partitions=4)
     for member in ("two", "three"):
@@ -318,11 +308,11 @@ def reset_application(c):
 
 def main():
     ringlog, kafka, jars = sys.argv[1:4]
-    if not shutil.which("javac"):
+    if not shutil.which("java"):
         print("there is no Java")
         sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="groups-output-") as work:
-        tools = Tools(jars, work)
+        tools = Tools(jars, "-Duser.timezone=UTC")
         sides = [history(Side(name, address), tools) for name, address in (("Kafka", kafka), ("Ringlog", ringlog))]
         # Members of the consumer protocol learn of a rebalance with a heartbeat: every 5 s.
         time.sleep(11)
@@ -331,7 +321,7 @@ def main():
         reset(c, work)
         delete(c)
         reset_application(c)
-        tools.jvm.stdin.close()
+        tools.end()
     print(f"{c.count} outputs, {c.different} different")
     for side in sides:
         for member in side.members.values():

@@ -9,7 +9,8 @@ import atexit, difflib, os, pathlib, re, shlex, shutil, subprocess, sys, tempfil
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
 from history import DUMPED, HISTORY, KNOWN, KNOWN_LINES
-from ringlog import answers_metadata, free_port
+from jvm import Tools
+from ringlog import answers_metadata, free_port, node_properties
 
 binary, jars, directory = sys.argv[1], pathlib.Path(sys.argv[2]).resolve(), os.path.realpath(tempfile.mkdtemp(prefix="tools-", dir=sys.argv[3]))
 if not list(jars.glob("kafka_*.jar")) or not shutil.which("java"):
@@ -29,31 +30,6 @@ MAIN = {
         ("transactions", "TransactionsCommand")]}}
 
 
-class Tools:
-    """One JVM that runs all tools."""
-
-    def __init__(self):
-        command = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.apache.logging.log4j.level=OFF", "-cp", f"{jars}/*",
-                   os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools", "Tools.java")]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        stderr=subprocess.DEVNULL)
-
-    def run(self, tool, arguments, text=""):
-        """What it printed, and its exit code."""
-        self.process.stdin.write("\t".join([MAIN[tool], text.replace("\n", "\\n").replace("\t", "\\t"), *arguments]) + "\n")
-        self.process.stdin.flush()
-        printed = []
-        for line in self.process.stdout:
-            if line.startswith("\x04 exit "):
-                return "".join(printed)[:-1], int(line.split()[2])
-            printed.append(line)
-        sys.exit(f"FAILED: the JVM ended in {tool} {arguments}")
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(60)
-
-
 class Broker:
     """A broker of one node on a new directory; both are told the same."""
 
@@ -62,17 +38,7 @@ class Broker:
         self.data, self.address = os.path.join(directory, name), f"127.0.0.1:{port}"
         self.ports = [port, controller]
         properties = os.path.join(directory, f"{name}.properties")
-        pathlib.Path(properties).write_text(f"""process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-log.dirs={self.data}
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
+        pathlib.Path(properties).write_text(node_properties(port, controller, self.data) + """transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
@@ -148,7 +114,7 @@ def arguments_for(words):
 jvm = ["java", "-Xmx512m", "-cp", f"{jars}/*"]
 kafka = Broker("kafka", [*jvm, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"], [*jvm, "kafka.Kafka"])
 ringlog = Broker("ringlog", [binary, "format", "--cluster-id", CLUSTER_ID, "--config"], [binary])
-tools, good = Tools(), True
+tools, good = Tools(jars, "-Dorg.apache.logging.log4j.level=OFF"), True
 only = os.environ.get("ONLY")
 try:
     for command, text in HISTORY:
@@ -160,7 +126,7 @@ try:
             where = ["--bootstrap-server", broker.address]
             arguments = arguments_for(words[1:])
             last = words[0] in ("kafka-cluster", "kafka-client-metrics")
-            output, code = tools.run(words[0], arguments + where if last else where + arguments, text)
+            output, code = tools.run(MAIN[words[0]], arguments + where if last else where + arguments, text)
             results.append((alike(output, broker), code))
         good &= compare(command, *results, KNOWN)
     ringlog.stop()
@@ -168,7 +134,7 @@ try:
     for file in DUMPED:
         results = []
         for broker in [ringlog, kafka]:
-            output, code = tools.run("kafka-dump-log", [*file.split()[1:], "--files", os.path.join(broker.data, file.split()[0])])
+            output, code = tools.run(MAIN["kafka-dump-log"], [*file.split()[1:], "--files", os.path.join(broker.data, file.split()[0])])
             results.append((alike(output, broker), code))
         good &= compare(f"kafka-dump-log {file}", *results, KNOWN)
 finally:

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from load import Load, create_topics, judge
 from read_segments import check_directory
-from ringlog import Ringlog, free_port
+from ringlog import Ringlog, free_port, node_properties
 
 binary, jars, directory, *rest = sys.argv[1:]
 if not list(pathlib.Path(jars).glob("kafka_*.jar")) or not shutil.which("java"):
@@ -40,16 +40,7 @@ def kafka(port):
     controller = free_port()
     properties = os.path.join(directory, "server.properties")
     with open(properties, "w") as file:
-        file.write(f"""process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-log.dirs={data}
-offsets.topic.replication.factor=1
-""")
+        file.write(node_properties(port, controller, data))
     log = open(os.path.join(directory, "kafka.log"), "wb")
     process = subprocess.Popen(["java", "-Xmx512m", "-cp", f"{jars}/*", "kafka.Kafka", properties], stdout=log, stderr=log)
     deadline = time.monotonic() + 180

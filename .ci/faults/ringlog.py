@@ -8,6 +8,21 @@ def free_port():
         return s.getsockname()[1]
 
 
+def node_properties(port, controller_port, data):
+    """A server.properties that Kafka and Ringlog both take: a node that is broker and controller, alone."""
+    return f"""process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+log.dirs={data}
+offsets.topic.replication.factor=1
+"""
+
+
 def answers_metadata(port):
     """Whether a Metadata request (version 0, all topics) is answered."""
     request = struct.pack(">hhih4si", 3, 0, 1, 4, b"wait", 0)

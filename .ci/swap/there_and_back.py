@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "faults"
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka import IsolationLevel, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
-from ringlog import free_port
+from ringlog import free_port, node_properties
 
 binary, jars, swaps = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[4])
 if not list(jars.glob("kafka_*.jar")) or not shutil.which("java"):
@@ -26,17 +26,7 @@ CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 port, controller_port = free_port(), free_port()
 bootstrap = f"127.0.0.1:{port}"
 properties = directory / "server.properties"
-properties.write_text(f"""process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
-log.dirs={directory}/data
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=5
+properties.write_text(node_properties(port, controller_port, directory / "data") + """offsets.topic.num.partitions=5
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=5
