@@ -31,7 +31,7 @@ use super::header::BatchHeader;
 use super::log::Log;
 use super::synced_points::SyncedPoint;
 use super::{LogKey, LogSpec};
-use crate::reactor::{Disk, File, OpenMode, replace_file};
+use crate::reactor::{Disk, File, OpenMode, remove_file_if_there, replace_file};
 use crate::record::crc32c;
 
 const FILE_NAME: &str = "carried";
@@ -148,15 +148,11 @@ pub(crate) fn write_carried(
     parts: &[((Uuid, i32), NewPart)],
 ) -> Result<(), StoreError> {
     let path = dir.join(FILE_NAME);
-    let written = if parts.is_empty() { remove(disk, &path) } else { replace_file(disk, &path, &encode(parts)) };
+    let written = match parts {
+        [] => remove_file_if_there(&**disk, &path),
+        parts => replace_file(disk, &path, &encode(parts)),
+    };
     written.map_err(|source| StoreError::Io { path, source })
-}
-
-fn remove(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<()> {
-    match disk.remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 fn encode(parts: &[((Uuid, i32), NewPart)]) -> Vec<u8> {

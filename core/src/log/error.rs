@@ -108,3 +108,10 @@ pub enum ReadError {
         position: u64,
     },
 }
+
+/// The log could not be opened.
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Io(io::Error::other(error))
+    }
+}

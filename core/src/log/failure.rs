@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::recovery::COMMIT_LOG_FOLDER;
-use crate::reactor::{Disk, File, OpenMode};
+use crate::reactor::{Disk, File, OpenMode, remove_file_if_there};
 
 const SYNC_FAILED_FILE: &str = "sync-failed";
 
@@ -32,10 +32,7 @@ pub(crate) fn has_failed_sync(disk: &Rc<dyn Disk>, log_dir: &Path) -> bool {
 
 /// All of it is on the device now.
 pub(crate) fn forget_failed_sync(disk: &Rc<dyn Disk>, log_dir: &Path) -> io::Result<()> {
-    match disk.remove_file(&log_dir.join(COMMIT_LOG_FOLDER).join(SYNC_FAILED_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove_file_if_there(&**disk, &log_dir.join(COMMIT_LOG_FOLDER).join(SYNC_FAILED_FILE))
 }
 
 /// Set once, by whoever meets the failure; clones are the same.

@@ -30,7 +30,7 @@ use super::synced_points::SyncedPoint;
 use super::time_index::TimeEntry;
 use super::transaction_index::TransactionIndex;
 use super::{LogKey, LogSpec};
-use crate::reactor::read_file;
+use crate::reactor::{read_file, remove_file_if_there};
 use crate::record::BatchView;
 
 /// What to do with the bytes behind the synced point.
@@ -394,10 +394,7 @@ impl Log {
         for segment in self.segments.drain(index + 1..) {
             files.forget(self.key, segment.base_offset);
             for kind in FileKind::ALL {
-                match files.disk().remove_file(&segment_path(&self.dir, segment.base_offset, kind)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+                remove_file_if_there(&**files.disk(), &segment_path(&self.dir, segment.base_offset, kind))?;
             }
         }
         let segment = &self.segments[index];

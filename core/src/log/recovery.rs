@@ -46,7 +46,7 @@ use super::partition_metadata::PARTITION_METADATA_FILE;
 use super::planted::{PlantedBug, is_planted};
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec};
-use crate::reactor::{Disk, File, OpenMode, replace_file};
+use crate::reactor::{Disk, File, OpenMode, remove_file_if_there, replace_file};
 use crate::record::crc32c;
 
 /// Folder of the commit logs in the log directory. While it is there, Apache Kafka refuses the directory.
@@ -123,10 +123,7 @@ pub fn start_log_dir(
     // Before the commit logs go, and not before the points say that what an earlier start has carried is in segments.
     write_carried(disk, &dir, &carried)?;
     drop(carried);
-    match disk.remove_file(&log_dir.join(CLEAN_SHUTDOWN_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
-        _ => {}
-    }
+    remove_file_if_there(&**disk, &log_dir.join(CLEAN_SHUTDOWN_FILE)).map_err(io_error)?;
     disk.sync_dir(log_dir).map_err(io_error)?;
     // From here on the points say that nothing of the commit logs is needed.
     commit_log::remove_all(disk, &dir).map_err(io_error)?;

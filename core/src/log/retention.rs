@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::descriptors::{Descriptors, FileKind, segment_path};
 use super::log::{Log, snapshot_path};
 use super::{LogConfig, transaction_index};
-use crate::reactor::Disk;
+use crate::reactor::{Disk, remove_file_if_there};
 
 /// What a deleted file is called until it is removed.
 pub(crate) const DELETED_SUFFIX: &str = ".deleted";
@@ -146,14 +146,8 @@ impl Log {
 
     /// Removes the first `count` segments with their files.
     pub fn remove_first(&mut self, count: usize, disk: &dyn Disk) -> io::Result<()> {
-        let gone = self.segments.drain(..count);
-        for path in gone.flat_map(|segment| segment_files(&self.dir, segment.base_offset)) {
-            match disk.remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        let mut gone = self.segments.drain(..count).flat_map(|segment| segment_files(&self.dir, segment.base_offset));
+        gone.try_for_each(|path| remove_file_if_there(disk, &path))
     }
 
     /// Removes what a stop left of deleted segments.

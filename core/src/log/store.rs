@@ -12,6 +12,7 @@
 
 mod background_sync;
 mod promises;
+mod stored_log;
 mod tails;
 mod turn;
 
@@ -19,15 +20,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use hdrhistogram::Histogram;
 
+pub(super) use self::stored_log::{LogState, StoredLog, open_log, opened, stored_mut};
 use super::append::{Appended, Stage, is_disk_full, producer_batch};
-use super::carried::{Carried, CarriedPart};
+use super::carried::Carried;
 use super::checkpointer::Checkpointer;
 use super::checkpoints::ClosedLog;
 use super::class_sync::SyncClass;
@@ -39,9 +41,7 @@ use super::log::{CleanerState, Log, make_way};
 use super::producer_state::ProducerInfo;
 use super::read::Window;
 use super::recovery::{COMMIT_LOG_FOLDER, DELETED_SUFFIX};
-use super::refused::Refused;
 use super::retention::Expired;
-use super::scrub::Damage;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{AbortedTransaction, Durability, LogConfig, LogKey, LogSpec, StoreConfig};
 use crate::reactor::{Pieces, Reactor};
@@ -95,36 +95,6 @@ pub struct Retired {
     pub delay_ms: i64,
     /// Whether the log holds anything that may become too old or too much.
     pub is_bounded: bool,
-}
-
-/// A log that was not used yet, or one that is open.
-#[derive(Debug)]
-pub(super) enum LogState {
-    /// Its end is where it was synced, or where what is carried ends: the log is brought there when it is first used.
-    Unopened(SyncedPoint),
-    Open(Box<Log>),
-}
-
-#[derive(Debug)]
-pub(crate) struct StoredLog {
-    pub(super) spec: LogSpec,
-    pub(super) state: LogState,
-    /// While it is not open: what it lacks, which comes behind its synced point.
-    carried: Option<Box<CarriedPart>>,
-    from_clean_stop: bool,
-    /// A synced point was known of it at the start.
-    is_noted: bool,
-    acked_end_offset: i64,
-    /// It has a batch of this turn: it is in `LogStore::dirty`, or among the logs of the turn of class sync.
-    dirty: bool,
-    /// The class that it is to have: nothing is appended until it has it.
-    next_class: Option<Durability>,
-    /// Batches that are refused, by their offsets.
-    pub(super) damaged: Vec<Damage>,
-    /// Appends were refused because the disk had no room to open the log.
-    refused: Option<Box<Refused>>,
-    /// An append was refused because the log could not be opened: the next one must not take its place.
-    is_unopenable: bool,
 }
 
 /// The logs of one shard.
@@ -641,8 +611,7 @@ impl LogStore {
         at_least_one_batch: bool,
     ) -> Result<ReadResult, ReadError> {
         let (stored, log) =
-            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
-                .map_err(|error| ReadError::Io(io::Error::other(error)))?
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?
                 .ok_or(ReadError::UnknownLog)?;
         assert!(bound <= *stored.acked_end_offset, "readers never see what is not acked");
         if let Some(damage) = stored.damaged.iter().find(|damage| damage.offsets.contains(&from)) {
@@ -671,8 +640,7 @@ impl LogStore {
         bound: i64,
     ) -> Result<Option<(i64, i64)>, ReadError> {
         let (stored, log) =
-            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
-                .map_err(|error| ReadError::Io(io::Error::other(error)))?
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?
                 .ok_or(ReadError::UnknownLog)?;
         let bound = bound.min(*stored.acked_end_offset);
         log.offset_for_timestamp(timestamp_ms, bound, &mut self.files)
@@ -681,8 +649,7 @@ impl LogStore {
     /// The offset and the value of the log's largest timestamp, of what was acked.
     pub fn max_timestamp(&mut self, key: LogKey) -> Result<Option<(i64, i64)>, ReadError> {
         let (stored, log) =
-            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
-                .map_err(|error| ReadError::Io(io::Error::other(error)))?
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?
                 .ok_or(ReadError::UnknownLog)?;
         let bound = *stored.acked_end_offset;
         match log.max_timestamp(&mut self.files)? {
@@ -694,8 +661,7 @@ impl LogStore {
     /// What readers of committed data need to know, who read from `from` on.
     pub fn committed(&mut self, key: LogKey, from: i64) -> Result<Committed, ReadError> {
         let (stored, log) =
-            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)
-                .map_err(|error| ReadError::Io(io::Error::other(error)))?
+            open_log(&mut self.logs, &mut self.files, &mut self.sync, &self.reactor, &self.log_dir, key)?
                 .ok_or(ReadError::UnknownLog)?;
         let acked = *stored.acked_end_offset;
         let last_stable_offset = log.producers.first_open_transaction().map_or(acked, |first| first.min(acked));
@@ -750,144 +716,9 @@ impl LogStore {
     }
 }
 
-impl StoredLog {
-    /// Opens it: this is its first use. What was carried of it is in its tail.
-    fn open(
-        &mut self,
-        key: LogKey,
-        log_dir: &Path,
-        now_ms: i64,
-        files: &mut Descriptors,
-    ) -> Result<&mut Log, StoreError> {
-        let LogState::Unopened(point) = &self.state else { unreachable!("only a log that is not open is opened") };
-        let mut log = match &self.carried {
-            Some(part) => {
-                if !self.is_noted {
-                    // As recovery does with what it writes itself.
-                    make_way(files.disk(), log_dir, &self.spec, false)?;
-                }
-                Log::open_carried(key, &self.spec, point, part, log_dir, now_ms, files)?
-            }
-            None => Log::open_at(key, &self.spec, point, self.from_clean_stop, log_dir, now_ms, files)?,
-        };
-        if let Some(refused) = self.refused.take() {
-            log.producers.refused_before(*refused);
-        }
-        (self.state, self.carried) = (LogState::Open(Box::new(log)), None);
-        let LogState::Open(log) = &mut self.state else { unreachable!("opened in the line before") };
-        Ok(log)
-    }
-
-    /// The point of a log that can be closed again after a look at it: nothing is written by opening it.
-    pub(super) fn unused(&self) -> Option<SyncedPoint> {
-        match &self.state {
-            LogState::Unopened(point) if self.carried.is_none() => Some(*point),
-            _ => None,
-        }
-    }
-
-    /// Up to where a log that is not open is in its segments.
-    pub(super) fn segments_end_offset(&self, point: &SyncedPoint) -> i64 {
-        self.carried.as_ref().map_or(point.end_offset, |part| part.base_offset)
-    }
-
-    /// What is carried of a log of which nothing is in a segment.
-    fn carried_alone(&self) -> Option<&CarriedPart> {
-        let LogState::Unopened(point) = &self.state else { return None };
-        self.carried.as_deref().filter(|part| part.base_offset == point.log_start_offset)
-    }
-
-    /// Of a log that is not open, as far as it needs no look at the disk.
-    fn size_bytes_unopened(&self) -> Option<u64> {
-        match &self.state {
-            LogState::Unopened(point) if point.log_start_offset == point.end_offset => Some(0),
-            _ => self.carried_alone().map(|part| u64::from(part.size_bytes)),
-        }
-    }
-
-    /// The answer of [`LogStore::retire`] for a log that needs not be opened for it: one without records, or with young
-    /// ones that are all to be in its first segment.
-    fn nothing_to_retire(&self, now_ms: i64) -> Option<Retired> {
-        if self.size_bytes_unopened()? == 0 {
-            return Some(Retired::default());
-        }
-        let LogConfig { is_deleted, retention_ms, retention_bytes, .. } = self.spec.config;
-        let age_ms = now_ms.saturating_sub(self.carried_alone()?.max_timestamp);
-        let is_bounded = is_deleted && (retention_ms >= 0 || retention_bytes >= 0);
-        let is_young = !is_deleted || retention_ms < 0 || age_ms <= retention_ms;
-        is_young.then_some(Retired { is_bounded, ..Retired::default() })
-    }
-
-    fn log_end_offset(&self) -> i64 {
-        match &self.state {
-            LogState::Unopened(point) => point.end_offset,
-            LogState::Open(log) => log.log_end_offset,
-        }
-    }
-
-    fn closed(&self) -> ClosedLog {
-        let (log_start_offset, cleaned_offset) = match &self.state {
-            LogState::Unopened(point) => (point.log_start_offset, point.cleaned_offset),
-            LogState::Open(log) => (log.log_start_offset, log.cleaned_offset),
-        };
-        ClosedLog {
-            cleaned_offset,
-            topic_id: self.spec.topic_id,
-            durability: self.spec.durability,
-            topic_name: self.spec.topic_name.clone(),
-            partition_index: self.spec.partition_index,
-            log_start_offset,
-            log_end_offset: self.log_end_offset(),
-        }
-    }
-}
-
 /// Base offsets of segments that recovery may need, because they are not written, not synced, or not yet known to be.
 pub(super) fn unsynced(syncing: &[(LogKey, Vec<i64>)], log: &Log) -> Vec<i64> {
     let syncing = syncing.iter().find(|(of, _)| *of == log.key).map_or(&[][..], |(_, bases)| bases);
     let unwritten = log.tail.first().map(|batch| batch.segment);
     log.unsynced.iter().chain(syncing).copied().chain(unwritten).collect()
-}
-
-/// The log of this key, if it is there. Free of `self` so that the store's other fields stay usable, as the next ones.
-pub(super) fn stored_mut(logs: &mut [Option<StoredLog>], key: LogKey) -> Option<&mut StoredLog> {
-    logs.get_mut(key.0 as usize)?.as_mut()
-}
-
-/// The same, if it is open too.
-pub(super) fn opened(logs: &mut [Option<StoredLog>], key: LogKey) -> Option<&mut Log> {
-    match &mut stored_mut(logs, key)?.state {
-        LogState::Open(log) => Some(log),
-        LogState::Unopened(_) => None,
-    }
-}
-
-/// What of a stored log may be changed while its log is borrowed.
-pub(super) struct Beside<'a> {
-    pub(super) acked_end_offset: &'a mut i64,
-    dirty: &'a mut bool,
-    is_unopenable: &'a bool,
-    is_changing_class: bool,
-    damaged: &'a [Damage],
-    spec: &'a LogSpec,
-}
-
-/// The log, opened when this is its first use.
-pub(super) fn open_log<'a>(
-    logs: &'a mut [Option<StoredLog>],
-    files: &mut Descriptors,
-    sync: &mut SyncClass,
-    reactor: &Reactor,
-    log_dir: &Path,
-    key: LogKey,
-) -> Result<Option<(Beside<'a>, &'a mut Log)>, StoreError> {
-    let Some(stored) = stored_mut(logs, key) else { return Ok(None) };
-    if let LogState::Unopened(_) = stored.state {
-        let log = stored.open(key, log_dir, reactor.wall_clock_ms(), files)?;
-        sync.note_tail(key, None, log.tail.mark());
-    }
-    let StoredLog { state, acked_end_offset, dirty, is_unopenable, spec, next_class, damaged, .. } = stored;
-    let is_changing_class = next_class.is_some();
-    let LogState::Open(log) = state else { unreachable!("opened above") };
-    Ok(Some((Beside { acked_end_offset, dirty, is_unopenable, is_changing_class, damaged, spec }, log)))
 }

@@ -227,6 +227,14 @@ pub fn replace_file(disk: &Rc<dyn Disk>, path: &Path, bytes: &[u8]) -> io::Resul
     disk.sync_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)
 }
 
+/// Removes a file, if it is there.
+pub fn remove_file_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The whole content of a file.
 pub fn read_file(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(disk, path, OpenMode::READ)?;
