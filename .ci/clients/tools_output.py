@@ -38,7 +38,8 @@ class Broker:
         self.data, self.address = os.path.join(directory, name), f"127.0.0.1:{port}"
         self.ports = [port, controller]
         properties = os.path.join(directory, f"{name}.properties")
-        pathlib.Path(properties).write_text(node_properties(port, controller, self.data) + """transaction.state.log.replication.factor=1
+        pathlib.Path(properties).write_text(node_properties(port, controller, self.data) + """offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
