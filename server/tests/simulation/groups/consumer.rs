@@ -65,7 +65,9 @@ impl Member {
         Ok(())
     }
 
+    /// As after a lost answer: what the coordinator would have said may be in its log, and is not said again by itself.
     async fn on_heartbeat_error(&mut self, code: ErrorCode) {
+        self.says_all = true;
         self.client.note(|| format!("{} of {}: {code}", self.name(), self.plan.group));
         match code {
             ErrorCode::FENCED_MEMBER_EPOCH | ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::GROUP_ID_NOT_FOUND => {
