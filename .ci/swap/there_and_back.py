@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Kafka -> Ringlog -> Kafka -> ... on one data directory and one properties file.
 
-Each broker adds to the history (topics, configs, all codecs, idempotent and, on Kafka, transactional records, committed
-offsets, deletions); what clients see is written down before its clean stop and must be the same under the next one.
+Each broker adds a random history (topics of one to a hundred partitions, more partitions, configs, all codecs, idempotent and,
+on Kafka, transactional records, committed offsets, deleted records and topics); what clients see is written down before its
+clean stop and must be the same under the next one. kafka-dump-log finds nothing wrong in what each stop leaves.
 Usage: there_and_back.py RINGLOG_BINARY JARS_DIR DIRECTORY SWAPS [SEED]
 """
-import pathlib, random, shutil, signal, subprocess, sys, tempfile, time
+import pathlib, random, re, shutil, signal, subprocess, sys, tempfile, time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "faults"))
+ci = pathlib.Path(__file__).resolve().parent.parent
+sys.path += [str(ci / "faults"), str(ci / "clients" / "tools")]
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka import IsolationLevel, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
+from confluent_kafka.admin import OffsetSpec, ResourceType
+from jvm import Tools
 from ringlog import free_port, node_properties
 
 binary, jars, swaps = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[4])
@@ -21,6 +25,8 @@ directory = pathlib.Path(tempfile.mkdtemp(prefix="swap-", dir=sys.argv[3])).reso
 seed = int(sys.argv[5]) if len(sys.argv) > 5 else random.randrange(1 << 32)
 random.seed(seed)
 print(f"seed {seed}")
+# What kafka-dump-log says about a batch or an index that is not as it should be.
+WRONG = re.compile("isvalid: false|[Ii]nvalid bytes|Found |[Mm]ismatch|out of order|corrupt")
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
 port, controller_port = free_port(), free_port()
@@ -97,56 +103,89 @@ def produce(topic, partitions, count, **settings):
         fail(f"{topic}: {failed[0]}")
 
 
+def settled(futures):
+    """The results of what an administrator asked for."""
+    return {key: future.result(30) for key, future in futures.items()}
+
+
 def add_history(broker, generation):
     """What this life of a broker adds."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     name = f"{broker.name}-{generation}"
     config = {"segment.bytes": "1048576", "retention.ms": str(10**11 + generation)}
-    topics = [NewTopic(f"{name}-plain", 3, 1, config=config), NewTopic(f"{name}-gone", 2, 1),
+    topics = [NewTopic(f"{name}-plain", random.randrange(1, 6), 1, config=config), NewTopic(f"{name}-gone", 2, 1),
               NewTopic(f"{name}-compacted", 1, 1, config={"cleanup.policy": "compact"}), NewTopic(f"{name}-empty", 2, 1)]
-    for future in admin.create_topics(topics).values():
-        future.result(30)
-    for topic in sorted(topic for topic in admin.list_topics(timeout=10).topics if topic.endswith("-plain")):
+    if random.random() < 0.3:
+        topics.append(NewTopic(f"{name}-wide", 100, 1))
+    settled(admin.create_topics(topics))
+    plain = {topic: len(described.partitions) for topic, described in sorted(admin.list_topics(timeout=10).topics.items())
+             if topic.endswith(("-plain", "-wide"))}
+    for topic, partitions in plain.items():
+        if topic.endswith("-plain") and random.random() < 0.3:
+            settled(admin.create_partitions([NewPartitions(topic, partitions + 1)]))
         for codec in CODECS:
-            produce(topic, 3, random.randrange(50, 500), **{"compression.type": codec})
-        produce(topic, 3, 200, **{"enable.idempotence": True})
+            produce(topic, partitions, random.randrange(50, 500), **{"compression.type": codec})
+        produce(topic, partitions, 200, **{"enable.idempotence": True})
         if broker.name == "kafka":
             for outcome in ["commit", "abort", "commit"]:
-                produce(topic, 3, 50, **{"transactional.id": f"{outcome}-{generation}"})
+                produce(topic, partitions, 50, **{"transactional.id": f"{outcome}-{generation}"})
+        if random.random() < 0.3:
+            settled(admin.delete_records([TopicPartition(topic, 0, random.randrange(1, 20))]))
+        if random.random() < 0.3:
+            key, value = random.choice([("max.message.bytes", "900000"), ("segment.ms", "86400000")])
+            entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            settled(admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]))
     keyed = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
     for number in range(500):
         keyed.produce(f"{name}-compacted", b"v%d" % number, b"k%d" % (number % 20))
     keyed.flush(30)
     produce(f"{name}-gone", 2, 100)
-    for future in admin.delete_topics([f"{name}-gone"]).values():
-        future.result(30)
+    settled(admin.delete_topics([f"{name}-gone"]))
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"group-{name}", "enable.auto.commit": False,
                          "log_level": 0})
     consumer.commit(offsets=[TopicPartition(f"{name}-plain", p, 10 + p + generation, metadata=f"note {p}")
-                             for p in range(3)], asynchronous=False)
+                             for p in range(plain[f"{name}-plain"])], asynchronous=False)
     consumer.close()
 
 
-def read(topic, partition, start, end, isolation):
+def read(spans, isolation):
+    """The records of each partition from its start to its end."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
                          "isolation.level": isolation, "enable.partition.eof": True, "log_level": 0})
-    consumer.assign([TopicPartition(topic, partition, start)])
-    records, deadline = [], time.time() + 60
-    while start < end:
-        message = consumer.poll(1.0)
+    left = {partition for partition, (start, end) in spans.items() if start < end}
+    consumer.assign([TopicPartition(*partition, spans[partition][0]) for partition in left])
+    records, deadline = {partition: [] for partition in spans}, time.time() + 120
+    while left:
         if time.time() > deadline:
-            fail(f"{topic}-{partition} cannot be read from {start} to {end}: got {len(records)}")
+            fail(f"cannot be read to the end: {sorted(left)}")
+        message = consumer.poll(1.0)
         if message is None:
             continue
-        if message.error():
-            if message.error().name() == "_PARTITION_EOF":
-                break
-            fail(f"{topic}-{partition}: {message.error()}")
-        records.append((message.offset(), message.timestamp(), message.key(), message.value(), message.headers()))
-        if message.offset() + 1 >= end:
-            break
+        partition = (message.topic(), message.partition())
+        if not message.error():
+            records[partition].append(
+                (message.offset(), message.timestamp(), message.key(), message.value(), message.headers()))
+        elif message.error().name() == "_PARTITION_EOF":
+            left.discard(partition)
+        else:
+            fail(f"{partition}: {message.error()}")
     consumer.close()
     return records
+
+
+def offsets(admin, partitions, spec, isolation):
+    """Of each partition. Kafka answers Metadata before its partitions have their leader epochs of this start, and the client
+    leaves it to its caller to ask again."""
+    deadline = time.time() + 60
+    while True:
+        asked = admin.list_offsets({p: spec for p in partitions}, isolation_level=isolation)
+        try:
+            return {(p.topic, p.partition): result.offset for p, result in settled(asked).items()}
+        except KafkaException as error:
+            if error.args[0].name() not in ("UNKNOWN_LEADER_EPOCH", "NOT_LEADER_FOR_PARTITION") or time.time() > deadline:
+                raise
+            print(f"asked again: {error}", flush=True)
+            time.sleep(0.1)
 
 
 def observe():
@@ -155,21 +194,18 @@ def observe():
     metadata = admin.list_topics(timeout=10).topics
     names = sorted(name for name in metadata if not name.startswith("__"))
     seen = {"topics": {name: len(metadata[name].partitions) for name in sorted(metadata)}}
-    described = admin.describe_topics(TopicCollection(names))
-    seen["ids"] = {name: str(future.result(30).topic_id) for name, future in described.items()}
+    described = settled(admin.describe_topics(TopicCollection(names)))
+    seen["ids"] = {name: str(topic.topic_id) for name, topic in described.items()}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    configs = {r.name: f.result(30) for r, f in admin.describe_configs(resources).items()}
+    configs = {resource.name: entries for resource, entries in settled(admin.describe_configs(resources)).items()}
     seen["configs"] = {name: {key: entry.value for key, entry in entries.items() if not entry.is_default}
                        for name, entries in configs.items()}
     partitions = [TopicPartition(name, p) for name in names for p in range(len(metadata[name].partitions))]
     for isolation, level in [("read_uncommitted", IsolationLevel.READ_UNCOMMITTED),
                              ("read_committed", IsolationLevel.READ_COMMITTED)]:
-        def offsets(spec):
-            asked = admin.list_offsets({p: spec for p in partitions}, isolation_level=level)
-            return {(p.topic, p.partition): future.result(30).offset for p, future in asked.items()}
-        starts, ends = offsets(OffsetSpec.earliest()), offsets(OffsetSpec.latest())
-        seen[f"offsets {isolation}"] = {p: (starts[p], ends[p]) for p in ends}
-        seen[f"records {isolation}"] = {p: read(*p, starts[p], ends[p], isolation) for p in ends}
+        starts, ends = (offsets(admin, partitions, spec, level) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        seen[f"offsets {isolation}"] = spans = {partition: (starts[partition], ends[partition]) for partition in ends}
+        seen[f"records {isolation}"] = read(spans, isolation)
     groups = sorted(group.group_id for group in admin.list_consumer_groups().result(30).valid)
     committed = {}
     for group in groups:
@@ -177,6 +213,19 @@ def observe():
         committed[group] = sorted((p.topic, p.partition, p.offset, p.metadata or "") for p in result.topic_partitions)
     seen["groups"] = {group: offsets for group, offsets in committed.items() if offsets}
     return seen
+
+
+def inspect(data):
+    """kafka-dump-log on all files of partitions that were written to and are not deleted."""
+    logs = [log for log in sorted(data.glob("*/*.log"))
+            if log.stat().st_size and not log.parent.name.startswith("__cluster") and not log.parent.name.endswith("-delete")]
+    indexes = [log.with_suffix(suffix) for log in logs for suffix in (".index", ".timeindex")]
+    for files, arguments in [(logs, ["--deep-iteration"]), (indexes, ["--index-sanity-check"]), (indexes, [])]:
+        text, code = tools.run("org.apache.kafka.tools.DumpLogSegments", [*arguments, "--files", ",".join(map(str, files))])
+        wrong = [line for line in text.splitlines() if WRONG.search(line)]
+        if code or wrong:
+            fail(f"kafka-dump-log {arguments} ends with {code}: {wrong[:3] or text[-300:]}")
+    return len(logs)
 
 
 def compare(before, after, swap):
@@ -193,7 +242,7 @@ def compare(before, after, swap):
 
 subprocess.run(java("kafka.tools.StorageTool", "format", "--standalone", "-t", "c3dhcC10aGVyZS1hbmQtYg",
                     "-c", str(properties)), stdout=log, stderr=log, check=True, timeout=90)
-before = None
+before, tools = None, Tools(jars)
 for swap in range(swaps + 1):
     broker = Broker("kafka" if swap % 2 == 0 else "ringlog")
     if before is not None:
@@ -201,8 +250,10 @@ for swap in range(swaps + 1):
     add_history(broker, swap)
     before = observe()
     broker.stop()
+    segments = inspect(directory / "data")
     records = sum(len(records) for records in before["records read_uncommitted"].values())
     committed = sum(len(records) for records in before["records read_committed"].values())
     print(f"{broker.name}: {len(before['topics'])} topics, {records} records, {committed} committed, "
-          f"{len(before['groups'])} groups", flush=True)
+          f"{len(before['groups'])} groups, {segments} segments inspected", flush=True)
+tools.end()
 print(f"{swaps} swaps: topics, ids, configs, offsets, records of both isolation levels and committed offsets are the same")
