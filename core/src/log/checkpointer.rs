@@ -5,6 +5,7 @@
 //! Invariants:
 //! - One run at a time. Its points are durable before anybody acts on them.
 //! - A failed sync fails the run; the log it belongs to is stopped by the store and the sync is not repeated.
+//! - A run during which anything else failed is failed too: its own syncs may have succeeded without what that lost.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ use smallvec::smallvec;
 
 use super::LogKey;
 use super::commit_log::Lsn;
+use super::failure::LogDirFailure;
 use crate::reactor::{Disk, File, OpenMode, Reactor};
 
 /// Syncs under way at a time.
@@ -53,6 +55,8 @@ pub(crate) struct Plan {
     pub obsolete: Vec<PathBuf>,
     /// Entries of the commit log below it are in the files of `jobs` or were synced before.
     pub release: Option<Lsn>,
+    /// Of all that is written to the log directory.
+    pub failure: LogDirFailure,
 }
 
 /// How a run ended.
@@ -141,8 +145,8 @@ async fn run(reactor: &Reactor, plan: Plan) -> Result<(), (Option<LogKey>, io::E
         }
         reactor.yield_now().await;
     }
-    let written = replace(reactor, &disk, &plan.points_path, Bytes::from(plan.points), true).await;
-    written.and_then(|()| sync_parent(&disk, &plan.points_path)).map_err(|error| (None, error))?;
+    let points = Bytes::from(plan.points);
+    replace_points(reactor, &disk, &plan.points_path, points, &plan.failure).await.map_err(|error| (None, error))?;
     for path in plan.obsolete {
         if let Err(error) = disk.remove_file(&path) {
             tracing::debug!(path = %path.display(), %error, "an old snapshot stays");
@@ -155,11 +159,34 @@ async fn run(reactor: &Reactor, plan: Plan) -> Result<(), (Option<LogKey>, io::E
 /// Replaces a file without waiting in the loop for its bytes. The new name is durable when its folder was synced.
 async fn replace(reactor: &Reactor, disk: &Rc<dyn Disk>, path: &Path, bytes: Bytes, durable: bool) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let file = File::open(disk, &temporary, OpenMode::REWRITE)?;
-    if !durable {
-        file.write_all_at(0, &bytes)?;
-        return disk.rename(&temporary, path);
+    if durable {
+        write_durably(reactor, disk, &temporary, bytes).await?;
+    } else {
+        File::open(disk, &temporary, OpenMode::REWRITE)?.write_all_at(0, &bytes)?;
     }
+    disk.rename(&temporary, path)
+}
+
+/// Replaces the list of synced points, unless something has failed. That is asked behind a wait: the store has seen by
+/// then how everything ended that ended before the syncs of this run.
+async fn replace_points(
+    reactor: &Reactor,
+    disk: &Rc<dyn Disk>,
+    path: &Path,
+    points: Bytes,
+    failure: &LogDirFailure,
+) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    write_durably(reactor, disk, &temporary, points).await?;
+    if failure.is_reported() {
+        return Err(io::Error::other("something else in the log directory has failed"));
+    }
+    disk.rename(&temporary, path)?;
+    sync_parent(disk, path)
+}
+
+async fn write_durably(reactor: &Reactor, disk: &Rc<dyn Disk>, path: &Path, bytes: Bytes) -> io::Result<()> {
+    let file = File::open(disk, path, OpenMode::REWRITE)?;
     let (mut rest, mut position) = (bytes, 0);
     while !rest.is_empty() {
         let (result, _) = reactor.write(&file, position, smallvec![rest.clone()], true).await;
@@ -171,8 +198,7 @@ async fn replace(reactor: &Reactor, disk: &Rc<dyn Disk>, path: &Path, bytes: Byt
             }
         }
     }
-    reactor.sync(&file).await?;
-    disk.rename(&temporary, path)
+    reactor.sync(&file).await
 }
 
 fn sync_parent(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<()> {

@@ -169,7 +169,8 @@ impl LogStore {
         let points_path = self.log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::file_name(self.shard_id));
         let text = points.encode();
         self.points_of_run = points;
-        let plan = Plan { small_files, jobs, folders, points_path, points: text, obsolete, release };
+        let failure = self.log_dir_failure.clone();
+        let plan = Plan { small_files, jobs, folders, points_path, points: text, obsolete, release, failure };
         self.checkpointer.start(&self.reactor, plan, self.on_acked.clone());
     }
 
@@ -219,6 +220,7 @@ impl LogStore {
     /// Ends class sync, for this life.
     pub(in crate::log) fn fail(&mut self, error: &io::Error) {
         self.sync.commit_log.fail(error.kind());
+        self.log_dir_failure.report();
         if let Err(error) = note_failed_sync(self.files.disk(), &self.log_dir) {
             tracing::error!(%error, "what the page cache holds may not be on the disk");
             self.is_failure_unnoted = true;

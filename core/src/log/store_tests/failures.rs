@@ -251,6 +251,34 @@ fn a_failed_direct_write_fails_what_was_on_its_way_and_stops_the_log() {
 }
 
 #[test]
+fn a_checkpoint_does_not_count_what_a_failed_sync_beside_it_may_have_lost() {
+    for seed in 0..8 {
+        let mut world = World::new(seed);
+        let mut store = world.open_with(&[]);
+        let key = store.create(sync_spec(0)).expect("created");
+        for tag in 0..3 {
+            store.append(key, batch(1, 100, tag), 0).expect("appended");
+        }
+        store.end_turn();
+        world.turns(3);
+        store.take_acked(&mut Vec::new());
+        // Both of them sync the segment: the first time for the large batch, and then for the checkpoint.
+        world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Sync));
+        store.delete_records(key, 1).expect("taken");
+        store.append(key, batch(1, 900, 3), 0).expect("taken");
+        for _ in 0..10 {
+            store.end_turn();
+            world.turns(1);
+        }
+        assert!(matches!(store.take_moved_starts()[..], [(_, Err(_))]));
+        world.crash(Some(store), Crash::Power);
+        let mut store = world.open_with(&[sync_spec(0)]);
+        let key = store.create(sync_spec(0)).expect("created");
+        assert_eq!(read_all(&world.reactor, &mut store, key, 900).len(), 3, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_failure_of_one_shard_ends_the_acks_of_all() {
     let world = World::new(18);
     let mut stores = [world.open_with(&[]), world.open_store_of(1)];
