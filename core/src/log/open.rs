@@ -203,6 +203,8 @@ impl Log {
             return Ok(None);
         }
         self.segments[active].raise_max_timestamp(point.max_timestamp, point.max_timestamp_offset);
+        let synced = self.segment_index(point.end_offset - 1);
+        self.unsynced.extend(self.segments[synced..].iter().map(|segment| segment.base_offset));
         Ok(Some((active, position, end)))
     }
 

@@ -80,6 +80,25 @@ fn a_start_syncs_nothing_of_class_page_cache_and_says_so() {
 }
 
 #[test]
+fn what_a_start_keeps_for_class_sync_is_synced_before_it_is_noted() {
+    for seed in 0..4 {
+        let mut world = World::new(seed);
+        let mut store = world.open_with(&[]);
+        let key = store.create(spec(0)).expect("created");
+        append(&world, &mut store, key, 0, 9);
+        world.crash(Some(store), Crash::Process);
+        // The topic got class sync, and the broker was killed before the log had it.
+        let mut store = world.open_with(&[sync_spec(0)]);
+        let key = store.create(sync_spec(0)).expect("created");
+        append(&world, &mut store, key, 0, 1);
+        world.crash(Some(store), Crash::Power);
+        let mut store = world.open_with(&[sync_spec(0)]);
+        let key = store.create(sync_spec(0)).expect("created");
+        assert_eq!(read_all(&world.reactor, &mut store, key, 900).len(), 10);
+    }
+}
+
+#[test]
 fn what_an_earlier_life_wrote_is_synced_by_a_checkpoint_of_this_one() {
     let mut world = World::new(6);
     let mut store = world.open_with(&[]);
