@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use ringlog_core::wire::Array;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::errors::unexpected_group_reply;
 use super::gather::Gather;
 use super::{Context, Request};
-use crate::coordinator::group::{FetchOffsets, GroupReply, GroupRequest, PartitionOffset, TopicOffsets};
+use crate::coordinator::group::{FetchOffsets, FetchTopic, GroupReply, GroupRequest, PartitionOffset, TopicOffsets};
 use crate::metadata::MetadataImage;
 
 /// Versions below ask for one group, without a list.
@@ -34,16 +34,16 @@ pub fn handle(context: &Rc<Context>, request: Request) {
         Err(error) => return request.close(&error),
     };
     let by_id = request.api_version >= TOPIC_ID_VERSION;
+    let image = context.metadata.image();
     let asked: Vec<FetchOffsets> = if request.api_version >= BATCH_VERSION {
-        let image = context.metadata.image();
         body.groups.iter().map(|group| of_group(&image, &group, body.require_stable, by_id)).collect()
     } else {
-        let topics = body.topics.as_ref().map(|topics| {
-            topics.iter().map(|topic| (topic.name.to_owned(), topic.partition_indexes.iter().collect())).collect()
-        });
+        let named = |topic: OffsetFetchRequestTopic<'_>| fetch_topic(&image, topic.name, &topic.partition_indexes);
+        let topics = body.topics.as_ref().map(|topics| topics.iter().map(named).collect());
         let (group_id, require_stable) = (body.group_id.to_owned(), body.require_stable);
         vec![FetchOffsets { group_id, member_id: None, member_epoch: -1, require_stable, topics }]
     };
+    drop(image);
     let gather = Gather::new(asked.len());
     for (at, fetch) in asked.into_iter().enumerate() {
         let (answer, group_id) = (gather.clone(), fetch.group_id.clone());
@@ -73,7 +73,7 @@ fn of_group(
     let topics = group.topics.as_ref().map(|topics| {
         let named = topics.iter().filter_map(|topic| {
             let name = if by_id { &*image.topic(&topic.topic_id)?.name } else { topic.name };
-            Some((name.to_owned(), topic.partition_indexes.iter().collect()))
+            Some(fetch_topic(image, name, &topic.partition_indexes))
         });
         named.collect()
     });
@@ -84,6 +84,11 @@ fn of_group(
         require_stable,
         topics,
     }
+}
+
+fn fetch_topic(image: &MetadataImage, name: &str, partitions: &Array<'_, i32>) -> FetchTopic {
+    let topic_id = image.topic_by_name(name).map(|topic| topic.topic_id).unwrap_or_default();
+    FetchTopic { topic_name: name.to_owned(), topic_id, partitions: partitions.iter().collect() }
 }
 
 fn finish(context: &Context, request: Request, found: &[Found]) {

@@ -32,8 +32,8 @@ pub struct Changes {
     pub created: Vec<(Uuid, i32, i32)>,
     /// Partitions that are gone.
     pub removed: Vec<(Uuid, i32)>,
-    /// Names of topics that are gone.
-    pub deleted_topics: Vec<String>,
+    /// Topics that are gone: name, topic id.
+    pub deleted_topics: Vec<(String, Uuid)>,
     /// Topics that have another configuration now.
     pub reconfigured: AHashSet<Uuid>,
     /// Whether client quotas may be others now.
@@ -86,7 +86,7 @@ impl MetadataView {
                     if let Some(topic) = image.topic(&topic_id) {
                         let partitions = topic.partitions.len() as i32;
                         changes.removed.extend((0..partitions).map(|index| (topic_id, index)));
-                        changes.deleted_topics.push(topic.name.to_string());
+                        changes.deleted_topics.push((topic.name.to_string(), topic_id));
                     }
                     self.configs.borrow_mut().remove(&topic_id);
                 }

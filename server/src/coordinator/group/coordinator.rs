@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use ringlog_core::protocol::ErrorCode;
+use uuid::Uuid;
 
 use super::members::{Group, Members};
 use super::offsets::Offsets;
 use super::{
     CommitOffsets, ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatReply, DeleteOffsets, FetchOffsets,
-    GroupDescription, GroupError, GroupListing, GroupReply, GroupRequest, JoinGroup, JoinReply, ListGroups, Now,
-    Output, PartitionOffset, Token, TopicOffsets, Topics, Turn,
+    FetchTopic, GroupDescription, GroupError, GroupListing, GroupReply, GroupRequest, JoinGroup, JoinReply, ListGroups,
+    Now, Output, PartitionOffset, Token, TopicOffsets, Topics, Turn,
 };
 use crate::config::{DynamicConfigs, GroupSettings};
 use crate::meters::CommittedSnapshot;
@@ -84,6 +85,9 @@ impl Coordinator {
 
     /// Handles a request; it is answered in `output`, at once or by a later call.
     pub fn handle(&mut self, request: GroupRequest, token: Token, at: Scene<'_>, output: &mut Output) {
+        if request.lacks_group_id() {
+            return output.replies.push((token, GroupReply::Unavailable(ErrorCode::INVALID_GROUP_ID)));
+        }
         let reply = match request {
             GroupRequest::Join(request) => return self.join(request, token, at, output),
             GroupRequest::Sync(request) => {
@@ -149,12 +153,13 @@ impl Coordinator {
     }
 
     /// Topics are gone: so are the offsets that were committed for them.
-    pub fn forget_topics(&mut self, topics: &[String], at: Scene<'_>, output: &mut Output) {
-        let has_any = |group: &Group| topics.iter().any(|topic| !group.offsets.partitions_of(topic).is_empty());
+    pub fn forget_topics(&mut self, topics: &[(String, Uuid)], at: Scene<'_>, output: &mut Output) {
+        let has_any =
+            |group: &Group| topics.iter().any(|(topic, id)| !group.offsets.partitions_of(topic, *id).is_empty());
         for group_id in self.group_ids(has_any) {
             self.with_group(&group_id, at, output, |group, turn| {
-                for topic in topics {
-                    for partition in group.offsets.partitions_of(topic) {
+                for (topic, topic_id) in topics {
+                    for partition in group.offsets.partitions_of(topic, *topic_id) {
                         group.offsets.delete(&group_id, topic, partition, turn);
                     }
                 }
@@ -166,9 +171,7 @@ impl Coordinator {
         let settings = Arc::clone(&self.settings);
         let timeouts = settings.min_session_timeout_ms..=settings.max_session_timeout_ms;
         let is_known = self.groups.contains_key(request.group_id.as_str());
-        let refused = if request.group_id.is_empty() {
-            Some(ErrorCode::INVALID_GROUP_ID)
-        } else if !timeouts.contains(&request.session_timeout_ms) {
+        let refused = if !timeouts.contains(&request.session_timeout_ms) {
             Some(ErrorCode::INVALID_SESSION_TIMEOUT)
         } else if !is_known && !request.member_id.is_empty() {
             Some(ErrorCode::UNKNOWN_MEMBER_ID)
@@ -240,21 +243,22 @@ impl Coordinator {
             group.check_fetch(request.member_id.as_deref(), request.member_epoch)?;
         }
         let offsets = group.map(|group| &group.offsets);
-        let fetch = |topic: &str, partition_index: i32| {
+        let fetch = |topic: &str, topic_id: Uuid, partition_index: i32| {
             let unstable =
                 request.require_stable && offsets.is_some_and(|found| found.is_pending(topic, partition_index));
+            let committed = offsets.filter(|_| !unstable).and_then(|found| found.committed(topic, partition_index));
             PartitionOffset::new(
                 partition_index,
-                offsets.filter(|_| !unstable).and_then(|found| found.committed(topic, partition_index)),
+                committed.filter(|offset| offset.is_of(topic_id)),
                 if unstable { ErrorCode::UNSTABLE_OFFSET_COMMIT } else { ErrorCode::NONE },
             )
         };
         Ok(match &request.topics {
             Some(topics) => topics
                 .iter()
-                .map(|(topic, partitions)| TopicOffsets {
-                    topic_name: topic.clone(),
-                    partitions: partitions.iter().map(|partition| fetch(topic, *partition)).collect(),
+                .map(|FetchTopic { topic_name, topic_id, partitions }| TopicOffsets {
+                    topic_name: topic_name.clone(),
+                    partitions: partitions.iter().map(|partition| fetch(topic_name, *topic_id, *partition)).collect(),
                 })
                 .collect(),
             None => offsets
@@ -262,7 +266,7 @@ impl Coordinator {
                 .flat_map(Offsets::topics)
                 .map(|(topic, partitions)| TopicOffsets {
                     topic_name: topic.to_string(),
-                    partitions: partitions.keys().map(|partition| fetch(topic, *partition)).collect(),
+                    partitions: partitions.keys().map(|partition| fetch(topic, Uuid::nil(), *partition)).collect(),
                 })
                 .collect(),
         })

@@ -36,6 +36,28 @@ pub enum GroupRequest {
     ConsumerDescribe(String),
 }
 
+impl GroupRequest {
+    /// Whether it names no group, and must. For commits and for what looks after them, no name is the name of a group too.
+    pub fn lacks_group_id(&self) -> bool {
+        let group_id = match self {
+            Self::Join(request) => &request.group_id,
+            Self::Sync(request) => &request.group_id,
+            Self::Heartbeat(request) => &request.group_id,
+            Self::Leave(request) => &request.group_id,
+            Self::DeleteOffsets(request) => &request.group_id,
+            Self::ConsumerDescribe(group_id) => group_id,
+            Self::CommitOffsets(_)
+            | Self::FetchOffsets(_)
+            | Self::Describe(_)
+            | Self::List(_)
+            | Self::Delete(_)
+            // It has words of its own for that.
+            | Self::ConsumerHeartbeat(_) => return false,
+        };
+        group_id.is_empty()
+    }
+}
+
 /// The answer, of the same kind. An error code stands for the whole request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum GroupReply {
@@ -63,7 +85,7 @@ pub enum GroupReply {
     ConsumerHeartbeat(Result<ConsumerHeartbeatReply, GroupError>),
     /// To ConsumerDescribe.
     ConsumerDescribe(Result<ConsumerGroupDescription, GroupError>),
-    /// To any request: the coordinator is not here, or not ready.
+    /// To any request: the coordinator is not here, or not ready, or no group is named.
     Unavailable(ErrorCode),
 }
 
@@ -138,7 +160,18 @@ pub struct FetchOffsets {
     /// Refuse offsets that an open transaction may replace.
     pub require_stable: bool,
     /// Topics with partitions; `None` is all that have an offset.
-    pub topics: Option<Vec<(String, Vec<i32>)>>,
+    pub topics: Option<Vec<FetchTopic>>,
+}
+
+/// A topic whose offsets are asked for.
+#[derive(Debug, Clone)]
+pub struct FetchTopic {
+    /// Name.
+    pub topic_name: String,
+    /// Nil if there is no such topic; else offsets of an earlier topic of this name are none.
+    pub topic_id: Uuid,
+    /// Partitions.
+    pub partitions: Vec<i32>,
 }
 
 /// The offsets of one topic.

@@ -33,9 +33,9 @@ pub use consumer::Assignment;
 pub use coordinator::{Coordinator, GroupConfigs, Scene};
 pub use messages::{
     CommitOffsets, CommitPartition, CommitTopic, ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatReply,
-    ConsumerMemberDescription, DeleteOffsets, FetchOffsets, GroupDescription, GroupError, GroupListing, GroupMessage,
-    GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, JoinedMember, LeaveGroup, ListGroups, MemberDescription,
-    PartitionOffset, Protocol, SyncGroup, SyncReply, TopicOffsets, TopicPartitionNames,
+    ConsumerMemberDescription, DeleteOffsets, FetchOffsets, FetchTopic, GroupDescription, GroupError, GroupListing,
+    GroupMessage, GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, JoinedMember, LeaveGroup, ListGroups,
+    MemberDescription, PartitionOffset, Protocol, SyncGroup, SyncReply, TopicOffsets, TopicPartitionNames,
 };
 #[cfg(any(test, feature = "planted-bugs"))]
 pub use planted::{PlantedBug, Planting};

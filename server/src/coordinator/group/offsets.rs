@@ -34,6 +34,13 @@ pub struct CommittedOffset {
     position: u64,
 }
 
+impl CommittedOffset {
+    /// Whether it was committed for this topic, as far as both are known: a topic may have been deleted and created anew.
+    pub fn is_of(&self, topic_id: Uuid) -> bool {
+        self.topic_id.is_nil() || topic_id.is_nil() || self.topic_id == topic_id
+    }
+}
+
 impl PartitionOffset {
     /// The answer for one partition; without an offset it is -1.
     pub fn new(partition_index: i32, offset: Option<&CommittedOffset>, error_code: ErrorCode) -> Self {
@@ -85,10 +92,12 @@ impl Offsets {
         all.flatten().flat_map(|(topic, found)| found.keys().map(|partition| (Arc::clone(topic), *partition))).collect()
     }
 
-    /// The partitions of a topic that have an offset, committed or pending.
-    pub fn partitions_of(&self, topic: &str) -> BTreeSet<i32> {
+    /// The partitions of a topic that have an offset, committed or pending. Those of another topic of this name are not
+    /// among them.
+    pub fn partitions_of(&self, topic: &str, topic_id: Uuid) -> BTreeSet<i32> {
         let all = std::iter::once(&self.committed).chain(self.pending.values());
-        all.filter_map(|topics| topics.get(topic)).flat_map(BTreeMap::keys).copied().collect()
+        let found = all.filter_map(|topics| topics.get(topic)).flatten();
+        found.filter(|(_, offset)| offset.is_of(topic_id)).map(|(partition, _)| *partition).collect()
     }
 
     /// Commits what fits: a code for each partition.

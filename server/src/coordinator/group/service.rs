@@ -23,6 +23,7 @@ use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::reactor::{Instant, Reactor, Sleep};
 use ringlog_core::record::{BatchBuilder, NewRecord};
+use uuid::Uuid;
 
 use super::loader::load;
 use super::planted::{PlantedBug, is_planted};
@@ -131,7 +132,7 @@ impl GroupCoordinators {
     }
 
     /// Topics are gone: so are the offsets that groups have committed for them.
-    pub fn forget_topics(&self, topics: &[String]) {
+    pub fn forget_topics(&self, topics: &[(String, Uuid)]) {
         self.step_all(|coordinator, at, output| coordinator.forget_topics(topics, at, output));
     }
 

@@ -2,10 +2,28 @@ use ringlog_core::protocol::ErrorCode;
 
 use super::harness::{GROUP, Harness, commit, join, sync};
 use crate::config::GroupSettings;
-use crate::coordinator::group::{GroupReply, GroupRequest, JoinGroup, JoinReply, SyncGroup};
+use crate::coordinator::group::{
+    DeleteOffsets, GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, LeaveGroup, SyncGroup,
+};
 
 fn static_join(instance_id: &str) -> JoinGroup {
     JoinGroup { group_instance_id: Some(instance_id.to_owned()), ..join("", &["range"]) }
+}
+
+#[test]
+fn a_request_names_its_group() {
+    let mut harness = Harness::without_delay();
+    let nameless = [
+        GroupRequest::Join(JoinGroup { group_id: String::new(), ..join("", &["range"]) }),
+        GroupRequest::Sync(SyncGroup::default()),
+        GroupRequest::Heartbeat(Heartbeat::default()),
+        GroupRequest::Leave(LeaveGroup::default()),
+        GroupRequest::DeleteOffsets(DeleteOffsets::default()),
+        GroupRequest::ConsumerDescribe(String::new()),
+    ];
+    for request in nameless {
+        assert_eq!(harness.ask(request), GroupReply::Unavailable(ErrorCode::INVALID_GROUP_ID));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::config::GroupSettings;
 use crate::coordinator::group::{
-    Assignment, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, Coordinator, FetchOffsets,
+    Assignment, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, Coordinator, FetchOffsets, FetchTopic,
     GroupConfigs, GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinReply, LeaveGroup, NewGroupRecord, Now, Output,
     Protocol, Scene, SyncGroup, SyncReply, Token, Topics,
 };
@@ -142,8 +142,9 @@ impl Harness {
     }
 
     /// A topic is deleted.
-    pub fn forget_topic(&mut self, topic: &str) {
-        self.step(|coordinator, at, output| coordinator.forget_topics(&[topic.to_owned()], at, output));
+    pub fn forget_topic(&mut self, topic: &str, topic_id: Uuid) {
+        let topic = (topic.to_owned(), topic_id);
+        self.step(|coordinator, at, output| coordinator.forget_topics(&[topic], at, output));
     }
 
     fn move_clock(&mut self, monotonic_ms: i64) {
@@ -261,16 +262,21 @@ impl Harness {
 
     /// The committed offset of partition 0 of topic `t`.
     pub fn committed(&mut self) -> i64 {
-        let topics = Some(vec![("t".to_owned(), vec![0])]);
+        self.fetch(None, -1, Uuid::nil()).expect("anyone may ask")
+    }
+
+    /// The same, as a member asks for it, or for a topic of this id.
+    pub fn fetch(&mut self, member_id: Option<&str>, member_epoch: i32, topic_id: Uuid) -> Result<i64, ErrorCode> {
+        let topic = FetchTopic { topic_name: "t".to_owned(), topic_id, partitions: vec![0] };
         let fetch = FetchOffsets {
             group_id: GROUP.to_owned(),
-            member_id: None,
-            member_epoch: -1,
+            member_id: member_id.map(str::to_owned),
+            member_epoch,
             require_stable: false,
-            topics,
+            topics: Some(vec![topic]),
         };
         match self.ask(GroupRequest::FetchOffsets(fetch)) {
-            GroupReply::FetchOffsets(Ok(topics)) => topics[0].partitions[0].offset,
+            GroupReply::FetchOffsets(topics) => topics.map(|topics| topics[0].partitions[0].offset),
             other => panic!("{other:?}"),
         }
     }
@@ -311,10 +317,13 @@ pub fn sync(member_id: &str, generation_id: i32) -> SyncGroup {
     SyncGroup { group_id: GROUP.to_owned(), generation_id, member_id: member_id.to_owned(), ..SyncGroup::default() }
 }
 
+/// The topic id that [`commit`] names.
+pub const COMMITTED_TOPIC: Uuid = Uuid::from_u128(7);
+
 /// A commit of partition 0 of topic `t`.
 pub fn commit(member_id: &str, generation_id: i32, offset: i64) -> CommitOffsets {
     let partition = CommitPartition { partition_index: 0, offset, leader_epoch: 3, metadata: "note".to_owned() };
-    let topic = CommitTopic { topic_name: "t".to_owned(), topic_id: Uuid::from_u128(7), partitions: vec![partition] };
+    let topic = CommitTopic { topic_name: "t".to_owned(), topic_id: COMMITTED_TOPIC, partitions: vec![partition] };
     CommitOffsets {
         group_id: GROUP.to_owned(),
         member_id: member_id.to_owned(),

@@ -1,6 +1,7 @@
 use ringlog_core::protocol::ErrorCode;
+use uuid::Uuid;
 
-use super::harness::{GROUP, Harness, commit};
+use super::harness::{COMMITTED_TOPIC, GROUP, Harness, commit};
 use crate::config::GroupSettings;
 use crate::coordinator::group::{CommitOffsets, DeleteOffsets, GroupReply, GroupRequest};
 
@@ -64,9 +65,12 @@ fn offsets_of_a_topic_that_is_read_are_not_deleted() {
 fn offsets_go_with_their_topic() {
     let mut harness = Harness::without_delay();
     assert_eq!(harness.commit(commit("", -1, 5)), Ok(vec![ErrorCode::NONE]));
-    harness.forget_topic("other");
-    assert_eq!(harness.committed(), 5);
-    harness.forget_topic("t");
+    harness.forget_topic("other", COMMITTED_TOPIC);
+    harness.forget_topic("t", Uuid::from_u128(6));
+    assert_eq!(harness.committed(), 5, "committed for the topic that came after");
+    let of_another = harness.fetch(None, -1, Uuid::from_u128(8));
+    assert_eq!(of_another, Ok(-1), "the topic was deleted and created anew");
+    harness.forget_topic("t", COMMITTED_TOPIC);
     assert_eq!((harness.committed(), harness.state()), (-1, "Dead"));
     harness.reload();
     assert_eq!((harness.committed(), harness.state()), (-1, "Dead"));
