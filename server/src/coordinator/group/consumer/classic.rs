@@ -13,6 +13,7 @@ use ringlog_core::protocol::consumer_protocol::{
 
 use super::member::{ClassicMetadata, Member, MemberState};
 use super::{Assignment, ConsumerGroup};
+use crate::config::MigrationPolicy;
 use crate::coordinator::group::{
     Heartbeat, JoinGroup, JoinReply, LeaveGroup, Protocol, SyncGroup, SyncReply, Topics, Turn,
 };
@@ -36,12 +37,15 @@ impl ConsumerGroup {
         turn: &mut Turn<'_>,
     ) -> Result<JoinReply, (Option<String>, ErrorCode)> {
         let refused = |error_code| (None, error_code);
+        let inconsistent = || refused(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+        if turn.settings.migration_policy == MigrationPolicy::Disabled {
+            return Err(inconsistent());
+        }
         let holder = request.group_instance_id.as_ref().and_then(|instance_id| self.static_members.get(instance_id));
         let is_known = holder.is_some() || self.members.contains_key(request.member_id.as_str());
         if !is_known && self.members.len() >= turn.settings.consumer_max_size {
             return Err(refused(ErrorCode::GROUP_MAX_SIZE_REACHED));
         }
-        let inconsistent = || refused(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         if !self.supports(&request.protocol_type, &request.protocols) {
             return Err(inconsistent());
         }
@@ -167,7 +171,7 @@ impl ConsumerGroup {
         ErrorCode::REBALANCE_IN_PROGRESS
     }
 
-    /// LeaveGroup: a code for each member.
+    /// LeaveGroup: a code for each member, of whichever protocol: so administrators remove them.
     pub fn classic_leave(&mut self, request: &LeaveGroup, turn: &mut Turn<'_>) -> Vec<ErrorCode> {
         let mut codes = Vec::new();
         for (member_id, instance_id) in &request.members {
@@ -175,7 +179,7 @@ impl ConsumerGroup {
             // An administrator removes a static member by its instance id.
             let member_id = holder.filter(|_| member_id.is_empty()).map_or(member_id.as_str(), |holder| holder);
             let member_id = member_id.to_owned();
-            codes.push(match self.classic_member(&member_id, instance_id.as_deref()) {
+            codes.push(match self.member(&member_id, instance_id.as_deref()) {
                 Ok(_) => {
                     self.record_removal(&member_id, turn);
                     self.remove_member(&member_id);
@@ -190,19 +194,24 @@ impl ConsumerGroup {
         codes
     }
 
-    /// The member, if it is one of the classic protocol and, where it says an instance id, the one that holds it.
-    fn classic_member(
-        &self,
-        member_id: &str,
-        instance_id: Option<&str>,
-    ) -> Result<(&Member, &ClassicMetadata), ErrorCode> {
+    /// The member, if, where an instance id is said, it is the one that holds it.
+    fn member(&self, member_id: &str, instance_id: Option<&str>) -> Result<&Member, ErrorCode> {
         if let Some(instance_id) = instance_id {
             let holder = self.static_members.get(instance_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
             if **holder != *member_id {
                 return Err(ErrorCode::FENCED_INSTANCE_ID);
             }
         }
-        let member = self.members.get(member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
+        self.members.get(member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)
+    }
+
+    /// The same, if it is one of the classic protocol.
+    fn classic_member(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+    ) -> Result<(&Member, &ClassicMetadata), ErrorCode> {
+        let member = self.member(member_id, instance_id)?;
         let classic = member.classic.as_ref().ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
         Ok((member, classic))
     }

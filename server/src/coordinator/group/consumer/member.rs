@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ringlog_core::protocol::ErrorCode;
 use uuid::Uuid;
 
 use super::Assignment;
@@ -100,6 +101,14 @@ impl Member {
         self.classic.as_ref().map_or(of_group.session_timeout_ms, |classic| classic.session_timeout_ms)
     }
 
+    /// What a client of its protocol is told that is not in its epoch.
+    pub fn stale_epoch_code(&self) -> ErrorCode {
+        match self.classic {
+            Some(_) => ErrorCode::ILLEGAL_GENERATION,
+            None => ErrorCode::STALE_MEMBER_EPOCH,
+        }
+    }
+
     /// Whether another may take over its instance id with a heartbeat: it has left for a while, or changes its protocol.
     pub fn is_released(&self) -> bool {
         self.member_epoch == LEAVE_STATIC_EPOCH || self.classic.is_some()
@@ -149,7 +158,13 @@ impl Member {
     ) -> Self {
         match self.state {
             MemberState::Stable if self.member_epoch == assignment_epoch && !is_changed => self.clone(),
-            MemberState::UnrevokedPartitions if holds_any(owned, &self.revoking) => self.clone(),
+            MemberState::UnrevokedPartitions if holds_any(owned, &self.revoking) => {
+                if is_changed {
+                    self.revoking_more(target)
+                } else {
+                    self.clone()
+                }
+            }
             // One that has confirmed moves on even if the target has, too.
             MemberState::Stable | MemberState::UnrevokedPartitions | MemberState::UnreleasedPartitions => {
                 self.next_step(assignment_epoch, target, owned, is_free)
@@ -191,6 +206,16 @@ impl Member {
         }
         let state = if waits { MemberState::UnreleasedPartitions } else { MemberState::Stable };
         self.moved(state, assignment_epoch, keeps, Assignment::new())
+    }
+
+    /// It subscribes to less while it has not confirmed yet: it must give up that, too.
+    fn revoking_more(&self, target: &Assignment) -> Self {
+        let (mut keeps, mut revoking) = (self.assigned.clone(), self.revoking.clone());
+        for (topic_id, partitions) in self.assigned.iter().filter(|(topic_id, _)| !target.contains_key(topic_id)) {
+            keeps.remove(topic_id);
+            revoking.entry(*topic_id).or_default().extend(partitions);
+        }
+        self.moved(MemberState::UnrevokedPartitions, self.member_epoch, keeps, revoking)
     }
 
     fn moved(&self, state: MemberState, member_epoch: i32, assigned: Assignment, revoking: Assignment) -> Self {

@@ -163,24 +163,24 @@ impl ConsumerGroup {
             return Ok(());
         }
         let member = self.members.get(request.member_id.as_str()).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
-        let stale = match &member.classic {
-            Some(_) => ErrorCode::ILLEGAL_GENERATION,
-            None if !request.knows_member_epochs => return Err(ErrorCode::UNSUPPORTED_VERSION),
-            None => ErrorCode::STALE_MEMBER_EPOCH,
-        };
+        if member.classic.is_none() && !request.knows_member_epochs {
+            return Err(ErrorCode::UNSUPPORTED_VERSION);
+        }
         let epoch = request.generation_id;
         let had = |topic: &CommitTopic| {
             topic.partitions.iter().all(|partition| member.had_since(epoch, topic.topic_id, partition.partition_index))
         };
         let fits = epoch == member.member_epoch || request.topics.iter().all(had);
-        if fits { Ok(()) } else { Err(stale) }
+        if fits { Ok(()) } else { Err(member.stale_epoch_code()) }
     }
 
-    /// Whether an offset fetch of a member fits; others may always ask.
+    /// Whether an offset fetch fits: one of a member names its epoch; who names neither member nor epoch may always ask.
     pub fn check_fetch(&self, member_id: Option<&str>, member_epoch: i32) -> Result<(), ErrorCode> {
-        let Some(member_id) = member_id.filter(|_| member_epoch >= 0) else { return Ok(()) };
-        let member = self.members.get(member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
-        if member_epoch == member.member_epoch { Ok(()) } else { Err(ErrorCode::STALE_MEMBER_EPOCH) }
+        if member_id.is_none() && member_epoch < 0 {
+            return Ok(());
+        }
+        let member = member_id.and_then(|member_id| self.members.get(member_id)).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
+        if member_epoch == member.member_epoch { Ok(()) } else { Err(member.stale_epoch_code()) }
     }
 
     /// After a restart every member gets a full session to be heard again.

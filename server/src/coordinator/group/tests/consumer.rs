@@ -134,6 +134,23 @@ fn who_is_not_heard_or_does_not_revoke_in_time_is_out() {
 }
 
 #[test]
+fn a_member_that_subscribes_to_less_gives_that_up_beside_what_it_was_told_to() {
+    let mut harness = harness();
+    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    beat(&mut harness, ConsumerHeartbeat { topic_names: names(&["t", "u"]), ..heartbeat_848("a", 0) }).expect("joined");
+    joined(&mut harness, "b");
+    let kept = beat(&mut harness, heartbeat_848("a", 2)).expect("told to revoke").assignment.expect("less");
+    let topics: Vec<Uuid> = kept.into_keys().collect();
+    assert_eq!(topics, [1, 2].map(Uuid::from_u128));
+    let less = ConsumerHeartbeat { topic_names: names(&["t"]), ..heartbeat_848("a", 2) };
+    let kept = beat(&mut harness, less).expect("in time").assignment.expect("less");
+    assert_eq!(kept.into_keys().collect::<Vec<_>>(), [Uuid::from_u128(1)]);
+    let a = describe(&mut harness).members.swap_remove(0);
+    let held: usize = a.assigned.iter().map(|topic| topic.partitions.len()).sum();
+    assert_eq!((a.member_epoch, held), (2, 6), "nothing of it is free before it says so");
+}
+
+#[test]
 fn topics_that_come_and_grow_are_assigned() {
     let mut harness = harness();
     let by_regex =
@@ -174,6 +191,11 @@ fn commits_and_fetches_name_the_members_epoch() {
     let old_client = CommitOffsets { knows_member_epochs: false, ..commit("a", epoch, 6) };
     assert_eq!(harness.commit(old_client), Err(ErrorCode::UNSUPPORTED_VERSION));
     assert_eq!(harness.committed(), 5);
+    let mut fetch = |member_id, epoch| harness.fetch(member_id, epoch, Uuid::nil());
+    assert_eq!(fetch(Some("a"), epoch), Ok(5));
+    assert_eq!(fetch(Some("a"), epoch - 1), Err(ErrorCode::STALE_MEMBER_EPOCH));
+    assert_eq!(fetch(Some("a"), -1), Err(ErrorCode::STALE_MEMBER_EPOCH));
+    assert_eq!(fetch(Some("b"), epoch), Err(ErrorCode::UNKNOWN_MEMBER_ID));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::consumer_protocol::ConsumerProtocolAssignment;
+use uuid::Uuid;
 
 use super::harness::{GROUP, Harness, assignment, commit, heartbeat_848, join, owning, sync};
 use crate::config::{GroupSettings, MigrationPolicy};
@@ -68,6 +69,7 @@ fn a_consumer_member_makes_a_consumer_group_and_the_classic_ones_move_over() {
     assert_eq!(group.members.iter().filter(|member| member.is_classic).count(), 2);
     assert_eq!(harness.commit(commit(&ids[0], generation, 5)), Ok(vec![ErrorCode::NONE]), "still of its generation");
     assert_eq!(harness.commit(commit(&ids[0], generation + 1, 5)), Err(ErrorCode::ILLEGAL_GENERATION));
+    assert_eq!(harness.fetch(Some(&ids[0]), generation + 1, Uuid::nil()), Err(ErrorCode::ILLEGAL_GENERATION));
     harness.reload();
 
     assert_eq!(harness.heartbeat(&ids[0], generation), ErrorCode::REBALANCE_IN_PROGRESS);
@@ -146,6 +148,26 @@ fn the_policy_and_the_members_may_stand_against_it() {
     beat(&mut upgrade_only, join_848()).expect("joined");
     beat(&mut upgrade_only, heartbeat_848("new", -1)).expect("left");
     assert!(describe(&mut upgrade_only).is_some(), "it stays a consumer group");
+}
+
+#[test]
+fn a_group_that_may_not_change_takes_no_members_of_the_other_protocol() {
+    let mut harness = harness(MigrationPolicy::Disabled);
+    beat(&mut harness, heartbeat_848("new", 0)).expect("joined");
+    let refused = classic_join(&mut harness, join("", &["range"]));
+    assert_eq!(refused.error_code, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+}
+
+#[test]
+fn an_administrator_removes_members_of_either_protocol() {
+    let (mut harness, ids, _) = upgraded();
+    let is_static = ConsumerHeartbeat { instance_id: Some("i".to_owned()), ..heartbeat_848("static", 0) };
+    beat(&mut harness, is_static).expect("joined");
+    assert_eq!(harness.leave("other", Some("i")), ErrorCode::FENCED_INSTANCE_ID);
+    assert_eq!(harness.leave("", Some("i")), ErrorCode::NONE);
+    assert_eq!(harness.leave(&ids[0], None), ErrorCode::NONE);
+    assert_eq!(harness.leave("new", None), ErrorCode::NONE);
+    assert_eq!(describe(&mut harness), None, "one classic member is left, of a classic group");
 }
 
 #[test]
