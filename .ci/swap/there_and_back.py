@@ -118,8 +118,10 @@ def add_history(broker, generation):
     if random.random() < 0.3:
         topics.append(NewTopic(f"{name}-wide", 100, 1))
     settled(admin.create_topics(topics))
-    plain = {topic: len(described.partitions) for topic, described in sorted(admin.list_topics(timeout=10).topics.items())
-             if topic.endswith(("-plain", "-wide"))}
+    # Kafka's broker side hears of topics behind the answer of its controller.
+    while not {topic.topic for topic in topics} <= (listed := admin.list_topics(timeout=10).topics).keys():
+        time.sleep(0.1)
+    plain = {topic: len(listed[topic].partitions) for topic in sorted(listed) if topic.endswith(("-plain", "-wide"))}
     for topic, partitions in plain.items():
         if topic.endswith("-plain") and random.random() < 0.3:
             settled(admin.create_partitions([NewPartitions(topic, partitions + 1)]))
