@@ -119,7 +119,10 @@ def add_history(broker, generation):
         topics.append(NewTopic(f"{name}-wide", 100, 1))
     settled(admin.create_topics(topics))
     # Kafka's broker side hears of topics behind the answer of its controller.
+    deadline = time.time() + 30
     while not {topic.topic for topic in topics} <= (listed := admin.list_topics(timeout=10).topics).keys():
+        if time.time() > deadline:
+            fail(f"not all topics of {name} are listed")
         time.sleep(0.1)
     plain = {topic: len(listed[topic].partitions) for topic in sorted(listed) if topic.endswith(("-plain", "-wide"))}
     for topic, partitions in plain.items():
