@@ -195,7 +195,10 @@ impl Coordinator {
         at: Scene<'_>,
         output: &mut Output,
     ) -> Result<ConsumerHeartbeatReply, GroupError> {
-        request.check()?;
+        request.check(|expression| match self.groups.get(request.group_id.as_str()) {
+            Some(Group { members: Members::Consumer(group), .. }) => group.has_expression(expression),
+            _ => false,
+        })?;
         if !self.groups.contains_key(request.group_id.as_str()) {
             if !request.is_join() {
                 return Err(GroupError::not_found(format!("Group {} is not there.", request.group_id)));

@@ -1,8 +1,10 @@
 //! ConsumerGroupHeartbeat: joining, moving towards the target, leaving.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringlog_core::protocol::ErrorCode;
+use uuid::Uuid;
 
 use super::assignor::{Assignor, MemberSpec};
 use super::member::{Member, MemberState};
@@ -25,8 +27,8 @@ impl ConsumerHeartbeat {
         self.member_epoch == JOIN_EPOCH
     }
 
-    /// What can be said without the group.
-    pub fn check(&self) -> Result<(), GroupError> {
+    /// What can be said without the group. `is_known`: whether a member subscribes by this expression.
+    pub fn check(&self, is_known: impl Fn(&str) -> bool) -> Result<(), GroupError> {
         let invalid = |message: &str| refused(ErrorCode::INVALID_REQUEST, message);
         let is_blank = |text: &Option<String>| text.as_ref().is_some_and(|text| text.trim().is_empty());
         if self.group_id.trim().is_empty() {
@@ -61,8 +63,11 @@ impl ConsumerHeartbeat {
             let message = format!("The assignor {name} is not there; uniform and range are.");
             return refused(ErrorCode::UNSUPPORTED_ASSIGNOR, message);
         }
+        let is_valid = |expression: &str| {
+            expression.is_empty() || is_known(expression) || subscription::compile(expression).is_some()
+        };
         match self.regex.as_deref() {
-            Some(expression) if !expression.is_empty() && subscription::compile(expression).is_none() => {
+            Some(expression) if !is_valid(expression) => {
                 refused(ErrorCode::INVALID_REGULAR_EXPRESSION, format!("{expression} is not a regular expression."))
             }
             _ => Ok(()),
@@ -197,8 +202,9 @@ impl ConsumerGroup {
         if !is_changed && self.topics_version == Some(version) {
             return;
         }
+        self.subscriptions.resolve(turn.topics, self.topics_version != Some(version));
         self.topics_version = Some(version);
-        let metadata_hash = self.hash_topics(turn.topics);
+        let metadata_hash = self.subscriptions.hash(turn.topics);
         if is_changed || metadata_hash != self.metadata_hash {
             self.set_epoch(self.group_epoch + 1, metadata_hash);
             self.record_epoch(turn);
@@ -223,7 +229,8 @@ impl ConsumerGroup {
         if !self.is_target_due(turn) {
             return;
         }
-        let subscriptions = self.subscriptions(turn.topics);
+        let of_member = |member: &Member| self.subscriptions.of_member(member, turn.topics);
+        let subscriptions: Vec<BTreeSet<Uuid>> = self.members.values().map(of_member).collect();
         let members: Vec<MemberSpec<'_>> = self
             .members
             .values()
@@ -271,7 +278,7 @@ impl ConsumerGroup {
         let still_subscribed: Assignment;
         if self.is_target_stale() {
             // The target was computed for what the member subscribed to before.
-            let subscribed = subscription::of_member(before, turn.topics);
+            let subscribed = self.subscriptions.of_member(before, turn.topics);
             let topics = target.iter().filter(|(topic_id, _)| subscribed.contains(topic_id));
             still_subscribed = topics.map(|(topic_id, partitions)| (*topic_id, partitions.clone())).collect();
             target = &still_subscribed;

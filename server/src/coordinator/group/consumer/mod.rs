@@ -27,6 +27,7 @@ use ringlog_core::protocol::ErrorCode;
 use uuid::Uuid;
 
 use self::member::{Member, MemberState};
+use self::subscription::Subscriptions;
 use super::{
     CommitOffsets, CommitTopic, ConsumerGroupDescription, ConsumerMemberDescription, GroupListing, TopicPartitionNames,
     Topics, Turn,
@@ -49,6 +50,7 @@ pub struct ConsumerGroup {
     /// Wall clock at which the target of `assignment_epoch` was computed; 0 if it was not, or nobody knows.
     assignment_timestamp_ms: i64,
     members: BTreeMap<Arc<str>, Member>,
+    subscriptions: Subscriptions,
     /// Member ids by instance id.
     static_members: AHashMap<String, Arc<str>>,
     /// What each member is to have at `assignment_epoch`.
@@ -72,6 +74,7 @@ impl ConsumerGroup {
             assignment_epoch: FIRST_EPOCH,
             assignment_timestamp_ms: 0,
             members: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
             static_members: AHashMap::new(),
             target: BTreeMap::new(),
             owners: AHashMap::new(),
@@ -116,10 +119,12 @@ impl ConsumerGroup {
 
     /// Whether a member reads the topic.
     pub fn is_subscribed_to(&self, topic: &str) -> bool {
-        let is_named = self.members.values().any(|member| member.topic_names.contains(topic));
-        let expressions: BTreeSet<&str> = self.members.values().filter_map(|member| member.regex.as_deref()).collect();
-        let matches = |expression: &str| subscription::compile(expression).is_some_and(|regex| regex.is_match(topic));
-        is_named || expressions.into_iter().any(matches)
+        self.subscriptions.contains(topic)
+    }
+
+    /// Whether a member subscribes by this expression, so that it is one.
+    pub fn has_expression(&self, expression: &str) -> bool {
+        self.subscriptions.has_expression(expression)
     }
 
     /// What ConsumerGroupDescribe shows.

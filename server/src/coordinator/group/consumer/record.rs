@@ -107,13 +107,18 @@ impl ConsumerGroup {
         if let Some(instance_id) = &member.instance_id {
             self.static_members.insert(instance_id.clone(), Arc::clone(&member.member_id));
         }
-        self.members.insert(Arc::clone(&member.member_id), member);
+        // In this order, so that what is known of its expression stays.
+        self.subscriptions.add(&member);
+        if let Some(before) = self.members.insert(Arc::clone(&member.member_id), member) {
+            self.subscriptions.remove(&before);
+        }
     }
 
     pub(super) fn remove_member(&mut self, member_id: &str) {
         self.release(member_id);
         self.target.remove(member_id);
         let Some(member) = self.members.remove(member_id) else { return };
+        self.subscriptions.remove(&member);
         if let Some(instance_id) = &member.instance_id
             && self.static_members.get(instance_id).is_some_and(|holder| **holder == *member_id)
         {

@@ -4,7 +4,7 @@ mod assignment_interval;
 mod classic;
 mod consumer;
 mod consumer_model;
-mod harness;
+pub(super) mod harness;
 mod migration;
 mod migration_model;
 mod model;
