@@ -290,3 +290,31 @@ fn record_data_is_a_slice_of_the_frame() {
         .collect();
     assert_eq!(records, [Bytes::copy_from_slice(&data)]);
 }
+
+#[test]
+fn partitions_of_a_produce_response_are_read_as_the_decoded_response_has_them() {
+    for version in messages::ProduceResponse::VERSIONS {
+        for seed in 0..SEEDS {
+            let response = messages::ProduceResponse::sample(&mut Random::new(seed, false));
+            let bytes = encode(&response, version).expect("nothing is null");
+            let decoded = messages::ProduceResponse::decode(&mut Reader::new(bytes), version).expect("own bytes");
+            let expected: Vec<_> = decoded
+                .responses
+                .iter()
+                .flat_map(|topic| topic.partition_responses.iter().collect::<Vec<_>>())
+                .collect();
+            let mut partitions = Vec::with_capacity(expected.len());
+            let mut reader = Reader::new(bytes);
+            let (read, allocated) = allocated_by(|| {
+                messages::ProduceResponse::read_partitions(&mut reader, version, |partition| partitions.push(partition))
+            });
+            assert_eq!((read, reader.remaining(), allocated), (Ok(()), 0, 0), "version {version} seed {seed}");
+            assert_eq!(partitions, expected, "version {version} seed {seed}");
+            for len in 0..bytes.len() {
+                let mut cut = Reader::new(&bytes[..len]);
+                let read = messages::ProduceResponse::read_partitions(&mut cut, version, drop);
+                assert!(read.is_err(), "version {version} seed {seed} cut at {len}");
+            }
+        }
+    }
+}

@@ -220,13 +220,30 @@ impl<'a, T: Element<'a>> Element<'a> for Array<'a, T> {
     }
 }
 
+/// Reads an array whose elements are looked at once, by `each`: arrays in arrays are decoded again by each walk of each
+/// level. Elements in front of a damaged one have been looked at when the error is told.
+pub fn read_each<'a>(
+    reader: &mut Reader<'a>,
+    scope: Scope,
+    mut each: impl FnMut(&mut Reader<'a>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let count = read_count(reader, scope)?.ok_or(DecodeError::Null("array"))?;
+    (0..count).try_for_each(|_| each(reader))
+}
+
+/// How many elements follow, within the reader's bounds; nothing for null.
+fn read_count(reader: &mut Reader<'_>, scope: Scope) -> Result<Option<usize>, DecodeError> {
+    let Some(count) = read_len(reader, scope)? else { return Ok(None) };
+    if count > reader.remaining() {
+        return Err(DecodeError::Count { count, left: reader.remaining() });
+    }
+    reader.take_elements(count)?;
+    Ok(Some(count))
+}
+
 impl<'a, T: Element<'a>> Element<'a> for Option<Array<'a, T>> {
     fn read(reader: &mut Reader<'a>, scope: Scope) -> Result<Self, DecodeError> {
-        let Some(count) = read_len(reader, scope)? else { return Ok(None) };
-        if count > reader.remaining() {
-            return Err(DecodeError::Count { count, left: reader.remaining() });
-        }
-        reader.take_elements(count)?;
+        let Some(count) = read_count(reader, scope)? else { return Ok(None) };
         let start = reader.rest();
         for _ in 0..count {
             T::read(reader, scope)?;

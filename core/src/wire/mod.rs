@@ -16,7 +16,7 @@ pub mod tagged;
 mod varint;
 mod writer;
 
-pub use array::{Array, ArrayBuilder, ArrayIter, BuiltArray};
+pub use array::{Array, ArrayBuilder, ArrayIter, BuiltArray, read_each};
 pub use element::{Element, Message, Scope, Struct};
 pub use reader::{DecodeError, Reader};
 pub use records::Records;

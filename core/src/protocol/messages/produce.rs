@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{LeaderIdAndEpoch, NodeEndpoint};
-use crate::wire::{Array, Records};
+use crate::wire::{Array, DecodeError, Element, Message as _, Reader, Records, read_each, tagged};
 
 #[derive(Debug, Clone, PartialEq, Message)]
 #[message(versions = 3..=13, flexible = 9..)]
@@ -63,4 +63,29 @@ pub struct PartitionProduceResponse<'a> {
 pub struct BatchIndexAndErrorMessage<'a> {
     #[field(versions = 8..)] pub batch_index: i32,
     #[field(versions = 8..)] pub batch_index_error_message: Option<&'a str>,
+}
+
+impl ProduceResponse<'_> {
+    /// Reads a response once, for who wants no more than what each partition says: iterating the arrays of a decoded one
+    /// reads every partition three times. Partitions in front of a damaged one have been handed over.
+    pub fn read_partitions<'a>(
+        reader: &mut Reader<'a>,
+        version: i16,
+        mut each: impl FnMut(PartitionProduceResponse<'a>),
+    ) -> Result<(), DecodeError> {
+        if !Self::VERSIONS.contains(&version) {
+            return Err(DecodeError::Version(version));
+        }
+        let scope = Self::scope(version);
+        read_each(reader, scope, |reader| {
+            match version {
+                ..13 => _ = <&str>::read(reader, scope)?,
+                13.. => _ = Uuid::read(reader, scope)?,
+            }
+            read_each(reader, scope, |reader| PartitionProduceResponse::read(reader, scope).map(&mut each))?;
+            if scope.flexible { tagged::skip(reader) } else { Ok(()) }
+        })?;
+        i32::read(reader, scope)?;
+        if scope.flexible { tagged::skip(reader) } else { Ok(()) }
+    }
 }
