@@ -4,7 +4,6 @@
 //! Invariant: all connections share one coverage per partition. So the intervals of concurrent producers join soon after
 //! they arrive, and what is kept is bounded by the requests in flight and the gaps that stay, not by the run's length.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::coverage::{Coverage, Inserted};
@@ -46,19 +45,24 @@ pub struct PartitionAcks {
     pub fingerprint: u64,
 }
 
-/// What was acknowledged in every partition.
+/// What was acknowledged, by partition.
 #[derive(Debug)]
-pub struct Acknowledged(HashMap<i32, Mutex<PartitionAcks>>);
+pub struct Acknowledged(Vec<Mutex<PartitionAcks>>);
 
 impl Acknowledged {
-    /// Nothing yet.
-    pub fn new(partitions: impl IntoIterator<Item = i32>) -> Self {
-        Self(partitions.into_iter().map(|partition| (partition, Mutex::default())).collect())
+    /// Nothing yet, in so many partitions.
+    pub fn new(partitions_count: usize) -> Self {
+        Self((0..partitions_count).map(|_| Mutex::default()).collect())
     }
 
-    /// Adds a batch of a partition that it was made with.
+    /// How many partitions there are.
+    pub fn partitions_count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Adds a batch of one of these partitions.
     pub fn insert(&self, partition: i32, batch: &Batch, is_stamped: bool) -> Inserted {
-        let mut acks = self.0[&partition].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut acks = self.0[partition as usize].lock().unwrap_or_else(PoisonError::into_inner);
         let inserted = acks.coverage.insert(batch.base_offset, batch.end_offset);
         if inserted == Inserted::New && is_stamped {
             acks.fingerprint = acks.fingerprint.wrapping_add(batch.fingerprint());
@@ -68,8 +72,7 @@ impl Acknowledged {
 
     /// What was acknowledged in a partition so far.
     pub fn partition(&self, partition: i32) -> PartitionAcks {
-        let acks = self.0.get(&partition).map(|acks| acks.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        acks.unwrap_or_default()
+        self.0[partition as usize].lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -84,7 +87,7 @@ mod tests {
     /// Eight connections with five single-record batches in flight each, for more batches than intervals are kept.
     #[test]
     fn connections_that_take_turns_in_one_partition_leave_one_interval() {
-        let acknowledged = Acknowledged::new([0]);
+        let acknowledged = Acknowledged::new(1);
         let turns = 5_000;
         for turn in 0..turns {
             for connection in (0..8).rev() {

@@ -24,6 +24,8 @@ pub(super) const NODE_ID: i32 = 1;
 /// Records and bytes of the batch that every fetch gets.
 const BATCH_RECORDS: usize = 16;
 const RECORD_BYTES: usize = 1_000;
+/// Memory of an answer at first: enough for one partition without records.
+const ANSWER_BYTES: usize = 128;
 /// Each partition pretends to hold so many records.
 const END_OFFSET: i64 = 16_000;
 /// Highest versions in which topics go by their names.
@@ -329,6 +331,12 @@ fn api_versions(header: &RequestHeader<'_>) -> Option<Vec<u8>> {
 }
 
 pub(super) fn encode<'a>(header: &RequestHeader<'_>, response: &impl Message<'a>) -> Option<Vec<u8>> {
-    let encoded = encode_response(Vec::new(), header.api_key, header.api_version, header.correlation_id, response);
+    let encoded = encode_response(
+        Vec::with_capacity(ANSWER_BYTES),
+        header.api_key,
+        header.api_version,
+        header.correlation_id,
+        response,
+    );
     encoded.ok().map(|encoded| encoded.bytes)
 }

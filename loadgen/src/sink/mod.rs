@@ -15,16 +15,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ringlog_core::reactor::{Instant, Listener, Parts, Reactor, Socket};
+use ringlog_core::reactor::{Instant, Listener, Reactor, Socket};
 
 pub use answers::Topics;
 
-use crate::client::{Frames, Signal};
+use crate::client::{Frames, Outgoing, Signal};
 
 /// Answers of one connection that wait to be sent; a client with more in flight is cut off.
 const QUEUE_MAX: usize = 1 << 16;
-/// Answers joined in one send.
-const SEND_PARTS_MAX: usize = 256;
+/// Bytes of one send at most, but for its last answer.
+const SEND_MAX: usize = 1 << 20;
 
 /// How the sink behaves.
 #[derive(Debug, Clone, Default)]
@@ -137,10 +137,11 @@ impl Connection {
     }
 
     async fn write(&self) {
+        let mut out = Outgoing::default();
         loop {
-            let (parts, due) = self.take_due();
-            if !parts.is_empty() {
-                if self.socket.send_all(parts).await.is_err() {
+            let due = self.take_due(&mut out);
+            if out.size_bytes() > 0 {
+                if self.socket.send_all(out.take()).await.is_err() {
                     return;
                 }
                 continue;
@@ -153,16 +154,14 @@ impl Connection {
         }
     }
 
-    /// What may leave now, and when the next one may.
-    fn take_due(&self) -> (Parts, Option<Instant>) {
+    /// Puts what may leave now into `out`; tells when the next answer may.
+    fn take_due(&self, out: &mut Outgoing) -> Option<Instant> {
+        let now = self.reactor.now();
         let mut queue = self.queue.borrow_mut();
-        let mut parts = Parts::new();
-        while let Some((due, _)) = queue.answers.front()
-            && *due <= self.reactor.now()
-            && parts.len() < SEND_PARTS_MAX
+        while let Some((_, answer)) = queue.answers.pop_front_if(|(due, _)| *due <= now && out.size_bytes() < SEND_MAX)
         {
-            parts.extend(queue.answers.pop_front().map(|(_, bytes)| bytes));
+            out.share(&answer);
         }
-        (parts, queue.answers.front().map(|(due, _)| *due))
+        queue.answers.front().map(|(due, _)| *due)
     }
 }

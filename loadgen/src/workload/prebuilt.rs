@@ -1,4 +1,4 @@
-//! PrebuiltBatch record batches. What differs from one send to the next stands at the front: a batch is a head that is
+//! Prebuilt record batches. What differs from one send to the next stands at the front: a batch is a head that is
 //! written anew each time (times, producer, sequence, stamp) and a tail that all sends share.
 //!
 //! Invariant: a batch that leaves has a right CRC, which is joined from those of head and tail.

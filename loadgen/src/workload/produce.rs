@@ -6,7 +6,7 @@
 //! An idempotent producer sends what failed or was lost again, in order and with the same sequences, as clients do. One
 //! that is not sends nothing twice.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use rand::distr::Distribution;
 use rand::rngs::SmallRng;
 use ringlog_core::protocol::messages::ProduceResponse;
 use ringlog_core::protocol::{ApiKey, ResponseHeader};
-use ringlog_core::wire::{DecodeError, Message, Reader, Segment};
+use ringlog_core::wire::{DecodeError, Reader, Segment};
 use smallvec::SmallVec;
 
 use super::prebuilt::Front;
@@ -49,7 +49,8 @@ pub struct Produce {
     random: SmallRng,
     next_group: usize,
     next_variant: usize,
-    partitions: HashMap<i32, Progress>,
+    /// By partition.
+    partitions: Vec<Progress>,
     /// Without an answer, in order.
     sent: VecDeque<Sent>,
     /// To be sent again, in order.
@@ -71,6 +72,7 @@ struct Progress {
 #[derive(Debug)]
 struct Sent {
     assembly: usize,
+    /// By partition.
     batches: SmallVec<[SentBatch; 1]>,
     sends: u32,
 }
@@ -99,16 +101,16 @@ impl Produce {
             production: Arc::clone(production),
             requests: Arc::clone(requests),
             identity,
-            partitions: HashMap::new(),
+            partitions: (0..production.partitions_count()).map(|_| Progress::default()).collect(),
             sent: VecDeque::new(),
             again: VecDeque::new(),
             head: Vec::new(),
         }
     }
 
-    /// PrebuiltBatches that were sent to a partition.
+    /// Batches that were sent to a partition.
     pub fn sent_count(&self, partition: i32) -> u64 {
-        self.partitions.get(&partition).map_or(0, |progress| progress.next_batch)
+        self.partitions.get(partition as usize).map_or(0, |progress| progress.next_batch)
     }
 
     /// The next request that was not sent before.
@@ -124,7 +126,7 @@ impl Produce {
         let mut batches = SmallVec::new();
         for (partition, batch) in &requests.get(assembly).batches {
             let records = self.production.batches.get(*batch).records() as i32;
-            let progress = self.partitions.entry(*partition).or_default();
+            let progress = &mut self.partitions[*partition as usize];
             batches.push(SentBatch {
                 partition: *partition,
                 number: progress.next_batch,
@@ -176,26 +178,22 @@ impl Produce {
         let version = self.production.version;
         let mut reader = Reader::new(frame);
         ResponseHeader::decode(&mut reader, ApiKey::Produce, version)?;
-        let response = ProduceResponse::decode(&mut reader, version)?;
         let mut answered = Answered::Done(self.requests.get(sent.assembly).volume);
         let mut answers = 0;
-        for topic in &response.responses {
-            for partition in &topic.partition_responses {
-                let index = partition.index;
-                let Some(place) = sent.batches.iter().position(|batch| batch.partition == index) else {
-                    findings.problem("partition not asked for", || format!("partition {index}"));
-                    continue;
-                };
-                answers += 1;
-                if !partition.error_code.is_none() {
-                    let message = partition.error_message.unwrap_or("no message");
-                    answered = refused(partition.error_code, findings, || format!("partition {index}: {message}"));
-                } else if !sent.batches[place].acknowledged {
-                    sent.batches[place].acknowledged = true;
-                    self.acked(sent, place, partition.base_offset, findings);
-                }
+        ProduceResponse::read_partitions(&mut reader, version, |partition| {
+            let index = partition.index;
+            let Ok(place) = sent.batches.binary_search_by_key(&index, |batch| batch.partition) else {
+                return findings.problem("partition not asked for", || format!("partition {index}"));
+            };
+            answers += 1;
+            if !partition.error_code.is_none() {
+                let message = partition.error_message.unwrap_or("no message");
+                answered = refused(partition.error_code, findings, || format!("partition {index}: {message}"));
+            } else if !sent.batches[place].acknowledged {
+                sent.batches[place].acknowledged = true;
+                self.acked(sent, place, partition.base_offset, findings);
             }
-        }
+        })?;
         if answers < sent.batches.len() {
             let text = || format!("{answers} of {} partitions", sent.batches.len());
             findings.problem("partitions missing in the answer", text);
@@ -208,7 +206,7 @@ impl Produce {
         let SentBatch { partition, number, .. } = sent.batches[place];
         let prebuilt = self.production.batches.get(self.requests.get(sent.assembly).batches[place].1);
         let end = base_offset + prebuilt.records() as i64;
-        let progress = self.partitions.entry(partition).or_default();
+        let progress = &mut self.partitions[partition as usize];
         let expected = std::mem::replace(&mut progress.next_offset, end);
         if base_offset < expected {
             let text = || format!("partition {partition}: base offset {base_offset} after {expected}");
@@ -264,7 +262,8 @@ impl Workload for Produce {
     }
 
     fn lead(&mut self, partitions: &[i32]) {
-        let mut sorted = partitions.to_vec();
+        let is_known = |partition: &i32| (*partition as usize) < self.partitions.len();
+        let mut sorted: Vec<i32> = partitions.iter().copied().filter(is_known).collect();
         sorted.sort_unstable();
         if sorted == self.requests.partitions {
             return;

@@ -1,4 +1,4 @@
-//! PrebuiltBatch Produce requests: one for each group of partitions and variant of their batches, without the batches.
+//! Prebuilt Produce requests: one for each group of partitions and variant of their batches, without the batches.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ const TIMEOUT_MS: i32 = 30_000;
 pub struct ProduceSpec {
     /// Their batches.
     pub batch: BatchSpec,
-    /// PrebuiltBatches in each request, each of another partition.
+    /// Batches in each request, each of another partition.
     pub partitions_per_request: usize,
     /// 0, 1 or -1 for all.
     pub acks: i16,
@@ -54,9 +54,14 @@ impl Production {
             batches: PrebuiltBatches::build(&spec.batch, target.partitions.len()),
             run,
             wall_clock_ms: target.wall_clock_ms,
-            acknowledged: Acknowledged::new(target.partitions.iter().map(|partition| partition.index)),
+            acknowledged: Acknowledged::new(target.partitions.len()),
             spec: spec.clone(),
         }))
+    }
+
+    /// Partitions of the topic when the run was prepared; they are numbered from zero on.
+    pub(super) fn partitions_count(&self) -> usize {
+        self.acknowledged.partitions_count()
     }
 
     /// Records in one request, about: batches differ where records do.
