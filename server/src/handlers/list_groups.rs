@@ -1,7 +1,7 @@
 //! ListGroups (api key 16), versions 0..=5. The groups of all coordinators of this broker.
 //!
 //! v3 flexible   v4 states filter   v5 types filter
-//! Errors: COORDINATOR_LOAD_IN_PROGRESS and the others of a coordinator: then the list would not be whole.
+//! Errors: those of a coordinator that will be there, as COORDINATOR_LOAD_IN_PROGRESS: then the list would not be whole.
 
 use std::rc::Rc;
 
@@ -30,19 +30,22 @@ pub fn handle(context: &Rc<Context>, request: Request) {
     let gather = Gather::new(count);
     for (at, partition_index) in (0..count).zip(0..) {
         let answer = gather.clone();
-        let reply = Box::new(move |reply| {
-            let listed = match reply {
-                GroupReply::List(listed) => listed,
-                other => Err(unexpected_group_reply(&other)),
-            };
-            answer.put(at, listed);
-        });
+        let reply = Box::new(move |reply| answer.put(at, listed(reply)));
         context.groups.request_partition(partition_index, GroupRequest::List(list.clone()), reply);
     }
     context.reactor.spawn(async move {
         let listed = gather.all().await;
         finish(request, listed);
     });
+}
+
+/// A partition without a coordinator, as behind a log that has failed, has no groups: those of the others are listed.
+fn listed(reply: GroupReply) -> Listed {
+    match reply {
+        GroupReply::List(listed) => listed,
+        GroupReply::Unavailable(ErrorCode::NOT_COORDINATOR) => Ok(Vec::new()),
+        other => Err(unexpected_group_reply(&other)),
+    }
 }
 
 fn finish(request: Request, listed: Vec<Listed>) {
@@ -59,4 +62,17 @@ fn finish(request: Request, listed: Vec<Listed>) {
         group_type: group.group_type,
     });
     request.answer(&ListGroupsResponse { error_code, groups: rows.collect(), ..Default::default() }, []);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_listed_without_those_that_have_no_coordinator_but_not_while_one_loads() {
+        let reply = |error_code| listed(GroupReply::Unavailable(error_code));
+        assert_eq!(reply(ErrorCode::NOT_COORDINATOR), Ok(Vec::new()));
+        let loads = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS;
+        assert_eq!(reply(loads), Err(loads));
+    }
 }

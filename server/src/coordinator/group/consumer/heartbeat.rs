@@ -278,8 +278,8 @@ impl ConsumerGroup {
         let still_subscribed: Assignment;
         if self.is_target_stale() {
             // The target was computed for what the member subscribed to before.
-            let subscribed = self.subscriptions.of_member(before, turn.topics);
-            let topics = target.iter().filter(|(topic_id, _)| subscribed.contains(topic_id));
+            let is_read = self.subscriptions.filter_of(before, turn.topics);
+            let topics = target.iter().filter(|(topic_id, _)| is_read(topic_id));
             still_subscribed = topics.map(|(topic_id, partitions)| (*topic_id, partitions.clone())).collect();
             target = &still_subscribed;
         }

@@ -21,6 +21,10 @@ pub fn compile(expression: &str) -> Option<Regex> {
     RegexBuilder::new(&format!("^(?:{expression})$")).size_limit(REGEX_BYTES_MAX).build().ok()
 }
 
+fn named(member: &Member, topics: &dyn Topics) -> BTreeSet<Uuid> {
+    member.topic_names.iter().filter_map(|name| topics.id(name)).collect()
+}
+
 /// The topics that an expression matches. Those of the broker itself are not among them.
 fn matched(expression: &str, topics: &dyn Topics) -> BTreeSet<Uuid> {
     let mut found = BTreeSet::new();
@@ -111,9 +115,16 @@ impl Subscriptions {
         }
     }
 
+    /// Whether a topic is one of a member.
+    pub fn filter_of(&self, member: &Member, topics: &dyn Topics) -> impl Fn(&Uuid) -> bool {
+        let named = named(member, topics);
+        let matched = member.regex.as_deref().map(|expression| self.matched(expression, topics));
+        move |topic_id| named.contains(topic_id) || matched.as_ref().is_some_and(|matched| matched.contains(topic_id))
+    }
+
     /// The topics of a member that exist.
     pub fn of_member(&self, member: &Member, topics: &dyn Topics) -> BTreeSet<Uuid> {
-        let mut found: BTreeSet<Uuid> = member.topic_names.iter().filter_map(|name| topics.id(name)).collect();
+        let mut found = named(member, topics);
         if let Some(expression) = &member.regex {
             found.extend(&*self.matched(expression, topics));
         }
@@ -186,6 +197,9 @@ mod tests {
         readers.iter().for_each(|member| subscriptions.add(member));
         subscriptions.resolve(&topics, true);
         assert_eq!(subscriptions.expressions.values().filter(|found| found.topics.is_some()).count(), RESOLVED_MAX);
-        assert!(readers.iter().all(|member| subscriptions.of_member(member, &topics).len() == 1));
+        let [t, unknown] = [1, 2].map(Uuid::from_u128);
+        assert!(readers.iter().all(|member| subscriptions.of_member(member, &topics) == BTreeSet::from([t])));
+        let filters = || readers.iter().map(|member| subscriptions.filter_of(member, &topics));
+        assert!(filters().all(|is_read| is_read(&t) && !is_read(&unknown)));
     }
 }
