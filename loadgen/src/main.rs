@@ -6,10 +6,12 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
-use ringlog_loadgen::cli::{Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Group, Mixed, Produce, Sink};
+use clap::Parser;
+use ringlog_loadgen::cli::{
+    Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Group, Mixed, Produce, Sink, completion,
+};
 use ringlog_loadgen::measured::Measured;
-use ringlog_loadgen::output::{finish, finish_kafka_style, settings};
+use ringlog_loadgen::output::{check_files, finish, finish_kafka_style, settings};
 use ringlog_loadgen::plan::Rate;
 use ringlog_loadgen::report::{KafkaTool, Report};
 use ringlog_loadgen::run::{self, Connection, Place};
@@ -20,7 +22,16 @@ use ringlog_loadgen::workload;
 const SMALL: usize = 100;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let done = command.common().map_or(Ok(()), check_files).and_then(|()| run(command));
+    done.unwrap_or_else(|error| {
+        eprintln!("ringlog-loadgen: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Produce(flags) => produce(*flags),
         Command::Fetch(flags) => fetch(&flags),
         Command::Commit(flags) => commit(&flags).and_then(|measured| report("commit", &flags.common, &measured)),
@@ -28,22 +39,13 @@ fn main() -> ExitCode {
         Command::E2e(flags) => e2e(&flags).and_then(|measured| report("e2e", &flags.common, &measured)),
         Command::Connect(flags) => connect(&flags).and_then(|measured| report("connect", &flags.common, &measured)),
         Command::Mixed(flags) => mixed(*flags),
-        Command::Completion { shell } => Ok(completion(shell)),
+        Command::Completion { shell } => {
+            // A reader that has gone away is no error.
+            let _ = std::io::stdout().write_all(&completion(shell));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Sink(flags) => sink(&flags),
-    };
-    done.unwrap_or_else(|error| {
-        eprintln!("ringlog-loadgen: {error:#}");
-        ExitCode::FAILURE
-    })
-}
-
-/// Prints a script that completes this command line.
-fn completion(shell: clap_complete::Shell) -> ExitCode {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "ringlog-loadgen", &mut script);
-    // A reader that has gone away is no error.
-    let _ = std::io::stdout().write_all(&script);
-    ExitCode::SUCCESS
+    }
 }
 
 fn report(workload: &str, flags: &Common, measured: &Measured) -> anyhow::Result<ExitCode> {
@@ -97,26 +99,22 @@ fn commit(flags: &Commit) -> anyhow::Result<Measured> {
 }
 
 fn group(group: &Group) -> anyhow::Result<ExitCode> {
-    let (name, flags) = match group {
-        Group::Heartbeat(flags) => ("group heartbeat", &flags.common),
-        Group::FetchOffsets(flags) => ("group fetch-offsets", &flags.common),
-        Group::Join(flags) => ("group join", &flags.common),
-        Group::Rebalance(flags) => ("group rebalance", &flags.common),
-    };
+    let flags = group.common();
     let (load, topic) = (flags.load(SMALL), flags.topic_spec(false));
     let target = run::target(&load.bootstrap, &topic)?;
-    let measured = match group {
+    let (name, measured) = match group {
         Group::Heartbeat(flags) => {
             let (prefix, count) = (&flags.group_prefix, flags.members as usize);
-            run::heartbeats(&load, &topic, &target, prefix, count, flags.session)
+            ("group heartbeat", run::heartbeats(&load, &topic, &target, prefix, count, flags.session))
         }
         Group::FetchOffsets(flags) => {
-            run::fetch_offsets(&load, &topic, &target, &flags.group_prefix, flags.groups as usize)
+            let count = flags.groups as usize;
+            ("group fetch-offsets", run::fetch_offsets(&load, &topic, &target, &flags.group_prefix, count))
         }
-        Group::Join(flags) => run::join(&load, &target, &flags.group_prefix),
-        Group::Rebalance(flags) => run::rebalance(&load, &target, &flags.spec()),
-    }?;
-    report(name, flags, &measured)
+        Group::Join(flags) => ("group join", run::join(&load, &target, &flags.group_prefix)),
+        Group::Rebalance(flags) => ("group rebalance", run::rebalance(&load, &target, &flags.spec())),
+    };
+    report(name, flags, &measured?)
 }
 
 fn e2e(flags: &EndToEnd) -> anyhow::Result<Measured> {

@@ -34,6 +34,14 @@ pub fn settings(workload: &str, flags: &Common) -> Settings {
     }
 }
 
+/// Makes the files that the flags ask for, so that a run is not measured for nothing; what is in them stays until then.
+pub fn check_files(flags: &Common) -> anyhow::Result<()> {
+    for path in [&flags.json, &flags.csv, &flags.hdr].into_iter().flatten() {
+        File::options().create(true).append(true).open(path).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
 /// As [`finish`], with the line of one of Kafka's tools instead of the table.
 pub fn finish_kafka_style(flags: &Common, tool: KafkaTool, measured: &Measured) -> anyhow::Result<ExitCode> {
     // A reader that has gone away is no error.
@@ -42,16 +50,27 @@ pub fn finish_kafka_style(flags: &Common, tool: KafkaTool, measured: &Measured) 
         KafkaTool::Producer => "produce",
         KafkaTool::Consumer => "fetch",
     };
-    conclude(flags, measured, &Report::new(measured, settings(workload, flags)))
+    let report = Report::new(measured, settings(workload, flags));
+    tell_wrong(&report);
+    conclude(flags, measured, &report)
 }
 
 /// Prints and writes what the flags ask for.
 pub fn finish(flags: &Common, measured: &Measured, report: &Report) -> anyhow::Result<ExitCode> {
-    if !flags.quiet {
+    if flags.quiet {
+        tell_wrong(report);
+    } else {
         // A reader that has gone away is no error.
         let _ = write!(std::io::stdout(), "{report}");
     }
     conclude(flags, measured, report)
+}
+
+/// Where the table does not: why the exit code will not be 0.
+fn tell_wrong(report: &Report) {
+    if !report.verified || !report.errors.is_empty() {
+        eprint!("{}", report.findings());
+    }
 }
 
 /// The files, and what the exit code says.

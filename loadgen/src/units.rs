@@ -27,6 +27,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is no duration: write `5s`, `500ms` or `50us`"))
 }
 
+/// A duration that is not zero.
+pub fn parse_length(text: &str) -> Result<Duration, String> {
+    parse_duration(text).and_then(|length| match length.is_zero() {
+        true => Err(format!("`{text}` is no time")),
+        false => Ok(length),
+    })
+}
+
 /// Nanoseconds with three digits and a fitting unit.
 pub fn format_nanos(nanos: u64) -> String {
     let (value, unit) = match nanos {
@@ -54,6 +62,7 @@ mod tests {
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1_500)));
         assert_eq!(parse_duration("50us"), Ok(Duration::from_micros(50)));
         assert!(parse_duration("5").is_err() && parse_duration("-1s").is_err() && parse_duration("s").is_err());
+        assert!(parse_length("0s").is_err() && parse_duration("0s").is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::client::TopicSpec;
 use crate::plan::{Arrival, Rate};
 use crate::run::{ControlSpec, Load};
 use crate::threshold::Threshold;
-use crate::units::parse_duration;
+use crate::units::{parse_duration, parse_length};
 
 /// Flags of every kind of load.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub struct Common {
     #[arg(long, default_value_t = 1)]
     pub burst: usize,
     /// The measured time
-    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, default_value = "5s", value_parser = parse_length)]
     pub duration: Duration,
     /// The same load before it, not measured
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
@@ -70,7 +70,7 @@ pub struct Common {
     #[arg(long)]
     pub threshold: Vec<Threshold>,
     /// The length of an interval of the curves over time
-    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    #[arg(long, default_value = "1s", value_parser = parse_length)]
     pub interval: Duration,
     /// Write the result as JSON
     #[arg(long, value_name = "FILE")]

@@ -21,6 +21,18 @@ pub enum Group {
     Rebalance(Rebalance),
 }
 
+impl Group {
+    /// The flags that all of them have.
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Heartbeat(flags) => &flags.common,
+            Self::FetchOffsets(flags) => &flags.common,
+            Self::Join(flags) => &flags.common,
+            Self::Rebalance(flags) => &flags.common,
+        }
+    }
+}
+
 /// Flags of `group heartbeat`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \

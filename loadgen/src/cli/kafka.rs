@@ -14,7 +14,7 @@ pub struct KafkaProducerFlags {
     #[arg(long, value_name = "N")]
     pub num_records: Option<u64>,
     /// Records per second, or -1 for a closed loop; instead of --rate
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with = "rate")]
     pub throughput: Option<f64>,
     /// Producer properties: acks, batch.size, compression.type, enable.idempotence and
     /// max.in.flight.requests.per.connection are used, linger.ms, buffer.memory and bootstrap.servers have no meaning here

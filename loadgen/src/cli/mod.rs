@@ -1,6 +1,7 @@
 //! The command line, as typed.
 
 mod common;
+mod completion;
 mod group;
 mod kafka;
 mod omb;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringlog_core::record::Codec;
 
 pub use common::{Common, Durability};
+pub use completion::completion;
 pub use group::Group;
 pub use kafka::{Changed, KafkaProducerFlags, PropertyError};
 pub use omb::OmbError;
@@ -250,6 +252,22 @@ pub struct Connect {
     pub idle: usize,
 }
 
+/// What a workload file decides.
+const OMB_SAYS: [&str; 12] = [
+    "partitions",
+    "connections",
+    "duration",
+    "warmup",
+    "rate",
+    "record_bytes",
+    "keys",
+    "compressible",
+    "readers",
+    "groups",
+    "commit_rate",
+    "records_rate",
+];
+
 /// Flags of `mixed`.
 #[derive(Debug, Args)]
 #[command(
@@ -263,11 +281,11 @@ pub struct Mixed {
     #[command(flatten)]
     /// What is sent.
     pub payload: Payload,
-    /// A workload file of the OpenMessaging Benchmark: what it says counts instead of the flags
-    #[arg(long, value_name = "FILE")]
+    /// A workload file of the OpenMessaging Benchmark, instead of the flags that say the same
+    #[arg(long, value_name = "FILE", conflicts_with_all = OMB_SAYS)]
     pub omb_workload: Option<PathBuf>,
     /// Records per second, instead of requests per second by --rate
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "rate")]
     pub records_rate: Option<f64>,
     /// Connections that read what comes, each one partition
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -295,6 +313,22 @@ pub struct Sink {
     /// Pin to this core
     #[arg(long)]
     pub core: Option<usize>,
+}
+
+impl Command {
+    /// The flags that most kinds of load have.
+    pub fn common(&self) -> Option<&Common> {
+        match self {
+            Self::Produce(flags) => Some(&flags.common),
+            Self::Fetch(flags) => Some(&flags.common),
+            Self::Commit(flags) => Some(&flags.common),
+            Self::Group(group) => Some(group.common()),
+            Self::E2e(flags) => Some(&flags.common),
+            Self::Connect(flags) => Some(&flags.common),
+            Self::Mixed(flags) => Some(&flags.common),
+            Self::Completion { .. } | Self::Sink(_) => None,
+        }
+    }
 }
 
 impl Fetch {

@@ -65,7 +65,7 @@ fn kibibyte() -> usize {
 #[derive(Debug, thiserror::Error)]
 pub enum OmbError {
     /// It cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     /// It is no such file.
     #[error("it is no workload of the OpenMessaging Benchmark: {0}")]
@@ -88,6 +88,9 @@ impl Mixed {
         }
         if workload.consumer_backlog_size_gb > 0.0 {
             return Err(OmbError::Unsupported("it builds up a backlog, which is a `produce` and then a `fetch` here"));
+        }
+        if workload.test_duration_minutes == 0 {
+            return Err(OmbError::Unsupported("it measures for no time"));
         }
         let partitions = workload.partitions_per_topic.max(1);
         let minutes = |count: usize| Duration::from_secs(60 * count as u64);
@@ -144,8 +147,17 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_the_file_decides_is_refused_and_not_forgotten() {
+        for flag in ["--duration 10s", "--rate 5", "--record-bytes 10", "--readers 2"] {
+            let typed = format!("ringlog-loadgen mixed --bootstrap h:1 --topic t --omb-workload f {flag}");
+            assert!(Cli::try_parse_from(typed.split(' ')).is_err(), "{flag}");
+        }
+    }
+
+    #[test]
     fn what_is_not_done_here_is_said() {
-        for file in ["topics: 100", "consumerBacklogSizeGB: 100", "topics: many", "- a list"] {
+        for file in ["topics: 100", "testDurationMinutes: 0", "consumerBacklogSizeGB: 100", "topics: many", "- a list"]
+        {
             assert!(mixed().apply_omb_text(file).is_err(), "{file}");
         }
     }

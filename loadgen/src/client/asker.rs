@@ -34,7 +34,7 @@ pub struct Asker {
 impl Asker {
     /// Connects and asks for versions.
     pub async fn connect(reactor: &Reactor, address: SocketAddr) -> Result<Self, SetupError> {
-        let failed = |source| SetupError::Io { what: format!("connect to {address}"), source };
+        let failed = |error| SetupError::Io { what: format!("connect to {address}"), error };
         let socket = reactor.connect(address).await.map_err(failed)?;
         let frames = Frames::new(socket.clone());
         let mut asker = Self { address, socket, frames, correlation_id: 0, versions: Versions::default() };
@@ -83,7 +83,7 @@ impl Asker {
 
     /// Sends a whole frame and waits for the frame that answers it.
     pub async fn exchange(&mut self, api_key: ApiKey, frame: Vec<u8>) -> Result<&[u8], SetupError> {
-        let failed = |source| SetupError::Io { what: api_key.name().to_owned(), source };
+        let failed = |error| SetupError::Io { what: api_key.name().to_owned(), error };
         self.socket.send_all(Parts::from_iter([frame.into()])).await.map_err(failed)?;
         match self.frames.advance().await.map_err(failed)? {
             true => Ok(self.frames.frame()),

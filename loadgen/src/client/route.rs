@@ -46,7 +46,7 @@ impl Route {
                 Vec::new()
             }
         };
-        let failed = |source| SetupError::Io { what: format!("connect to {}", self.address), source };
+        let failed = |error| SetupError::Io { what: format!("connect to {}", self.address), error };
         let socket = reactor.connect(self.address).await.map_err(failed)?;
         Ok((socket, partitions))
     }

@@ -25,19 +25,20 @@ const RETRY: Duration = Duration::from_millis(100);
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
-/// Why a run could not start.
+/// Why a run could not start. The text has the cause in it, so that it is whole in the findings of a run; there is no
+/// [`std::error::Error::source`] that would say it twice.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// No such host.
     #[error("{0} is no address")]
     Address(String),
     /// The connection failed.
-    #[error("{what}: {source}")]
+    #[error("{what}: {error}")]
     Io {
         /// What was tried.
         what: String,
         /// Why it failed.
-        source: io::Error,
+        error: io::Error,
     },
     /// The broker refused.
     #[error("{what}: {code}{}", message.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
@@ -51,10 +52,10 @@ pub enum SetupError {
     },
     /// The answer makes no sense.
     #[error("the answer cannot be read: {0}")]
-    Decode(#[from] DecodeError),
+    Decode(DecodeError),
     /// The request cannot be written.
     #[error("the request cannot be written: {0}")]
-    Encode(#[from] EncodeError),
+    Encode(EncodeError),
     /// No version in common.
     #[error("the broker has no version of {0} that this client has")]
     Version(&'static str),
@@ -80,6 +81,18 @@ pub enum SetupError {
         /// What is missing.
         reason: String,
     },
+}
+
+impl From<DecodeError> for SetupError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl From<EncodeError> for SetupError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
 }
 
 /// The topic that is wanted.

@@ -16,25 +16,31 @@ impl fmt::Display for Report {
             "{}: {} loop, {} connections x {} in flight",
             settings.workload, settings.loop_kind, settings.connections, settings.inflight
         )?;
-        self.write_body(f)?;
-        for part in &self.parts {
+        self.write_measured(f)?;
+        self.write_cpu(f)?;
+        self.write_findings(f)?;
+        // CPU time is of the process, whatever the part.
+        self.parts.iter().try_for_each(|part| {
             writeln!(f, "\n{}", part.settings.workload)?;
-            part.write_body(f)?;
-        }
-        Ok(())
+            part.write_measured(f)?;
+            part.write_findings(f)
+        })
     }
 }
 
 impl Report {
-    fn write_body(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Whether it was right, and what was wrong.
+    pub fn findings(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| self.write_findings(f))
+    }
+
+    fn write_measured(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.0} requests/s   ", self.requests_per_second)?;
         if self.records > 0 {
             write!(f, "{:.0} records/s   {:.2} MB/s   ", self.records_per_second, self.megabytes_per_second)?;
         }
         writeln!(f, "{} requests in {:.2} s", self.requests, self.elapsed_s)?;
-        self.write_latencies(f)?;
-        self.write_cpu(f)?;
-        self.write_findings(f)
+        self.write_latencies(f)
     }
 
     fn write_latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,68 @@
+//! What scripts rely on: the exit code of the program, and the reason on stderr where no table is printed.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+use std::sync::mpsc;
+use std::thread;
+
+use ringlog_loadgen::run::reactor;
+use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
+
+/// A sink that serves until the test's process ends.
+fn sink(fault: Option<(Fault, u64)>) -> SocketAddr {
+    let (address, listens) = mpsc::channel();
+    thread::spawn(move || {
+        let reactor = reactor().expect("a reactor");
+        let listener = reactor.listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        address.send(listener.local_address()).expect("the test waits");
+        let config = SinkConfig { fault, ..SinkConfig::default() };
+        reactor.block_on(serve(reactor.clone(), listener, config))
+    });
+    listens.recv().expect("the sink listens")
+}
+
+/// 100 requests of one record.
+fn produce(sink: SocketAddr, flags: &str) -> (Option<i32>, String) {
+    let command =
+        format!("produce --bootstrap {sink} --topic t --partitions 1 --records-per-batch 1 --num-records 100");
+    let Output { status, stderr, .. } = Command::new(env!("CARGO_BIN_EXE_ringlog-loadgen"))
+        .args(command.split(' ').chain(flags.split(' ')))
+        .output()
+        .expect("the program starts");
+    (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+#[test]
+fn thresholds_that_are_kept_are_0_and_others_99() {
+    let sink = sink(None);
+    assert_eq!(produce(sink, "--quiet --threshold max<1m --threshold requests/s>0.001"), (Some(0), String::new()));
+    let (code, stderr) = produce(sink, "--quiet --threshold max<1m --threshold requests/s>1e12");
+    assert_eq!(code, Some(99));
+    assert!(stderr.starts_with("threshold not met: requests/s>1e12: it was"), "{stderr}");
+}
+
+#[test]
+fn failures_are_4_and_contradictions_3_and_say_why_without_a_table() {
+    for (fault, code, why) in
+        [(Fault::Error, 4, "NOT_LEADER_OR_FOLLOWER"), (Fault::RepeatOffset, 3, "offset not rising")]
+    {
+        let sink = sink(Some((fault, 50)));
+        for flags in ["--quiet", "--kafka-style"] {
+            let (found, stderr) = produce(sink, flags);
+            assert_eq!(found, Some(code), "{stderr}");
+            assert!(stderr.contains(why), "{flags}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_the_run() {
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+    for flag in ["--json", "--csv", "--hdr"] {
+        let (code, stderr) = produce(nobody, &format!("{flag} /no/such/folder/file"));
+        assert_eq!(code, Some(1));
+        assert!(stderr.starts_with("ringlog-loadgen: write /no/such/folder/file:"), "{stderr}");
+    }
+    let (_, stderr) = produce(nobody, "--quiet");
+    assert_eq!(stderr.matches("refused").count(), 1, "a cause is told once: {stderr}");
+}
