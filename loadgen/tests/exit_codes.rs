@@ -1,25 +1,13 @@
 //! What scripts rely on: the exit code of the program, and the reason on stderr where no table is printed.
 
+#[path = "common/sink.rs"]
+mod sink;
+
 use std::net::SocketAddr;
 use std::process::{Command, Output};
-use std::sync::mpsc;
-use std::thread;
 
-use ringlog_loadgen::run::reactor;
-use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
-
-/// A sink that serves until the test's process ends.
-fn sink(fault: Option<(Fault, u64)>) -> SocketAddr {
-    let (address, listens) = mpsc::channel();
-    thread::spawn(move || {
-        let reactor = reactor().expect("a reactor");
-        let listener = reactor.listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
-        address.send(listener.local_address()).expect("the test waits");
-        let config = SinkConfig { fault, ..SinkConfig::default() };
-        reactor.block_on(serve(reactor.clone(), listener, config))
-    });
-    listens.recv().expect("the sink listens")
-}
+use ringlog_loadgen::sink::Fault;
+use sink::sink;
 
 /// 100 requests of one record.
 fn produce(sink: SocketAddr, flags: &str) -> (Option<i32>, String) {

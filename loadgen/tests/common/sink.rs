@@ -1,0 +1,22 @@
+//! A sink over real sockets, beside the test.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc;
+use std::thread;
+
+use ringlog_loadgen::run::reactor;
+use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
+
+/// Serves until the test's process ends. Something is wrong in every so many answers, if `fault` says so.
+#[expect(clippy::disallowed_methods, reason = "the sink has to answer while the run holds the test's thread")]
+pub fn sink(fault: Option<(Fault, u64)>) -> SocketAddr {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let reactor = reactor().expect("io_uring is allowed where tests run");
+        let listener = reactor.listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        tell.send(listener.local_address()).expect("the test waits");
+        let config = SinkConfig { fault, ..SinkConfig::default() };
+        reactor.block_on(serve(reactor.clone(), listener, config))
+    });
+    told.recv().expect("the sink listens")
+}
