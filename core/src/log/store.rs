@@ -669,8 +669,13 @@ impl LogStore {
     }
 
     /// Stops: everything is written, sealed and synced. What the logs' ends are is written down when all
-    /// shards have stopped. Nothing may follow.
+    /// shards have stopped. Nothing is under way any more ([`Reactor::stop`]), and nothing may follow.
     pub fn close(&mut self) -> Result<Vec<ClosedLog>, StoreError> {
+        self.take_direct_writes();
+        self.take_checkpoint();
+        if self.reactor.unseen_failures() > 0 {
+            self.fail(&io::Error::other("what was under way at the stop has failed"));
+        }
         if let Some(kind) = self.sync.commit_log.failure() {
             return Err(StoreError::CommitLog(format!("it has failed, the next start recovers: {kind}")));
         }

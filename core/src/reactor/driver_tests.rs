@@ -323,7 +323,7 @@ fn the_driver_ends_while_everything_is_in_flight(io: IoDriver) {
     reactor.block_on(reactor.sleep(Duration::from_millis(5)));
     let _unaccepted = TcpStream::connect(address).unwrap();
     assert_eq!(reactor.tasks_count(), 3);
-    assert_eq!(reactor.stop(1_000).unwrap(), 0);
+    assert_eq!(reactor.stop(Duration::from_secs(10)).unwrap(), 0);
     drop((reactor, client));
     assert!(TcpStream::connect(address).is_err(), "the listener is closed");
 }

@@ -127,6 +127,11 @@ impl Reactor {
         self.0.slots.borrow().in_use()
     }
 
+    /// Writes and syncs of files that failed when nobody waited for them any more.
+    pub fn unseen_failures(&self) -> u64 {
+        self.0.slots.borrow().unseen_failures()
+    }
+
     /// Starts a task that nobody waits for.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         self.0.tasks.spawn(future);
@@ -251,18 +256,19 @@ impl Reactor {
         self.sleep_until(Instant(self.now().0.saturating_add(nanos)))
     }
 
-    /// Drops every task where it stands, which cancels their operations; then runs `turns_max` turns at most until
-    /// the driver has given all operations back. Returns how many it did not.
-    pub fn stop(&self, turns_max: usize) -> io::Result<usize> {
+    /// Drops every task where it stands, which cancels their operations; then runs turns, for `within` at most, until
+    /// the driver has given these operations back. Returns how many it did not.
+    pub fn stop(&self, within: Duration) -> io::Result<usize> {
         self.0.tasks.clear();
         self.0.deferred.take();
-        for _ in 0..turns_max {
-            if self.operations_count() == 0 {
-                break;
-            }
-            self.turn(false)?;
+        let end = self.sleep(within).when;
+        // So that the last turn does not sleep beyond it.
+        self.0.timers.borrow_mut().insert(end, Waker::noop().clone());
+        let left = || self.0.slots.borrow().abandoned();
+        while left() > 0 && self.now() < end {
+            self.turn(true)?;
         }
-        Ok(self.operations_count())
+        Ok(left())
     }
 
     /// Starts an operation now. Dropping the future cancels it if it waits for a peer; a file operation runs on.

@@ -44,6 +44,8 @@ struct Slot {
 pub(super) struct Slots {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    abandoned: usize,
+    unseen_failures: u64,
 }
 
 /// What has to be done after the slots are no longer borrowed; dropping it does the rest.
@@ -79,6 +81,21 @@ impl Slots {
     /// Operations in flight or not yet taken.
     pub(super) fn in_use(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// Operations in flight whose future is gone.
+    pub(super) fn abandoned(&self) -> usize {
+        self.abandoned
+    }
+
+    /// Writes and syncs of files that failed and were not taken.
+    pub(super) fn unseen_failures(&self) -> u64 {
+        self.unseen_failures
+    }
+
+    fn note_unseen(&mut self, completion: &Completion) {
+        let is_change = matches!(completion.op, Some(Op::Write { .. } | Op::Sync { .. }));
+        self.unseen_failures += u64::from(is_change && completion.result.is_err());
     }
 
     fn get(&mut self, token: Token) -> &mut Slot {
@@ -130,10 +147,12 @@ impl Slots {
                 if let (true, Ok(handle)) = (*accepts, &completion.result) {
                     out.close = Some(Handle(*handle as i32));
                 }
-                out._completion = Some(completion);
                 if last {
                     self.release(token);
+                    self.abandoned -= 1;
                 }
+                self.note_unseen(&completion);
+                out._completion = Some(completion);
             }
             State::Free | State::Ready(_) => panic!("completion of an operation that had ended: {completion:?}"),
         }
@@ -182,6 +201,7 @@ impl Slots {
         match &mut slot.state {
             State::Waiting(_) => {
                 slot.state = State::Abandoned { accepts };
+                self.abandoned += 1;
                 (VecDeque::new(), true)
             }
             State::Stream { queue, pausing, .. } => {
@@ -191,11 +211,15 @@ impl Slots {
                     (queue, false)
                 } else {
                     slot.state = State::Abandoned { accepts };
+                    self.abandoned += 1;
                     (queue, !pausing)
                 }
             }
             State::Ready(_) => match self.release(token) {
-                State::Ready(completion) => (VecDeque::from([completion]), false),
+                State::Ready(completion) => {
+                    self.note_unseen(&completion);
+                    (VecDeque::from([completion]), false)
+                }
                 _ => unreachable!("matched above"),
             },
             State::Free | State::Abandoned { .. } => panic!("abandoned twice"),

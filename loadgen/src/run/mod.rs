@@ -47,8 +47,8 @@ use crate::series::Cut;
 const COUNTED_RUN_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// How often a worker looks whether all its connections are done.
 const LOOK: Duration = Duration::from_millis(20);
-/// Turns that the end of a reactor may take.
-const STOP_TURNS_MAX: usize = 1_000;
+/// The end of a reactor takes less.
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// What all kinds of load have in common.
 #[derive(Debug, Clone)]
@@ -223,7 +223,7 @@ fn is_retriable(code: ErrorCode) -> bool {
 
 /// The end of a worker: everything that its tasks hold is given back.
 fn stop(reactor: &Reactor) -> anyhow::Result<()> {
-    reactor.stop(STOP_TURNS_MAX)?;
+    reactor.stop(STOP_MAX)?;
     Ok(())
 }
 

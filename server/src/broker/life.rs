@@ -5,11 +5,13 @@
 //! [`Stop`], which wakes it. So a condition that is looked at in every turn is never slept over.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use ringlog_core::log::{ClosedLog, LogDirFailure, StoreConfig, finish_clean_stop};
 use ringlog_core::reactor::{Reactor, Wake};
@@ -30,8 +32,8 @@ use crate::quota::{QuotaWindows, SharedRates};
 
 /// Messages between two shards before the sender keeps them itself.
 const MESH_CAPACITY: usize = 4096;
-/// Turns that a stopped shard gives its operations to end.
-const STOP_TURNS_MAX: usize = 10_000;
+/// What a stopped shard has under way ends within this time, unless the disk does not answer.
+const STOP_MAX: Duration = Duration::from_secs(30);
 
 type ShardLoop = shard::Shard<ShardMessage>;
 
@@ -167,7 +169,7 @@ impl ShardLife {
 impl Drop for ShardLife {
     fn drop(&mut self) {
         // Tasks hold the reactor that holds them.
-        if let Err(error) = self.looped.reactor().stop(0) {
+        if let Err(error) = self.looped.reactor().stop(Duration::ZERO) {
             tracing::error!(%error, "a reactor cannot be stopped");
         }
     }
@@ -247,9 +249,11 @@ async fn follow(looped: Rc<ShardLoop>, shard: Rc<Shard>) -> Result<(), RunError>
 
 fn stop_serving(shard: &Rc<Shard>, reactor: &Reactor) -> Result<Vec<ClosedLog>, RunError> {
     let system = |source| RunError::System { what: "the I/O driver", source };
-    let left = reactor.stop(STOP_TURNS_MAX).map_err(system)?;
+    let left = reactor.stop(STOP_MAX).map_err(system)?;
     if left > 0 {
-        tracing::warn!(left, "operations did not end");
+        // Not to be written beside.
+        tracing::error!(left, "operations did not end");
+        return Err(system(io::ErrorKind::TimedOut.into()));
     }
     shard.stop()
 }

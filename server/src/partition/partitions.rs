@@ -328,7 +328,6 @@ impl Partitions {
 
     /// Clean stop: everything acked and synced. No request may follow. Returns where each log ended, for the checkpoints.
     pub fn close(&self) -> Result<Vec<ClosedLog>, StoreError> {
-        self.flush();
         let closed = self.0.store.borrow_mut().close();
         // Those who still wait are gone with their connections; what they hold may lead back here.
         let table = self.0.table.take();

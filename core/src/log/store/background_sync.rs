@@ -24,15 +24,20 @@ use super::{LogState, LogStore, opened};
 impl LogStore {
     /// Starts to sync segments when the commit log fills, or when segments of class page-cache were ended.
     pub(super) fn end_turn_checkpoint(&mut self) {
-        if let Some(done) = self.checkpointer.take_done() {
-            self.finish_checkpoint(done);
-        }
+        self.take_checkpoint();
         if let Some(kind) = self.sync.commit_log.failure() {
             return self.refuse_moved_starts(&kind);
         }
         let is_due = self.rolled || self.is_start_moved || self.is_flush_due;
         if !self.checkpointer.is_running() && (is_due || self.can_release()) {
             self.start_checkpoint();
+        }
+    }
+
+    /// Takes in how a run ended.
+    pub(super) fn take_checkpoint(&mut self) {
+        if let Some(done) = self.checkpointer.take_done() {
+            self.finish_checkpoint(done);
         }
     }
 

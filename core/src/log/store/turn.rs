@@ -29,8 +29,8 @@ impl LogStore {
         self.end_turn_checkpoint();
     }
 
-    /// Announces groups that were written directly, and starts what can be written next.
-    fn end_turn_direct(&mut self) {
+    /// Takes in how direct writes ended.
+    pub(super) fn take_direct_writes(&mut self) {
         for (key, result) in self.sync.direct_writes.take_ended() {
             let Some(log) = opened(&mut self.logs, key) else { continue };
             match result {
@@ -44,6 +44,11 @@ impl LogStore {
                 }
             }
         }
+    }
+
+    /// Announces groups that were written directly, and starts what can be written next.
+    fn end_turn_direct(&mut self) {
+        self.take_direct_writes();
         while let Some(key) = self.sync.announcing.front().copied() {
             match self.announce(key) {
                 Ok(()) => {}

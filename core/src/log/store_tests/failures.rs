@@ -1,5 +1,7 @@
 //! Writes and syncs that fail, and a disk that is full.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -271,6 +273,32 @@ fn a_checkpoint_does_not_count_what_a_failed_sync_beside_it_may_have_lost() {
             world.turns(1);
         }
         assert!(matches!(store.take_moved_starts()[..], [(_, Err(_))]));
+        world.crash(Some(store), Crash::Power);
+        let mut store = world.open_with(&[sync_spec(0)]);
+        let key = store.create(sync_spec(0)).expect("created");
+        assert_eq!(read_all(&world.reactor, &mut store, key, 900).len(), 3, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_failure_that_the_stop_cuts_off_from_its_task_is_no_clean_stop() {
+    for seed in 0..8 {
+        let mut world = World::new(seed);
+        let mut store = world.open_with(&[]);
+        let key = store.create(sync_spec(0)).expect("created");
+        for tag in 0..3 {
+            store.append(key, batch(1, 100, tag), 0).expect("appended");
+        }
+        store.end_turn();
+        world.turns(3);
+        store.take_acked(&mut Vec::new());
+        // The first sync of the large batch is of the small ones.
+        world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Sync));
+        store.append(key, batch(1, 900, 3), 0).expect("taken");
+        store.end_turn();
+        world.turns(1);
+        assert_eq!(world.reactor.stop(Duration::from_secs(1)).expect("the driver works"), 0);
+        assert!(store.close().is_err(), "seed {seed}");
         world.crash(Some(store), Crash::Power);
         let mut store = world.open_with(&[sync_spec(0)]);
         let key = store.create(sync_spec(0)).expect("created");

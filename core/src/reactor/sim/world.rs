@@ -405,7 +405,7 @@ impl Stepper {
     /// Drops the tasks of a dead reactor; its driver takes no notice any more.
     fn stop(&self) {
         if let Some(reactor) = &self.reactor {
-            let _dead = reactor.stop(0);
+            let _dead = reactor.stop(Duration::ZERO);
         }
     }
 }
