@@ -83,7 +83,7 @@ for round in $(seq "$rounds"); do
   for client in $turns; do "$client" "$client-$round"; done
 done
 echo "medians:"
-for name in ringlog-loadgen kafka-producer-perf-test rdkafka_performance; do
+for name in $(cut -d ' ' -f 1 "$folder/lines" | sort -u); do
   median() { awk -v name="$name" -v field="$1" '$1 == name { print $field }' "$folder/lines" | sort -n | sed -n "$(((rounds + 1) / 2))p"; }
   printf '%-26s %10s records/s, client CPU %s us a record, Kafka %s us\n' "$name" "$(median 2)" "$(median 9)" \
     "$(median 14)"
