@@ -4,6 +4,7 @@
 
 pub mod buffer;
 pub mod log;
+pub mod planting;
 pub mod protocol;
 pub mod reactor;
 pub mod record;

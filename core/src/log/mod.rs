@@ -47,7 +47,7 @@ pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
 pub use failure::LogDirFailure;
 #[cfg(any(test, feature = "planted-bugs"))]
-pub use planted::{PlantedBug, Planting};
+pub use planted::PlantedBug;
 pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};
 pub use scrub::{Damage, Scrub, Scrubbed};
 pub use store::{ColdRead, Committed, FailedAppend, LogStore, ReadResult, Retired};

@@ -1,8 +1,7 @@
 //! Bugs planted on purpose, each one a rule of `docs/log-format.md` that is broken: the tests and the simulation must find
 //! every one of them.
-//!
-//! Built only for tests (the feature `planted-bugs`, which no release has). Without it nothing can be planted, and
-//! [`is_planted`] is a constant.
+
+pub(crate) use crate::planting::is_planted;
 
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,50 +36,4 @@ pub enum PlantedBug {
     CleanedNotSynced,
     /// Compaction cleans segments that are not synced yet.
     UnsyncedCleaned,
-}
-
-#[cfg(any(test, feature = "planted-bugs"))]
-mod planting {
-    use std::cell::Cell;
-
-    use super::PlantedBug;
-
-    thread_local! {
-        static PLANTED: Cell<Option<PlantedBug>> = const { Cell::new(None) };
-    }
-
-    /// A bug that is there, on this thread, until this is dropped.
-    #[derive(Debug)]
-    #[must_use = "dropping it takes the bug away"]
-    pub struct Planting(());
-
-    impl Planting {
-        /// Plants a bug; `None` plants nothing.
-        pub fn new(bug: Option<PlantedBug>) -> Self {
-            PLANTED.set(bug);
-            Self(())
-        }
-    }
-
-    impl Drop for Planting {
-        fn drop(&mut self) {
-            PLANTED.set(None);
-        }
-    }
-
-    /// Whether `bug` was planted on this thread.
-    pub(crate) fn is_planted(bug: PlantedBug) -> bool {
-        PLANTED.get() == Some(bug)
-    }
-}
-
-#[cfg(any(test, feature = "planted-bugs"))]
-pub use planting::Planting;
-#[cfg(any(test, feature = "planted-bugs"))]
-pub(crate) use planting::is_planted;
-
-/// Nothing is planted here.
-#[cfg(not(any(test, feature = "planted-bugs")))]
-pub(crate) const fn is_planted(_: PlantedBug) -> bool {
-    false
 }

@@ -23,7 +23,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, thread};
 
-use ringlog_core::log::{PlantedBug, Planting};
+use ringlog_core::log::PlantedBug;
+use ringlog_core::planting::Planting;
 use ringlog_server::coordinator::group;
 use run::{Cast, Summary, run};
 
@@ -137,7 +138,7 @@ fn find_among(seeds: Range<u64>, bug: PlantedBug) {
 }
 
 fn find_in_groups(bug: group::PlantedBug) {
-    let _planted = group::Planting::new(bug);
+    let _planted = Planting::new(Some(bug));
     find_in(Cast::Groups, SEEDS_TO_FIND, bug);
 }
 

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::super::store_tests::{NOW_MS, World, joined};
 use super::super::*;
 use super::filter::payload_of;
+use crate::planting::Planting;
 use crate::reactor::sim::{Clockwork, Crash, DirectoryModel, DiskCall, DiskFault};
 use crate::record::{BatchBuilder, BatchView, Codec, NewRecord, RawRecords};
 

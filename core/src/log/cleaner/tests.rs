@@ -11,6 +11,7 @@ use super::super::*;
 use super::model_tests::open_log_of;
 use super::plan::Source;
 use super::swap::{file_path, finish_swaps};
+use crate::planting::Planting;
 use crate::reactor::sim::{Crash, DiskCall, DiskFault};
 use crate::reactor::{File, OpenMode, read_file};
 use crate::record::{BatchBuilder, BatchView, Batches, Codec, NewRecord, RawRecords};

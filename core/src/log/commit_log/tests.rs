@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::format::BLOCK;
 use super::writer::{Outcome, WriteOrder, Writer};
 use super::*;
-use crate::log::planted::{PlantedBug, Planting};
+use crate::log::planted::PlantedBug;
+use crate::planting::Planting;
 use crate::reactor::{DirEntry, Disk, Handle, OpenMode};
 
 const SECTOR: usize = 512;

@@ -38,7 +38,7 @@ pub use messages::{
     MemberDescription, PartitionOffset, Protocol, SyncGroup, SyncReply, TopicOffsets, TopicPartitionNames,
 };
 #[cfg(any(test, feature = "planted-bugs"))]
-pub use planted::{PlantedBug, Planting};
+pub use planted::PlantedBug;
 pub use router::GroupRouter;
 pub use service::{GroupCoordinators, ReplyTo};
 pub use topic::{OFFSETS_TOPIC, offsets_topic};

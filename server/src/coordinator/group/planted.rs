@@ -1,7 +1,6 @@
 //! Bugs planted on purpose, each one a rule of the coordinators that is broken: the simulation must find every one of them.
-//!
-//! As in `ringlog_core::log`, only tests can plant (the feature `planted-bugs`, which no release has); elsewhere
-//! [`is_planted`] is a constant.
+
+pub(crate) use ringlog_core::planting::is_planted;
 
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,50 +17,4 @@ pub enum PlantedBug {
     WakeUpForgotten,
     /// Members that wait for the leader's assignment are not answered when it comes.
     FollowersForgotten,
-}
-
-#[cfg(any(test, feature = "planted-bugs"))]
-mod planting {
-    use std::cell::Cell;
-
-    use super::PlantedBug;
-
-    thread_local! {
-        static PLANTED: Cell<Option<PlantedBug>> = const { Cell::new(None) };
-    }
-
-    /// A bug that is there, on this thread, until this is dropped.
-    #[derive(Debug)]
-    #[must_use = "dropping it takes the bug away"]
-    pub struct Planting(());
-
-    impl Planting {
-        /// Plants a bug.
-        pub fn new(bug: PlantedBug) -> Self {
-            PLANTED.set(Some(bug));
-            Self(())
-        }
-    }
-
-    impl Drop for Planting {
-        fn drop(&mut self) {
-            PLANTED.set(None);
-        }
-    }
-
-    /// Whether `bug` was planted on this thread.
-    pub(crate) fn is_planted(bug: PlantedBug) -> bool {
-        PLANTED.get() == Some(bug)
-    }
-}
-
-#[cfg(any(test, feature = "planted-bugs"))]
-pub use planting::Planting;
-#[cfg(any(test, feature = "planted-bugs"))]
-pub(crate) use planting::is_planted;
-
-/// Nothing is planted here.
-#[cfg(not(any(test, feature = "planted-bugs")))]
-pub(crate) const fn is_planted(_: PlantedBug) -> bool {
-    false
 }
