@@ -14,6 +14,7 @@ use ringlog_core::protocol::{ApiKey, ErrorCode};
 use uuid::Uuid;
 
 use super::bench::Client;
+use super::changes;
 use super::model::{Class, Stage};
 use super::wire::Link;
 
@@ -27,6 +28,8 @@ pub struct TopicPlan {
     pub index_interval_bytes: u32,
     /// May be deleted.
     pub passing: bool,
+    /// Its records may be deleted, and its configuration altered.
+    pub changing: bool,
 }
 
 /// Starts the administrator.
@@ -67,6 +70,9 @@ impl Admin {
                 None => self.create(&mut link, plan).await?,
                 Some((topic_id, _)) if plan.passing && self.client.one_in(6) => {
                     self.delete(&mut link, topic_id).await?
+                }
+                Some((topic_id, _)) if plan.changing && self.client.one_in(2) => {
+                    changes::change(&self.client, &mut link, topic_id, self.life.get()).await?;
                 }
                 Some(_) => {}
             }

@@ -63,6 +63,10 @@ struct Reader<'a> {
     positions: BTreeMap<Target, i64>,
     high_watermarks: BTreeMap<Target, i64>,
     session: Session,
+    /// Where logs started at least when the last fetch was sent.
+    starts_acked: BTreeMap<Target, i64>,
+    /// The log was asked for what is below its start, or behind its end.
+    out_of_range: Option<Target>,
 }
 
 /// A fetch session (KIP-227) as its reader sees it.
@@ -90,8 +94,16 @@ impl<'a> Reader<'a> {
     fn new(client: &'a Client) -> Self {
         let losses = client.bench.model.borrow().losses();
         let life = client.bench.life.get();
-        let (positions, high_watermarks) = (BTreeMap::new(), BTreeMap::new());
-        Self { client, losses, life, positions, high_watermarks, session: Session::none() }
+        Self {
+            client,
+            losses,
+            life,
+            positions: BTreeMap::new(),
+            high_watermarks: BTreeMap::new(),
+            session: Session::none(),
+            starts_acked: BTreeMap::new(),
+            out_of_range: None,
+        }
     }
 
     async fn converse(&mut self) -> io::Result<()> {
@@ -108,6 +120,10 @@ impl<'a> Reader<'a> {
             }
             for _ in 0..self.client.below(4) {
                 self.positions.entry(self.client.pick(&targets)).or_insert(0);
+            }
+            if let Some(target) = self.out_of_range.take().filter(|target| targets.contains(target)) {
+                let (start, _) = self.list_offsets(&mut link, target).await?;
+                self.positions.insert(target, start);
             }
             if self.client.one_in(10) {
                 self.list_offsets(&mut link, self.client.pick(&targets)).await?;
@@ -178,6 +194,10 @@ impl<'a> Reader<'a> {
             forgotten_topics_data: forgotten.collect(),
             ..FetchRequest::default()
         };
+        self.starts_acked = {
+            let model = self.client.bench.model.borrow();
+            self.positions.keys().map(|target| (*target, model.partition(*target).start_acked())).collect()
+        };
         let answer = link.call(ApiKey::Fetch, limits.version, &request).await?;
         let answer: FetchResponse<'_> = answer.decode();
         match answer.error_code {
@@ -223,8 +243,9 @@ impl<'a> Reader<'a> {
             ErrorCode::KAFKA_STORAGE_ERROR if bench.tolerates_errors(self.life) => {
                 return Err(io::Error::other("storage error"));
             }
-            ErrorCode::OFFSET_OUT_OF_RANGE if lossy => {
-                self.positions.insert(target, 0);
+            ErrorCode::OFFSET_OUT_OF_RANGE if lossy || model.may_be_cut(target) => {
+                self.positions.remove(&target);
+                self.out_of_range = Some(target);
                 return Ok(());
             }
             code => panic!("fetch of {target:?} at {position}: {code}"),
@@ -237,7 +258,8 @@ impl<'a> Reader<'a> {
         );
         *hw = data.high_watermark;
         model.seen(target, data.high_watermark);
-        assert!(data.log_start_offset == 0 || lossy, "nothing was deleted");
+        let (start, acked) = (data.log_start_offset, self.starts_acked[&target]);
+        assert!(model.may_start(target, start, acked), "{target:?} starts at {start}, {acked} was acked");
         let bytes = data.records.as_ref().map_or(&[][..], Records::bytes);
         let records = read_batches(bytes).unwrap_or_else(|damaged| panic!("{target:?} at {position}: {}", damaged.0));
         let mut next = position;
@@ -254,9 +276,10 @@ impl<'a> Reader<'a> {
 
     /// Asks for both ends of a partition: its start, and the high watermark.
     async fn list_offsets(&mut self, link: &mut Link, target: Target) -> io::Result<(i64, i64)> {
-        let (name, end) = {
+        let (name, start, end) = {
             let model = self.client.bench.model.borrow();
-            (model.topics[&target.topic_id].name.clone(), model.partition(target).end())
+            let partition = model.partition(target);
+            (model.topics[&target.topic_id].name.clone(), partition.start_acked(), partition.end())
         };
         let mut ends = [0; 2];
         for (at, timestamp) in [EARLIEST, LATEST].into_iter().enumerate() {
@@ -280,9 +303,8 @@ impl<'a> Reader<'a> {
                 code => panic!("offsets of {name}-{}: {code}", target.partition),
             }
         }
-        // Of class page-cache a power cut may leave later segments without the first.
-        let lossy = self.client.bench.model.borrow().may_have_lost(target);
-        assert!(ends[0] == 0 || lossy, "{name}-{} starts at {}: nothing was deleted", target.partition, ends[0]);
+        let may_start = self.client.bench.model.borrow().may_start(target, ends[0], start);
+        assert!(may_start, "{name}-{} starts at {}", target.partition, ends[0]);
         assert!(
             ends[1] >= end || self.losses != self.client.bench.model.borrow().losses(),
             "{name}-{} ends at {}, {end} was promised",

@@ -14,7 +14,7 @@ use ringlog_core::record::Codec;
 use ringlog_core::wire::Records;
 
 use super::bench::Client;
-use super::model::{Class, Target};
+use super::model::Target;
 use super::records::BatchSpec;
 use super::wire::{Answer, Link};
 
@@ -198,7 +198,7 @@ impl Producer {
         let answer: ProduceResponse<'_> = answer.decode();
         let topic = answer.responses.iter().next().expect("one topic was asked");
         let result = topic.partition_responses.iter().next().expect("one partition was asked");
-        let Batch { target, spec, .. } = &self.pending[at];
+        let Batch { target, spec, first_sent } = &self.pending[at];
         let bench = &self.client.bench;
         let mut model = bench.model.borrow_mut();
         self.client.note(|| {
@@ -208,7 +208,8 @@ impl Producer {
         });
         match result.error_code {
             ErrorCode::NONE => {
-                model.acked(*target, result.base_offset, spec.ids(), losses);
+                let first_sent = first_sent.expect("it was sent");
+                model.acked(*target, result.base_offset, spec.ids(), first_sent, losses);
                 true
             }
             _ if !model.is_live(target.topic_id) => true,
@@ -222,9 +223,7 @@ impl Producer {
             }
             // Else it means that the broker forgot acked batches, or refused one of two for a reason of its own: librdkafka
             // would begin a new epoch, and send again what was appended and not acked.
-            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
-                if model.class(target.topic_id) == Class::PageCache && model.losses() > 0 =>
-            {
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if model.may_have_lost(*target) => {
                 // A new producer id begins anew; what is pending was lost or not, nobody knows.
                 drop(model);
                 self.producer_id = None;

@@ -13,6 +13,7 @@ use ringlog_core::reactor::sim::{
 
 use super::admin::{self, TopicPlan};
 use super::bench::{Bench, Client};
+use super::changes;
 use super::consumer;
 use super::groups::{self, GroupsModel};
 use super::machine::{HOST, LOG_DIR, Machine, tight_store};
@@ -25,6 +26,9 @@ const LIVES_MAX: u64 = 5;
 const PROGRESS_MAX: Duration = Duration::from_secs(20);
 /// A group of live members is whole within this time: a few sessions.
 const SETTLE_MAX: Duration = Duration::from_secs(2);
+
+/// In one run of so many topics change while they are used.
+const CHANGING_ONE_IN: u64 = 3;
 
 /// What a run was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +70,8 @@ struct Run {
     /// With [`Cast::Groups`].
     groups: Option<groups::Plan>,
     clients: u32,
+    /// Topics change while they are used.
+    is_changing: bool,
 }
 
 /// What is done to a broker at work.
@@ -112,8 +118,9 @@ impl Run {
             // Whatever is in the commit logs at a crash waits for the first use of its log.
             store.carried_logs_min = 1;
         }
-        let groups = (cast == Cast::Groups).then(|| groups::Plan::new(&clock));
-        let properties = if groups.is_some() { groups::SETTINGS } else { &[] };
+        let is_changing = seed.is_multiple_of(CHANGING_ONE_IN);
+        let groups = (cast == Cast::Groups).then(|| groups::Plan::new(&clock, is_changing));
+        let properties = if groups.is_some() { groups::SETTINGS } else { changes::SETTINGS };
         let machine = Machine::new(world, store, properties);
         let bench = Rc::new(Bench {
             broker: machine.address(),
@@ -124,7 +131,7 @@ impl Run {
             life: Cell::new(0),
             verbose,
         });
-        let mut run = Self { machine, clock, bench, producers: Vec::new(), groups, clients: 0 };
+        let mut run = Self { machine, clock, bench, producers: Vec::new(), groups, clients: 0, is_changing };
         run.start_clients();
         run
     }
@@ -162,6 +169,7 @@ impl Run {
                 segment_bytes: 4_000 + self.clock.below(6_000) as u32,
                 index_interval_bytes: self.clock.below(3) as u32 * 600,
                 passing: number > 0 && self.clock.below(2) == 0,
+                changing: self.is_changing,
             })
             .collect()
     }

@@ -17,6 +17,7 @@ use ringlog_core::wire;
 use uuid::Uuid;
 
 use super::super::bench::Client;
+use super::super::changes;
 use super::super::wire::Link;
 
 const KEYS: u64 = 10;
@@ -39,6 +40,10 @@ pub struct KeyedTopic {
     newest: RefCell<BTreeMap<u8, (i64, usize)>>,
     /// A batch is on its way.
     pub is_pending: Cell<bool>,
+    /// Its configuration may be altered.
+    is_changing: bool,
+    /// Somebody asked for it.
+    has_retention: Cell<bool>,
 }
 
 /// A record; its place in the list is its number.
@@ -95,6 +100,9 @@ async fn work(client: &Client, topic: &KeyedTopic) -> io::Result<()> {
             write(client, &mut link, topic, life).await?;
             topic.is_pending.set(false);
         }
+        if topic.is_changing && !client.bench.draining.get() && client.one_in(15) {
+            change(client, &mut link, topic, life).await?;
+        }
         if client.one_in(20) {
             read(client, &mut link, topic, life).await?;
         }
@@ -141,6 +149,21 @@ async fn write(client: &Client, link: &mut Link, topic: &KeyedTopic, life: u64) 
         code => panic!("{code} for {}", topic.name),
     }
     Ok(())
+}
+
+/// Alters how the topic is cleaned.
+async fn change(client: &Client, link: &mut Link, topic: &KeyedTopic, life: u64) -> io::Result<()> {
+    let policy = client.pick(&["compact", "compact,delete", "delete", "compact"]);
+    let (name, value) = client.pick(&[
+        ("cleanup.policy", policy),
+        ("delete.retention.ms", "0"),
+        ("min.cleanable.dirty.ratio", "0.5"),
+        ("segment.ms", "40"),
+    ]);
+    if value.contains("delete") {
+        topic.has_retention.set(true);
+    }
+    changes::alter(client, link, &topic.name, (name, value), life).await.map(drop)
 }
 
 /// Reads from the start to the end, and compares.
@@ -211,12 +234,13 @@ fn records_of(bytes: &[u8], position: i64, mut each: impl FnMut(Found)) -> i64 {
 
 impl KeyedTopic {
     /// A topic that nothing was written to.
-    pub fn new(name: String, configs: Vec<(&'static str, &'static str)>) -> Self {
-        Self { name, configs, ..Self::default() }
+    pub fn new(name: String, configs: Vec<(&'static str, &'static str)>, is_changing: bool) -> Self {
+        let has_retention = Cell::new(configs.contains(&("cleanup.policy", "compact,delete")));
+        Self { name, configs, is_changing, has_retention, ..Self::default() }
     }
 
     fn is_deleted(&self) -> bool {
-        self.configs.contains(&("cleanup.policy", "compact,delete"))
+        self.has_retention.get()
     }
 
     /// Where the log starts.

@@ -58,7 +58,7 @@ pub struct Plan {
 
 impl Plan {
     /// Of the run's seed.
-    pub fn new(clock: &Clockwork) -> Self {
+    pub fn new(clock: &Clockwork, is_changing: bool) -> Self {
         let mut members = Vec::new();
         for group in 0..1 + clock.below(3) {
             // Groups of one protocol, and of both.
@@ -80,7 +80,7 @@ impl Plan {
             let policy = if clock.below(3) == 0 { "compact,delete" } else { "compact" };
             let mut configs = vec![("cleanup.policy", policy), ("retention.bytes", "20000")];
             configs.push(("delete.retention.ms", if clock.below(2) == 0 { "0" } else { "100" }));
-            Rc::new(KeyedTopic::new(format!("keyed{number}"), configs))
+            Rc::new(KeyedTopic::new(format!("keyed{number}"), configs, is_changing))
         });
         Self { partitions_count: 1 + clock.below(6) as usize, members, keyed: keyed.collect() }
     }
