@@ -49,6 +49,8 @@ pub struct Producer {
     producer_id: Option<(i64, i16)>,
     sequences: BTreeMap<Target, i32>,
     pending: Vec<Batch>,
+    /// Where the broker has lost what the pending batches come behind.
+    gaps: Vec<Target>,
     /// The broker's life in which the present connection was opened.
     life: u64,
 }
@@ -71,6 +73,7 @@ impl Producer {
             producer_id: None,
             sequences: BTreeMap::new(),
             pending: Vec::new(),
+            gaps: Vec::new(),
             life: 0,
         };
         client.reactor.spawn(async move {
@@ -111,6 +114,9 @@ impl Producer {
                 for at in done.iter().rev() {
                     self.pending.remove(*at);
                 }
+                // A client sends them anew under its next id; here they are given up. Under the old id they would wait for ever.
+                let gaps = std::mem::take(&mut self.gaps);
+                self.pending.retain(|batch| !gaps.contains(&batch.target));
                 if self.producer_id.is_none() && self.kind.idempotent {
                     self.init(&mut link).await?;
                 }
@@ -227,6 +233,7 @@ impl Producer {
                 // A new producer id begins anew; what is pending was lost or not, nobody knows.
                 drop(model);
                 self.producer_id = None;
+                self.gaps.push(*target);
                 true
             }
             code => panic!("{code} for {spec:?} to {target:?}"),
