@@ -14,6 +14,22 @@ const KEYS: usize = 10_000;
 /// Commits per second of each subscription.
 const COMMITS_PER_SUBSCRIPTION: f64 = 10.0;
 
+/// Flags whose part a file takes.
+pub(super) const SAYS: [&str; 12] = [
+    "partitions",
+    "connections",
+    "duration",
+    "warmup",
+    "rate",
+    "record_bytes",
+    "keys",
+    "compressible",
+    "readers",
+    "groups",
+    "commit_rate",
+    "records_rate",
+];
+
 /// What a file says, as far as it is used here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
