@@ -7,7 +7,7 @@ and prints a line of JSON for each thing that happens to it: {"assigned": [parti
 {"got": [partition, offset, value]}, {"committed": [[partition, offset]...]}. It ends at SIGTERM.
 Usage: groups_members.py HOST:PORT NAME COMMAND...   Needs: confluent-kafka
 """
-import collections, json, signal, subprocess, sys, threading, time, uuid
+import collections, json, os, select, signal, subprocess, sys, threading, time, uuid
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -20,15 +20,18 @@ class Members:
 
     def __init__(self, arguments):
         self.arguments = arguments
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.running, self.owners, self.got, self.committed = {}, {}, collections.Counter(), {}
+        self.unread, self.unfinished = {}, {}
         self.problems, self.rebalances, self.started = [], 0, 0
 
     def start(self):
-        process = subprocess.Popen(self.arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(self.arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        os.set_blocking(process.stdout.fileno(), False)
         with self.lock:
             self.started += 1
             self.running[process.pid] = process
+            self.unread[process.pid], self.unfinished[process.pid] = collections.deque(), b""
         threading.Thread(target=self.follow, args=(process,), daemon=True).start()
         return process.pid
 
@@ -36,16 +39,41 @@ class Members:
         process = self.running.pop(pid)
         process.send_signal(how)
         process.wait(30)
-        # Its last lines are read before its partitions count as free.
-        time.sleep(0.2)
         with self.lock:
+            # Its last lines are read before its partitions count as free.
+            self.hear(process)
             self.owners = {p: owner for p, owner in self.owners.items() if owner != pid}
 
-    def follow(self, process):
-        for line in process.stdout:
-            event = json.loads(line)
+    def reads(self, pid, seconds=30):
+        """Waits until a member has partitions: whether it has come to that."""
+        deadline = time.time() + seconds
+        while time.time() < deadline:
             with self.lock:
-                self.note(process.pid, event)
+                if pid in self.owners.values():
+                    return True
+            time.sleep(0.1)
+        return False
+
+    def follow(self, process):
+        while select.select([process.stdout], [], [])[0]:
+            with self.lock:
+                if not self.hear(process):
+                    return
+
+    def hear(self, process):
+        """Notes all that a member has said until now; whether it may say more."""
+        pid, may_say_more = process.pid, True
+        try:
+            while may_say_more:
+                said = os.read(process.stdout.fileno(), 1 << 16)
+                may_say_more = said != b""
+                *lines, self.unfinished[pid] = (self.unfinished[pid] + said).split(b"\n")
+                self.unread[pid].extend(lines)
+        except BlockingIOError:
+            pass
+        while self.unread[pid]:
+            self.note(pid, json.loads(self.unread[pid].popleft()))
+        return may_say_more
 
     def note(self, pid, event):
         for partition in event.get("revoked", []):
@@ -55,7 +83,11 @@ class Members:
             self.rebalances += 1
             for partition in event["assigned"]:
                 owner = self.owners.get(partition)
-                if owner not in (None, pid) and owner in self.running:
+                if owner != pid and owner in self.running:
+                    # It said that it gives the partition up before the broker could give it to another.
+                    self.hear(self.running[owner])
+                    owner = self.owners.get(partition)
+                if owner != pid and owner in self.running:
                     self.problems.append(f"partition {partition} given to {pid} while {owner} holds it")
                 self.owners[partition] = pid
         if "got" in event:
@@ -84,13 +116,16 @@ def run(client, command, bootstrap):
                 behind.append((found.partition, found.offset, least))
             seen[found.partition] = max(found.offset, 0)
 
-    sent = 0
+    sent, ended_reading = 0, collections.Counter()
     for round_number in range(12):
+        what = ["leave", "join", "kill", "join"][round_number % 4] if round_number else "join"
+        # Whoever ends has come so far as to read, and has records to read now.
+        if what != "join":
+            ended_reading[what] += members.reads(pids[0])
         for _ in range(RECORDS // 12):
             producer.produce(topic, str(sent).encode(), partition=sent % PARTITIONS)
             sent += 1
         producer.flush(30)
-        what = ["leave", "join", "kill", "join"][round_number % 4] if round_number else "join"
         if what == "join":
             pids.append(members.start())
         else:
@@ -105,8 +140,9 @@ def run(client, command, bootstrap):
         members.stop(pid, signal.SIGKILL)
     again = sum(members.got.values()) - len(members.got)
     print(f"{client}: {len(members.got)} of {sent} records, {again} of them again after a crash, "
-          f"{members.started} members, {members.rebalances} assignments, problems {members.problems[:3]}, behind {behind[:3]}")
-    if len(members.got) < sent or members.problems or behind:
+          f"{members.started} members, of which {ended_reading['leave']} left and {ended_reading['kill']} were killed while "
+          f"they read, {members.rebalances} assignments, problems {members.problems[:3]}, behind {behind[:3]}")
+    if len(members.got) < sent or members.problems or behind or not ended_reading["kill"]:
         sys.exit(f"FAILED {client}")
     print(f"ok groups {client}")
 
