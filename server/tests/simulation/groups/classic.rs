@@ -33,6 +33,9 @@ impl Member {
         let answer = link.call(ApiKey::Heartbeat, 4, &request).await?;
         let answer: HeartbeatResponse = answer.decode();
         match answer.error_code {
+            // It may come from a coordinator that does not know its members yet, as in Kafka: it says that the member has not
+            // been put out since it was last heard, and nothing if that is so long ago that it may have been.
+            ErrorCode::NONE if self.now().0 >= self.holds_until => self.give_up(),
             ErrorCode::NONE => self.hold(self.owned.clone(), sent),
             code => self.on_error(code).await,
         }

@@ -42,6 +42,8 @@ pub struct Member {
     /// Or generation; 0 while it has none.
     pub(super) epoch: i32,
     pub(super) owned: BTreeSet<i32>,
+    /// Virtual time until which it is a member for sure.
+    pub(super) holds_until: u64,
     /// An answer may have been lost: say everything.
     pub(super) says_all: bool,
     /// What it has differs from what it told the coordinator last.
@@ -98,6 +100,7 @@ impl Member {
             member_id,
             epoch: 0,
             owned: BTreeSet::new(),
+            holds_until: 0,
             says_all: true,
             owes_owned: false,
             topic_id: Uuid::nil(),
@@ -178,7 +181,7 @@ impl Member {
         let mut model = self.client.bench.groups.borrow_mut();
         model.holds(&self.plan.group, self.name(), self.epoch, &owned, until, self.now().0);
         drop(model);
-        self.owned = owned;
+        (self.owned, self.holds_until) = (owned, until);
     }
 
     /// It reads nothing until it is given something again.
