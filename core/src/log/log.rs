@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::checkpointer::SmallFile;
-use super::cleaner::remove_cleaned;
+use super::cleaner::CLEANED_SUFFIX;
 use super::descriptors::{Descriptors, FileKind};
 use super::direct::DirectQueue;
 use super::error::StoreError;
@@ -34,7 +34,7 @@ use super::synced_points::SyncedPoint;
 use super::tail::Tail;
 use super::transaction_index::TransactionIndex;
 use super::{Durability, LogConfig, LogKey, LogSpec};
-use crate::reactor::Disk;
+use crate::reactor::{Disk, File, OpenMode, read_file};
 use crate::record::Crc32c;
 
 /// Bytes of the active segment between two producer snapshots that checkpoints take.
@@ -49,6 +49,8 @@ pub(crate) struct Log {
     pub config: LogConfig,
     /// The folder and its `partition.metadata` are there.
     pub folder_ready: bool,
+    /// There was no folder when the log was opened, and if there is one now it has files of the first segment only.
+    pub is_new: bool,
     pub segments: Vec<Segment>,
     pub log_start_offset: i64,
     /// The log start that a power cut leaves: segments below it may go.
@@ -121,6 +123,7 @@ impl Log {
             topic_id: spec.topic_id,
             config: spec.config.clone(),
             folder_ready: false,
+            is_new: false,
             segments: Vec::new(),
             log_start_offset,
             durable_start_offset: log_start_offset,
@@ -243,7 +246,7 @@ impl Log {
         if self.unsynced.last() != Some(&base_offset) {
             self.unsynced.push(base_offset);
         }
-        self.new_names = true;
+        (self.new_names, self.is_new) = (true, false);
         if self.producers_loaded {
             self.write_snapshot(files)?;
         }
@@ -291,6 +294,7 @@ impl Log {
         let position = self.active().size_bytes().expect("the active segment is loaded");
         let (before, _) = self.checkpoint_snapshot.unwrap_or((0, 0));
         if !self.producers.is_empty() && position - before > SNAPSHOT_INTERVAL_BYTES {
+            self.is_new = false;
             let last = self.checkpoint_snapshot.replace((position, self.log_end_offset));
             replaced = last.map(|(_, offset)| snapshot_path(&self.dir, offset));
             let bytes = Bytes::from(self.producers.encode());
@@ -318,21 +322,19 @@ impl Log {
         if self.log_end_offset > 0 {
             self.write_snapshot(files)?;
         }
-        remove_cleaned(&**files.disk(), &self.dir)?;
-        self.remove_stray_snapshots(files)
+        if self.is_new { Ok(()) } else { self.remove_strays(&**files.disk()) }
     }
 
-    /// Snapshots are of segment bases and of the log end.
-    fn remove_stray_snapshots(&self, files: &Descriptors) -> io::Result<()> {
-        for entry in files.disk().list_dir(&self.dir)? {
-            if let Some(offset) = offset_of_file(&entry.name, ".snapshot")
-                && offset != self.log_end_offset
-                && !self.segments.iter().any(|segment| segment.base_offset == offset)
-            {
-                files.disk().remove_file(&self.dir.join(&entry.name))?;
-            }
-        }
-        Ok(())
+    /// Removes what a cleaning has left that did not come to its end, and snapshots but those of segment bases and of the
+    /// log end.
+    fn remove_strays(&self, disk: &dyn Disk) -> io::Result<()> {
+        let is_base = |offset| self.segments.iter().any(|segment| segment.base_offset == offset);
+        let is_stray = |name: &str| match offset_of_file(name, ".snapshot") {
+            Some(offset) => offset != self.log_end_offset && !is_base(offset),
+            None => name.ends_with(CLEANED_SUFFIX),
+        };
+        let mut names = disk.list_dir(&self.dir)?.into_iter().map(|entry| entry.name);
+        names.try_for_each(|name| if is_stray(&name) { disk.remove_file(&self.dir.join(name)) } else { Ok(()) })
     }
 
     /// The largest timestamp of the log and the offset of the batch that holds it (its last record).
@@ -363,7 +365,10 @@ pub(crate) fn make_way(
 ) -> Result<bool, StoreError> {
     let dir = log_dir.join(spec.folder());
     let io_error = |source| StoreError::Io { path: dir.clone(), source };
-    let topic_id = match crate::reactor::read_file(disk, &dir.join(PARTITION_METADATA_FILE)) {
+    if !disk.exists(&dir) {
+        return Ok(false);
+    }
+    let topic_id = match read_file(disk, &dir.join(PARTITION_METADATA_FILE)) {
         Ok(bytes) => decode_partition_metadata(&bytes).ok(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(io_error(error)),
@@ -375,7 +380,7 @@ pub(crate) fn make_way(
             disk.remove_dir_all(&dir).map_err(io_error)?;
             Ok(true)
         }
-        None if is_known || !disk.exists(&dir) => Ok(false),
+        None if is_known => Ok(false),
         None => {
             let aside = log_dir.join(format!("{}.{}-stray", spec.folder(), spec.topic_id.simple()));
             if disk.exists(&aside) {
@@ -401,12 +406,54 @@ pub(crate) fn offset_of_file(name: &str, extension: &str) -> Option<i64> {
     (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
-/// Replaces a small file so that a process crash leaves the old or the new one. Durable with the next sync of all.
+/// Makes a small file hold these bytes. Durable with the next sync of all.
+///
+/// One that holds them stays. One that holds others is replaced, so that a process crash leaves the old or the new ones. A
+/// new one is written in place: a crash that leaves it empty leaves what says no more than a missing one.
 pub(crate) fn write_whole(files: &Descriptors, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = File::open(files.disk(), path, OpenMode::READ_WRITE)?;
+    let size_bytes = file.len()?;
+    if size_bytes == 0 {
+        return file.write_all_at(0, bytes);
+    }
+    if size_bytes == bytes.len() as u64 {
+        let mut found = vec![0; bytes.len()];
+        if file.read_at(0, &mut found)? == found.len() && found == bytes {
+            return Ok(());
+        }
+    }
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
-    let file = crate::reactor::File::open(files.disk(), &temporary, crate::reactor::OpenMode::REWRITE)?;
+    let file = File::open(files.disk(), &temporary, OpenMode::REWRITE)?;
     file.write_all_at(0, bytes)?;
     files.disk().rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::reactor::FsDisk;
+
+    #[test]
+    fn a_small_file_is_made_or_kept_or_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Descriptors::new(Rc::new(FsDisk), 4);
+        let path = folder.path().join("small");
+        let inode = || std::fs::metadata(&path).unwrap().ino();
+        std::fs::write(&path, b"").unwrap();
+        write_whole(&files, &path, b"left empty by a crash").unwrap();
+        let made = inode();
+        write_whole(&files, &path, b"left empty by a crash").unwrap();
+        assert_eq!(inode(), made, "it holds these bytes");
+        for other in [&b"left whole by a crash"[..], b"longer than what was there", b"shorter"] {
+            let before = inode();
+            write_whole(&files, &path, other).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), other);
+            assert_ne!(inode(), before, "a crash leaves the one or the other");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -66,6 +66,10 @@ impl Log {
     ) -> Result<Self, StoreError> {
         let mut log = Self::empty(key, spec, log_dir, log_start_offset);
         log.open_segments(now_ms, files)?;
+        if log.is_new {
+            (log.log_end_offset, log.producers_loaded) = (log.log_start_offset, true);
+            return Ok(log);
+        }
         let active = log.segments.len() - 1;
         let Walked { position, end, .. } = log.walk(active, i64::MAX, now_ms, files)?;
         if end != ScanEnd::Clean {
@@ -90,8 +94,12 @@ impl Log {
             let mut log = Self::empty(key, spec, log_dir, point.log_start_offset);
             log.cleaned_offset = point.cleaned_offset;
             log.recover(point, point.end_offset, Behind::Cut, now_ms, files)?;
-            log.remove_snapshots_ahead(files)?;
-            log.load_producers(files)?;
+            if log.is_new {
+                log.producers_loaded = true;
+            } else {
+                log.remove_snapshots_ahead(files)?;
+                log.load_producers(files)?;
+            }
             if let Some(from) = point.unsynced_from {
                 let first = log.segment_index(from);
                 log.unsynced = log.segments[first..].iter().map(|segment| segment.base_offset).collect();
@@ -120,6 +128,10 @@ impl Log {
         files: &mut Descriptors,
     ) -> Result<u64, StoreError> {
         self.open_segments(now_ms, files)?;
+        if self.is_new && point.end_offset <= self.log_start_offset {
+            self.log_end_offset = self.log_start_offset;
+            return Ok(0);
+        }
         if behind == Behind::Cut && self.segments[0].base_offset > point.end_offset {
             // A power cut took the names before it. What was retired is below the synced point: nothing here counts.
             self.log_start_offset = point.log_start_offset;
@@ -210,7 +222,7 @@ impl Log {
 
     /// Removes the producer snapshots of offsets that will be given again, when all is there that comes back.
     pub fn remove_snapshots_ahead(&self, files: &Descriptors) -> Result<(), StoreError> {
-        let names = self.list_files(files)?;
+        let names = self.list_files(files)?.unwrap_or_default();
         let mut ahead = names.iter().filter_map(|name| offset_of_file(name, ".snapshot"));
         let disk = files.disk();
         let removed = ahead.try_fold(false, |removed, offset| match offset > self.log_end_offset {
@@ -250,10 +262,12 @@ impl Log {
 
     /// Takes in the names in the partition's folder, the segments among them; an empty log begins with one.
     fn open_segments(&mut self, now_ms: i64, files: &Descriptors) -> Result<(), StoreError> {
-        let mut names = self.list_files(files)?;
+        let names = self.list_files(files)?;
+        self.is_new = names.is_none();
+        let mut names = names.unwrap_or_default();
         self.remove_deleted(&names, &**files.disk()).map_err(|error| self.io_error(error))?;
         if finish_swaps(files.disk(), &self.dir, &names).map_err(|error| self.io_error(error))? {
-            names = self.list_files(files)?;
+            names = self.list_files(files)?.unwrap_or_default();
         }
         self.folder_ready = names.iter().any(|name| name == PARTITION_METADATA_FILE);
         let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
@@ -268,10 +282,11 @@ impl Log {
         Ok(())
     }
 
-    fn list_files(&self, files: &Descriptors) -> Result<Vec<String>, StoreError> {
+    /// The names in the folder; `None` where there is none.
+    fn list_files(&self, files: &Descriptors) -> Result<Option<Vec<String>>, StoreError> {
         match files.disk().list_dir(&self.dir) {
-            Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Ok(entries) => Ok(Some(entries.into_iter().map(|entry| entry.name).collect())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.io_error(error)),
         }
     }
@@ -475,7 +490,7 @@ impl Log {
 
     /// Producer state: the newest snapshot that is readable, and the batches behind it.
     pub fn load_producers(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
-        let names = self.list_files(files)?;
+        let names = self.list_files(files)?.unwrap_or_default();
         let mut snapshots: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".snapshot")).collect();
         snapshots.retain(|offset| *offset <= self.log_end_offset);
         snapshots.sort_unstable();

@@ -376,7 +376,10 @@ fn a_clean_stop_leaves_what_the_next_start_trusts() {
         world.disk.crash(Crash::Power);
         let names: Vec<String> =
             world.disk.list_dir(Path::new("/data/t-0")).expect("folder").into_iter().map(|entry| entry.name).collect();
-        assert!(names.contains(&format!("{:020}.snapshot", sent.len() * 2)));
+        let of_kind = |kind| names.iter().filter_map(move |name| name.strip_suffix(kind).map(str::to_owned));
+        let mut bases_and_end: Vec<String> = of_kind(".log").skip(1).collect();
+        bases_and_end.push(format!("{:020}", sent.len() * 2));
+        assert_eq!(of_kind(".snapshot").collect::<Vec<_>>(), bases_and_end);
         assert!(
             names.iter().any(|name| name == "partition.metadata") && !names.iter().any(|name| name.ends_with("tmp"))
         );

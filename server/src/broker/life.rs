@@ -189,7 +189,7 @@ fn until(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
     poll_fn(move |_| if condition() { Poll::Ready(()) } else { Poll::Pending })
 }
 
-/// Shard 0: opens the cluster, tells the others, serves, and is the last to stop.
+/// Shard 0: opens the cluster, tells the others, serves, and finishes the clean stop when all shards have stopped.
 async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_ready: OnReady) -> Result<(), RunError> {
     let reactor = looped.reactor();
     let opened = open_cluster(reactor, shard.settings(), shard.store()).await?;
@@ -217,11 +217,12 @@ async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_rea
     }
     tracing::info!("stopping");
     shard.outbox().stopping();
-    for other in shard.others() {
-        shard.outbox().send(other, ShardMessage::Stop);
-    }
+    shard.tell_stop();
+    // They close their logs while this one does.
+    until(|| looped.mailbox().flush() == 0).await;
+    let closed = stop_serving(&shard, reactor);
     until(|| shard.stopped_count() == shard.others().count()).await;
-    let mut closed = stop_serving(&shard, reactor)?;
+    let mut closed = closed?;
     for stopped in shard.take_stopped() {
         closed.extend(stopped.map_err(RunError::Shard)?);
     }

@@ -307,6 +307,8 @@ impl Shard {
                 }
             }
             ShardMessage::Connection { socket, listener } => self.serve(self.reactor.adopt(socket), listener),
+            // Who asked stops too.
+            ShardMessage::Control { .. } if self.stopping.get() => {}
             ShardMessage::Control { call, request } => {
                 let outbox = self.outbox.clone();
                 let reply = Box::new(move |reply| outbox.send(from, ShardMessage::ControlReply { call, reply }));
@@ -358,6 +360,14 @@ impl Shard {
             scrubbed: partitions.scrub_counts(),
             metadata,
         }
+    }
+
+    /// Shard 0 tells the others to stop, and itself.
+    pub fn tell_stop(&self) {
+        for other in self.others() {
+            self.outbox.send(other, ShardMessage::Stop);
+        }
+        self.stopping.set(true);
     }
 
     /// Whether shard 0 has told this shard to stop, or it cannot go on.

@@ -37,7 +37,7 @@ use self::rewrite::{BatchReader, CleanedFile};
 pub use self::store::Dirtiness;
 pub use self::swap::CleanedSegment;
 use self::swap::{INDEX_EXTENSIONS, LOG_EXTENSION};
-pub(crate) use self::swap::{finish_swaps, remove_cleaned};
+pub(crate) use self::swap::{CLEANED_SUFFIX, finish_swaps};
 use self::transactions::CleanedTransactions;
 use super::header::BatchHeader;
 use super::segment::Segment;
