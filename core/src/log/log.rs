@@ -58,6 +58,8 @@ pub(crate) struct Log {
     /// Offset of the next batch.
     pub log_end_offset: i64,
     pub producers: ProducerState,
+    /// Offsets of the snapshots that were found in the folder, until the state is loaded.
+    pub snapshots_found: Vec<i64>,
     /// False while recovery replays the commit log: nothing is checked there, and no snapshot is taken.
     pub producers_loaded: bool,
     /// Where in the active segment the newest snapshot was taken by a checkpoint, and of which offset.
@@ -129,6 +131,7 @@ impl Log {
             durable_start_offset: log_start_offset,
             log_end_offset: 0,
             producers: ProducerState::default(),
+            snapshots_found: Vec::new(),
             producers_loaded: false,
             checkpoint_snapshot: None,
             aborted: TransactionIndex::default(),

@@ -221,17 +221,15 @@ impl Log {
     }
 
     /// Removes the producer snapshots of offsets that will be given again, when all is there that comes back.
-    pub fn remove_snapshots_ahead(&self, files: &Descriptors) -> Result<(), StoreError> {
-        let names = self.list_files(files)?.unwrap_or_default();
-        let mut ahead = names.iter().filter_map(|name| offset_of_file(name, ".snapshot"));
+    pub fn remove_snapshots_ahead(&mut self, files: &Descriptors) -> Result<(), StoreError> {
         let disk = files.disk();
-        let removed = ahead.try_fold(false, |removed, offset| match offset > self.log_end_offset {
-            true => disk.remove_file(&snapshot_path(&self.dir, offset)).map(|()| true),
-            false => Ok(removed),
-        });
+        let ahead: Vec<i64> = self.snapshots_found.extract_if(.., |offset| *offset > self.log_end_offset).collect();
+        if ahead.is_empty() {
+            return Ok(());
+        }
+        let removed = ahead.into_iter().try_for_each(|offset| disk.remove_file(&snapshot_path(&self.dir, offset)));
         // A power cut must not bring them back.
-        let synced = removed.and_then(|removed| if removed { disk.sync_dir(&self.dir) } else { Ok(()) });
-        synced.map_err(|error| self.io_error(error))
+        removed.and_then(|()| disk.sync_dir(&self.dir)).map_err(|error| self.io_error(error))
     }
 
     /// Brings the indexes of ended segments up to their batches.
@@ -273,6 +271,7 @@ impl Log {
         let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".log")).collect();
         bases.sort_unstable();
         self.segments = bases.into_iter().map(Segment::unopened).collect();
+        self.snapshots_found = names.iter().filter_map(|name| offset_of_file(name, ".snapshot")).collect();
         self.remove_retired(&**files.disk()).map_err(|error| self.io_error(error))?;
         if self.segments.is_empty() {
             self.segments = vec![Segment::new(self.log_start_offset, now_ms)];
@@ -490,8 +489,7 @@ impl Log {
 
     /// Producer state: the newest snapshot that is readable, and the batches behind it.
     pub fn load_producers(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
-        let names = self.list_files(files)?.unwrap_or_default();
-        let mut snapshots: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, ".snapshot")).collect();
+        let mut snapshots = std::mem::take(&mut self.snapshots_found);
         snapshots.retain(|offset| *offset <= self.log_end_offset);
         snapshots.sort_unstable();
         self.producers_loaded = true;

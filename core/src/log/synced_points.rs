@@ -177,22 +177,22 @@ impl SyncedPoints {
         (crc == crc_line(lines)).then_some(())?;
         let (first, lines) = lines.split_once('\n')?;
         let from_clean_stop = first.strip_prefix("from a clean stop: ")?.parse().ok()?;
-        let mut points = Self { points: BTreeMap::new(), from_clean_stop };
-        for line in lines.lines() {
-            let mut words = line.split(' ');
-            let topic_id = Uuid::parse_str(words.next()?).ok()?;
-            let partition_index = words.next()?.parse().ok()?;
-            let (log_start_offset, end_offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-            let durability = class_of(words.next()?)?;
-            let (max_timestamp, max_timestamp_offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-            let cleaned_offset = words.next().map_or(Some(0), |word| word.parse().ok())?;
-            words.next().is_none().then_some(())?;
-            let ends = SyncedPoint::new(log_start_offset, end_offset, durability);
-            let point = SyncedPoint { max_timestamp, max_timestamp_offset, cleaned_offset, ..ends };
-            points.set(topic_id, partition_index, point);
-        }
-        Some(points)
+        let points = lines.lines().map(decode_line).collect::<Option<_>>()?;
+        Some(Self { points, from_clean_stop })
     }
+}
+
+fn decode_line(line: &str) -> Option<((Uuid, i32), SyncedPoint)> {
+    let mut words = line.split(' ');
+    let topic_id = Uuid::parse_str(words.next()?).ok()?;
+    let partition_index = words.next()?.parse().ok()?;
+    let (log_start_offset, end_offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let durability = class_of(words.next()?)?;
+    let (max_timestamp, max_timestamp_offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let cleaned_offset = words.next().map_or(Some(0), |word| word.parse().ok())?;
+    words.next().is_none().then_some(())?;
+    let ends = SyncedPoint::new(log_start_offset, end_offset, durability);
+    Some(((topic_id, partition_index), SyncedPoint { max_timestamp, max_timestamp_offset, cleaned_offset, ..ends }))
 }
 
 fn crc_line(lines: &str) -> String {

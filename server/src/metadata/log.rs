@@ -15,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use ringlog_core::protocol::metadata::MetadataRecord;
 use ringlog_core::reactor::{Disk, File, OpenMode, read_file, replace_file};
 use ringlog_core::record::{BatchParseError, BatchView};
 use ringlog_core::wire::DecodeError;
@@ -348,7 +349,7 @@ impl Loading {
             if batch.is_control() {
                 self.take_voters(&batch);
             } else {
-                image.replay_all(image.end_offset(), &records(&batch)?)?;
+                replay_records(&mut image, &batch)?;
             }
             rest = &rest[batch.bytes().len()..];
         }
@@ -383,7 +384,7 @@ impl Loading {
                 if batch.is_control() {
                     self.take_voters(&batch);
                 } else {
-                    self.image.replay_all(expected, &records(&batch)?)?;
+                    replay_records(&mut self.image, &batch)?;
                 }
                 self.image.skip_to(batch.next_offset());
             }
@@ -398,17 +399,18 @@ fn whole_batch(bytes: &[u8]) -> Option<BatchView<'_>> {
     batch.ok().filter(|batch| batch.magic() == 2 && batch.is_crc_valid())
 }
 
-fn records(batch: &BatchView<'_>) -> Result<Records, MetadataLogError> {
+/// Replays a batch's records at the end of the image.
+fn replay_records(image: &mut MetadataImage, batch: &BatchView<'_>) -> Result<(), MetadataLogError> {
     if batch.attributes() & 7 != 0 {
         return Err(MetadataLogError::Compressed(batch.base_offset()));
     }
-    let mut records = Records::default();
-    for (offset, record) in (batch.base_offset()..).zip(batch.records()) {
+    for record in batch.records() {
+        let offset = image.end_offset();
         let value = record.ok().and_then(|record| record.value).ok_or(DecodeError::Null("value"));
-        let taken = value.and_then(|value| records.push_value(value));
-        taken.map_err(|source| MetadataLogError::Record { offset, source })?;
+        let record = value.and_then(MetadataRecord::decode);
+        image.replay(offset, &record.map_err(|source| MetadataLogError::Record { offset, source })?)?;
     }
-    Ok(records)
+    Ok(())
 }
 
 /// Whether a whole batch of an epoch above `epoch` lies somewhere in `bytes`.

@@ -2,7 +2,9 @@
 //! encoded, as the log holds them, so that one shard's memory is all that a batch of them needs.
 
 use ringlog_core::protocol::metadata::MetadataRecord;
-use ringlog_core::wire::{DecodeError, Writer};
+#[cfg(test)]
+use ringlog_core::wire::DecodeError;
+use ringlog_core::wire::Writer;
 
 /// The level of `metadata.version` that a new cluster is formatted at: 4.3-IV0.
 pub const METADATA_VERSION: i16 = 30;
@@ -43,6 +45,7 @@ impl Records {
     }
 
     /// Takes a value over from a log.
+    #[cfg(test)]
     pub fn push_value(&mut self, value: &[u8]) -> Result<(), DecodeError> {
         MetadataRecord::decode(value)?;
         self.values.push(value.into());
