@@ -103,9 +103,9 @@ impl Tail {
             let end = if batch.segment == last.segment { last.position + last.size_bytes() as u64 } else { 0 };
             assert_eq!(batch.position, end, "tail positions are dense");
         }
-        if self.batches.capacity() == 0 {
-            // Most of very many logs never have more than one batch to wait.
-            self.batches.reserve_exact(1);
+        if self.batches.len() == self.batches.capacity() {
+            // Most of very many logs never have more than one or two batches to wait.
+            self.batches.reserve_exact(self.batches.len().max(1));
         }
         self.size_bytes += batch.size_bytes();
         self.batches.push_back(batch);

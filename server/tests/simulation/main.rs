@@ -2,8 +2,8 @@
 //! from the seed, and a model that knows what must not be lost. In one kind of run the clients produce and fetch; in the
 //! other they are members of groups of both protocols, and write compacted topics.
 //!
-//! `RINGLOG_SIM_SEEDS=0..10000` runs more seeds (also one: `RINGLOG_SIM_SEEDS=17..18`), `RINGLOG_SIM_VERBOSE=1` tells what
-//! happens in them.
+//! `RINGLOG_SIM_SEEDS=0..10000` runs more seeds (also one: `RINGLOG_SIM_SEEDS=17..18`), and looks among them for planted
+//! bugs; `RINGLOG_SIM_VERBOSE=1` tells what happens in them.
 
 mod admin;
 mod bench;
@@ -39,13 +39,9 @@ const SEEDS_TO_FIND: Range<u64> = 0..100;
 /// One in so many is run twice.
 const REPEATED_ONE_IN: u64 = 100;
 
-fn seeds(cast: Cast) -> Range<u64> {
-    let Ok(text) = env::var("RINGLOG_SIM_SEEDS") else {
-        return match cast {
-            Cast::Records => SEEDS,
-            Cast::Groups => SEEDS_OF_GROUPS,
-        };
-    };
+/// Those of the environment, or else these.
+fn seeds(otherwise: Range<u64>) -> Range<u64> {
+    let Ok(text) = env::var("RINGLOG_SIM_SEEDS") else { return otherwise };
     let parsed = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     parsed.unwrap_or_else(|| panic!("RINGLOG_SIM_SEEDS is FROM..TO, not {text}"))
 }
@@ -77,7 +73,10 @@ fn groups_share_partitions_keep_commits_and_settle() {
 }
 
 fn run_seeds(cast: Cast) {
-    let seeds = seeds(cast);
+    let seeds = seeds(match cast {
+        Cast::Records => SEEDS,
+        Cast::Groups => SEEDS_OF_GROUPS,
+    });
     let known =
         if cast == Cast::Records && env::var_os("RINGLOG_SIM_SEEDS").is_none() { &KNOWN_SEEDS[..] } else { &[] };
     let all: Vec<u64> = seeds.clone().chain(known.iter().copied()).collect();
@@ -128,6 +127,7 @@ fn run_seeds(cast: Cast) {
 
 /// The first seed that fails because of a planted bug; without it none of these does.
 fn find_in(cast: Cast, seeds: Range<u64>, bug: impl Debug) {
+    let seeds = self::seeds(seeds);
     let found = seeds.clone().find(|&seed| catch_unwind(AssertUnwindSafe(|| run(cast, seed, false))).is_err());
     let seed = found.unwrap_or_else(|| panic!("{bug:?} is not found by the seeds {seeds:?}"));
     println!("{bug:?} is found by seed {seed}");
