@@ -42,9 +42,17 @@ class Mount:
             time.sleep(0.02)
         self.mounted = False
 
-    def shut_down(self):
-        """A power cut as the file system sees it: nothing more reaches the device, what was not synced is gone."""
+    def cut_power(self, broker):
+        """A power cut as the file system sees it: nothing more reaches the device, what was not synced is gone.
+
+        The broker is held before it, since it could ack what no lost power lets it: while XFS goes down, Linux 6.18 answers
+        an O_DSYNC write with success of which the extent is gone (seen with a program of one `pwrite`, in 12 of 60 cuts).
+        """
+        broker.hold()
         run("xfs_io", "-x", "-c", "shutdown", self.directory)
+        broker.kill()
+        self.unmount()
+        self.mount()
 
 
 def unavailable(kind, directory):

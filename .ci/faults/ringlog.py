@@ -79,6 +79,11 @@ class Ringlog:
         tasks = f"/proc/{self.process.pid}/task"
         return sum(int(open(f"{tasks}/{thread}/schedstat").read().split()[0]) for thread in os.listdir(tasks)) / 1e9
 
+    def hold(self):
+        """Returns when none of its threads runs any more."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)
+
     def kill(self):
         if self.process:
             self.process.send_signal(signal.SIGKILL)
