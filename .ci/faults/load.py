@@ -26,12 +26,13 @@ def create_topics(address, topics, partitions=PARTITIONS):
 class Load:
     """Produces from a thread of its own until it is stopped. `mark` is called at each ack and kept with it."""
 
-    def __init__(self, address, topics, mark=lambda: None, pause=0.002):
+    def __init__(self, address, topics, mark=lambda: None, pause=0.002, in_flight=5):
         self.address, self.topics, self.mark, self.pause = address, list(topics), mark, pause
         self.acked, self.failed, self.reused, self.number = {}, [], [], 0
         self.stopping = threading.Event()
         self.producer = Producer({
             "bootstrap.servers": address, "enable.idempotence": True, "acks": "all", "linger.ms": 2,
+            "max.in.flight": in_flight,
             "batch.size": 16000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
             "retry.backoff.ms": 20, "retry.backoff.max.ms": 100, "message.timeout.ms": 600000, "log_level": 0,
             # It goes on with the broker that it knows, instead of forgetting it when none answers.

@@ -116,6 +116,8 @@ pub fn start_log_dir(
         recovery.finish()?
     };
     disk.create_dir_all(&dir).map_err(io_error)?;
+    // One of it and the clean mark is there at any time: without both it looks like a crash of Kafka's.
+    disk.sync_dir(log_dir).map_err(io_error)?;
     replace_file(disk, &dir.join(SyncedPoints::START_FILE), points.encode().as_bytes()).map_err(io_error)?;
     let path = dir.join(SyncedPoints::WRITTEN_FILE);
     let file = File::open(disk, &path, OpenMode::REWRITE);
@@ -513,7 +515,7 @@ impl<'a> Recovery<'a> {
                     }
                     *point = end;
                 }
-            } else if point.end_offset == 0 {
+            } else if point.end_offset == 0 && !*is_noted {
                 continue;
             }
             // From now on it is written in the class that its topic has now.

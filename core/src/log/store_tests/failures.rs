@@ -365,3 +365,46 @@ fn a_segment_whose_name_alone_came_through_a_power_cut_is_written_again() {
     assert_eq!(read_all(&world.reactor, &mut store, key, 1_000), acked);
     assert_eq!(segments(&world), before);
 }
+
+#[test]
+fn what_the_failed_first_write_of_a_log_has_left_is_cut_by_the_next_start() {
+    for seed in 0..4 {
+        let mut world = World::new(seed);
+        let mut store = world.open_with(&[]);
+        store.create(sync_spec(0)).expect("created");
+        // It is noted that the log ends at 0.
+        world.close(store);
+        let mut store = world.open_with(&[sync_spec(0)]);
+        let key = store.create(sync_spec(0)).expect("created");
+        world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Sync));
+        store.append(key, batch(1, 900, 0), 0).expect("taken");
+        for _ in 0..10 {
+            store.end_turn();
+            world.turns(1);
+        }
+        assert_eq!(store.acked_end_offset(key), 0);
+        world.crash(Some(store), Crash::Process);
+        let mut store = world.open_with(&[sync_spec(0)]);
+        let key = store.create(sync_spec(0)).expect("created");
+        assert!(read_all(&world.reactor, &mut store, key, 900).is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_power_cut_in_a_start_leaves_the_clean_mark_or_the_commit_logs() {
+    for seed in 0..16 {
+        for calls in 0.. {
+            let mut world = World::new(seed);
+            let store = world.open_with(&[]);
+            world.close(store);
+            world.disk.die_after(calls);
+            let started = start_log_dir(&world.dyn_disk(), Path::new("/data"), &[], NOW_MS, usize::MAX);
+            world.crash(None, Crash::Power);
+            let is_there = |name| world.disk.exists(&Path::new("/data").join(name));
+            assert!(is_there(CLEAN_SHUTDOWN_FILE) || is_there(COMMIT_LOG_FOLDER), "seed {seed} after {calls} calls");
+            if started.is_ok() {
+                break;
+            }
+        }
+    }
+}
