@@ -90,8 +90,7 @@ impl ClassicGroup {
             // It did not get the answer to its join, or it follows and nothing has changed.
             State::CompletingRebalance if is_unchanged => self.answer_current(&request.member_id, token, turn),
             State::Stable if is_unchanged && !self.is_leader(&request.member_id) => {
-                let reply = JoinReply { members: Vec::new(), ..self.join_reply(&request.member_id) };
-                turn.reply(token, GroupReply::Join(reply));
+                self.answer_current(&request.member_id, token, turn);
             }
             State::PreparingRebalance | State::CompletingRebalance | State::Stable => {
                 let member_id = Arc::clone(&member.member_id);
@@ -102,7 +101,8 @@ impl ClassicGroup {
         Ok(())
     }
 
-    fn answer_current(&self, member_id: &str, token: Token, turn: &mut Turn<'_>) {
+    fn answer_current(&mut self, member_id: &str, token: Token, turn: &mut Turn<'_>) {
+        self.renew_session(member_id, turn);
         turn.reply(token, GroupReply::Join(self.join_reply(member_id)));
     }
 

@@ -130,6 +130,7 @@ impl ClassicGroup {
             }
             State::Stable => {
                 self.not_synced.remove(member_id);
+                self.renew_session(member_id, turn);
                 let reply = self.sync_reply(self.members[member_id].assignment.clone());
                 turn.reply(token, GroupReply::Sync(Ok(reply)));
             }

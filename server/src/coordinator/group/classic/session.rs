@@ -75,7 +75,8 @@ impl ClassicGroup {
         Ok(())
     }
 
-    /// The member lives: its session begins anew.
+    /// The member lives: its session begins anew. Other than in Kafka so it does, too, when a member of the generation joins
+    /// or syncs again: its client counts from there how long it may read what it was told.
     pub(super) fn renew_session(&mut self, member_id: &str, turn: &mut Turn<'_>) {
         if let Some(member) = self.members.get_mut(member_id) {
             member.session_deadline_ms = Some(turn.wake_after(member.session_timeout_ms));

@@ -77,6 +77,25 @@ fn a_member_whose_session_ends_is_out_and_the_others_join_again() {
 }
 
 #[test]
+fn a_follower_that_joins_and_syncs_again_has_its_whole_session() {
+    let mut harness = Harness::without_delay();
+    let (ids, generation) = harness.stable_group(2);
+    // More than half a session; the leader is heard all the time.
+    let wait = |harness: &mut Harness| {
+        harness.pass(6000);
+        assert_eq!(harness.heartbeat(&ids[0], generation), ErrorCode::NONE);
+    };
+    wait(&mut harness);
+    let token = harness.send(GroupRequest::Join(join(&ids[1], &["range"])));
+    assert_eq!(harness.take_join(token).expect("nothing has changed").generation_id, generation);
+    wait(&mut harness);
+    let token = harness.send(GroupRequest::Sync(sync(&ids[1], generation)));
+    assert_eq!(harness.take_sync(token).expect("stable").expect("without error").assignment, ids[1]);
+    wait(&mut harness);
+    assert_eq!(harness.heartbeat(&ids[1], generation), ErrorCode::NONE);
+}
+
+#[test]
 fn who_does_not_join_again_in_time_is_out() {
     let mut harness = Harness::without_delay();
     let (ids, generation) = harness.stable_group(2);
