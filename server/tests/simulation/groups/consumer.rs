@@ -25,6 +25,7 @@ impl Member {
         let held = ConsumerGroupHeartbeatTopicPartitions { topic_id: self.topic_id, partitions };
         let held = if self.owned.is_empty() { Vec::new() } else { vec![held] };
         let sent = self.now();
+        let asks_since = *self.asks_since.get_or_insert(sent);
         let request = ConsumerGroupHeartbeatRequest {
             group_id: &self.plan.group,
             member_id: &self.member_id,
@@ -46,7 +47,7 @@ impl Member {
                 return Ok(());
             }
         }
-        (self.says_all, self.owes_owned) = (false, false);
+        (self.says_all, self.owes_owned, self.asks_since) = (false, false, None);
         let mut owned = self.owned.clone();
         if let Some(assignment) = &answer.assignment {
             owned = BTreeSet::new();
@@ -55,13 +56,15 @@ impl Member {
                 owned.extend(&topic.partitions);
             }
         }
-        if !self.owned.is_subset(&owned) && self.client.one_in(2) {
+        let gives_up = !self.owned.is_subset(&owned);
+        if gives_up && self.client.one_in(2) {
             // Records in hand are worked off first.
             self.client.pause(20_000).await;
         }
         self.owes_owned = self.owned != owned;
         self.epoch = answer.member_epoch;
-        self.hold(owned, sent);
+        // For that it has its rebalance timeout from when it was told first: in Kafka, too, asking again does not extend it.
+        self.hold(owned, if gives_up { asks_since } else { sent });
         Ok(())
     }
 

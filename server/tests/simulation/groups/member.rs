@@ -48,6 +48,8 @@ pub struct Member {
     pub(super) says_all: bool,
     /// What it has differs from what it told the coordinator last.
     pub(super) owes_owned: bool,
+    /// When it sent the first heartbeat of the consumer protocol after the last answer without an error.
+    pub(super) asks_since: Option<Instant>,
     /// As the coordinator names it.
     pub(super) topic_id: Uuid,
 }
@@ -103,6 +105,7 @@ impl Member {
             holds_until: 0,
             says_all: true,
             owes_owned: false,
+            asks_since: None,
             topic_id: Uuid::nil(),
         }
     }

@@ -3,7 +3,8 @@
 //! Rules:
 //! - In one epoch (or generation) a partition has one owner, ever.
 //! - A member holds what an answer gave it for [`LEASE`](super::LEASE) from the moment it asked; meanwhile nobody else is
-//!   given any of it.
+//!   given any of it. Where the answer takes something away, earlier ones may have, that were lost: there it counts from the
+//!   first time that it asked in vain.
 //! - A committed offset is the last one that was acked, or one whose answer was lost. When a commit that a member sent in a
 //!   later epoch was acked, one that another sent in an earlier epoch is refused, whether it was sent before or is sent now.
 //!
