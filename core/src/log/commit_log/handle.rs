@@ -160,6 +160,12 @@ impl CommitLog {
         self.shared.writer.borrow().pressure()
     }
 
+    /// Where three quarters of the staging memory are in use: who drops the bytes of all entries below gives back what
+    /// the older half of it keeps alive, be it little in each chunk.
+    pub fn scarce_memory_end(&self) -> Option<Lsn> {
+        self.shared.writer.borrow().scarce_memory_end()
+    }
+
     /// Why the log stopped; `None` while it works.
     pub fn failure(&self) -> Option<io::ErrorKind> {
         self.shared.writer.borrow().failure()

@@ -124,10 +124,6 @@ pub struct Pressure {
     pub file_bytes: u64,
     /// Releasing up to here frees the oldest full file; `None` when no file is full.
     pub oldest_file_end: Option<Lsn>,
-    /// Staging memory in use, with what callers still hold.
-    pub staging_bytes: usize,
-    /// Its bound.
-    pub staging_bytes_max: usize,
 }
 
 /// What the log has done since it was opened.

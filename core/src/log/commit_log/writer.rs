@@ -90,6 +90,8 @@ pub(super) struct Writer {
     log_id: u64,
     pool: StagingPool,
     staging: Option<Staging>,
+    /// The newest chunks that are half of the staging memory together: the number of each one's first entry, its bytes.
+    newest_chunks: VecDeque<(u64, usize)>,
     group: Option<Group>,
     sealed: VecDeque<Sealed>,
     flights: VecDeque<Flight>,
@@ -119,6 +121,7 @@ impl Writer {
             log_id,
             pool: StagingPool::new(config.chunk_bytes, config.staging_bytes_max, config.warm_chunks_max),
             staging: None,
+            newest_chunks: VecDeque::new(),
             group: None,
             sealed: VecDeque::new(),
             flights: VecDeque::new(),
@@ -195,7 +198,9 @@ impl Writer {
     fn open_group(&mut self, length: usize) -> Result<(), CommitLogError> {
         let needed = (WRITE_HEADER + length).next_multiple_of(BLOCK);
         if self.staging.as_ref().is_none_or(|staging| staging.remaining() < needed) {
-            self.staging = Some(self.pool.take(needed).ok_or(CommitLogError::Memory)?);
+            let staging = self.pool.take(needed).ok_or(CommitLogError::Memory)?;
+            self.note_chunk(staging.remaining());
+            self.staging = Some(staging);
         }
         if self.slots.room() < needed as u64 {
             if !self.slots.roll(self.next_lsn) {
@@ -439,6 +444,20 @@ impl Writer {
         self.group.is_none() && self.sealed.is_empty() && self.flights.is_empty() && !self.checkpoint_wanted
     }
 
+    fn note_chunk(&mut self, chunk_bytes: usize) {
+        self.newest_chunks.push_back((self.next_lsn, chunk_bytes));
+        let mut newest_bytes: usize = self.newest_chunks.iter().map(|(_, bytes)| bytes).sum();
+        while newest_bytes > self.pool.bytes_max() / 2 && self.newest_chunks.len() > 1 {
+            newest_bytes -= self.newest_chunks.pop_front().map_or(0, |(_, bytes)| bytes);
+        }
+    }
+
+    /// Where staging memory runs short: the bytes of entries below keep old chunks of it alive.
+    pub(super) fn scarce_memory_end(&self) -> Option<Lsn> {
+        let is_scarce = self.pool.lent_bytes() >= self.pool.bytes_max() / 4 * 3;
+        self.newest_chunks.front().filter(|_| is_scarce).map(|(first_lsn, _)| Lsn(*first_lsn))
+    }
+
     pub(super) fn pressure(&self) -> Pressure {
         Pressure {
             files_free: self.slots.free_count(),
@@ -446,8 +465,6 @@ impl Writer {
             active_bytes: self.slots.active().2,
             file_bytes: self.config.file_bytes,
             oldest_file_end: self.slots.oldest_full_end().map(Lsn),
-            staging_bytes: self.pool.lent_bytes(),
-            staging_bytes_max: self.pool.bytes_max(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tails of class sync on their way into segments, behind the ack.
 //!
-//! A tail is written when it is large, when all of them hold more memory than they may, when the commit log is to be
-//! released past it, and at the end. Past the page cache if it can be (see [`LateWrites`](super::super::late_writes)).
+//! A tail is written when it is large, when all of them hold or keep alive more memory than they may, when the commit log
+//! is to be released past it, and at the end. Past the page cache if it can be (see [`LateWrites`](super::super::late_writes)).
 //!
 //! Invariant: a tail that could not be written goes on being served from memory, and its entries stay in the commit log.
 
@@ -31,6 +31,10 @@ impl LogStore {
         }
         let bound = if self.sync.is_full { 0 } else { self.config.dirty_bytes_max };
         self.flush_oldest_tails(|sync, _| sync.tail_bytes > bound);
+        // Small tails of many logs keep large chunks: each write of the commit log is padded to a block.
+        if let Some(end) = self.sync.commit_log.scarce_memory_end() {
+            self.flush_oldest_tails(|_, lsn| lsn < end);
+        }
     }
 
     /// Writes tails, that of the oldest entry first, as long as there is a reason to.

@@ -101,6 +101,22 @@ fn whole_blocks_are_written_and_the_rest_is_served_from_memory() {
 }
 
 #[test]
+fn small_batches_of_several_logs_do_not_keep_the_memory_of_the_commit_log() {
+    let mut late = LateWorld::new(1 << 20);
+    let [a, b, c] = [1, 2, 3]
+        .map(|partition_index| late.store.create(LogSpec { partition_index, ..sync_spec(1 << 20) }).expect("created"));
+    let keys = [late.key, a, b, c];
+    // Each turn is a block of the commit log, of which there are 64 in memory, however little is in it.
+    for turn in 0..300 {
+        late.store.append(keys[turn % keys.len()], batch(1, 20, 0), 0).expect("there is room");
+        late.store.end_turn();
+        late.world.turns(2);
+    }
+    late.settle();
+    assert_eq!(keys.map(|key| late.store.acked_end_offset(key)), [75; 4]);
+}
+
+#[test]
 fn a_segment_may_end_while_a_late_write_is_under_way() {
     let mut late = LateWorld::new(12_000);
     late.append(12, RECORD_BYTES);
