@@ -176,6 +176,11 @@ impl PartitionError {
     pub fn is_until_restart(&self) -> bool {
         matches!(self, Self::Storage | Self::Append(AppendError::Stopped(_) | AppendError::MaybeAppended(_)))
     }
+
+    /// Whether the same append may succeed a moment later: there was no room for it, and nothing of it is there.
+    pub fn is_for_the_moment(&self) -> bool {
+        matches!(self, Self::Busy | Self::Append(AppendError::Busy))
+    }
 }
 
 /// A request to a partition.

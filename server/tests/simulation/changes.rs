@@ -101,19 +101,24 @@ pub async fn alter(
     (name, value): (&str, &str),
     life: u64,
 ) -> io::Result<bool> {
+    let result = set_config(link, topic, (name, value)).await?;
+    client.note(|| format!("{topic}: {name} = {value}: {result}"));
+    match result {
+        ErrorCode::NONE => Ok(true),
+        // One that is not created yet; the metadata log has failed.
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => Ok(false),
+        ErrorCode::KAFKA_STORAGE_ERROR if client.bench.tolerates_errors(life) => Ok(false),
+        code => panic!("{topic}: {name} = {value}: {code}"),
+    }
+}
+
+/// Asks for a config of a topic.
+pub async fn set_config(link: &mut Link, topic: &str, (name, value): (&str, &str)) -> io::Result<ErrorCode> {
     let config = IncrementalAlterableConfig { name, config_operation: SET, value: Some(value) };
     let resource =
         IncrementalAlterConfigsResource { resource_type: TOPIC, resource_name: topic, configs: vec![config].into() };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource].into(), validate_only: false };
     let answer = link.call(ApiKey::IncrementalAlterConfigs, 1, &request).await?;
     let answer: IncrementalAlterConfigsResponse<'_> = answer.decode();
-    let result = answer.responses.iter().next().expect("one resource was asked");
-    client.note(|| format!("{topic}: {name} = {value}: {}", result.error_code));
-    match result.error_code {
-        ErrorCode::NONE => Ok(true),
-        // One that is not created yet; the metadata log has failed.
-        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => Ok(false),
-        ErrorCode::KAFKA_STORAGE_ERROR if client.bench.tolerates_errors(life) => Ok(false),
-        code => panic!("{topic}: {name} = {value}: {code} {:?}", result.error_message),
-    }
+    Ok(answer.responses.iter().next().expect("one resource was asked").error_code)
 }

@@ -9,9 +9,10 @@
 //! Invariants:
 //! - Every change that must survive is a record. The state holds it at once; whoever saw it is answered after it is
 //!   durable, so no client knows more than a restarted coordinator.
-//! - A failed append throws the state away and loads the log anew. Where the log takes nothing until the next start, which
+//! - An append that found no room for the moment is repeated. One that failed throws the state away and loads the log anew. Where the log takes nothing until the next start, which
 //!   may find what was refused, nobody coordinates its groups until then.
 
+mod active;
 mod classic;
 mod consumer;
 mod coordinator;
@@ -29,6 +30,7 @@ mod tests;
 mod topic;
 mod turn;
 
+pub use active::ReplyTo;
 pub use consumer::Assignment;
 pub use coordinator::{Coordinator, GroupConfigs, Scene};
 pub use messages::{
@@ -40,6 +42,6 @@ pub use messages::{
 #[cfg(any(test, feature = "planted-bugs"))]
 pub use planted::PlantedBug;
 pub use router::GroupRouter;
-pub use service::{GroupCoordinators, ReplyTo};
+pub use service::GroupCoordinators;
 pub use topic::{OFFSETS_TOPIC, offsets_topic};
 pub use turn::{NewGroupRecord, Now, Output, Token, Topics, Turn};

@@ -4,14 +4,14 @@
 //! - The records of one loop turn and partition are one batch (more only above `BATCH_BYTES_MAX`), appended at the end
 //!   of the turn: commits share their append and their sync without any timer.
 //! - An answer waits for the appends that were under way when the state machine gave it, in order.
+//! - An append that its log has no room for at the moment is repeated before any other, for a bounded time.
 //! - A log is loaded when no append to it is under way: what is acked later would not be in the state.
 //! - Where an append failed that may be there after a restart, no coordinator is hosted until then: it would not know what
 //!   the next one knows.
-//! - What waits is bounded (`WAITING_MAX`): more is refused, not queued.
 //! - Each reply is called exactly once, never while anything here is borrowed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,27 +22,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 use ringlog_core::reactor::{Instant, Reactor, Sleep};
-use ringlog_core::record::{BatchBuilder, NewRecord};
 use uuid::Uuid;
 
+use super::active::{Active, Due, ReplyTo};
 use super::loader::load;
 use super::planted::{PlantedBug, is_planted};
-use super::{Coordinator, GroupReply, GroupRequest, NewGroupRecord, Now, Output, Scene, Token};
+use super::{Coordinator, GroupReply, GroupRequest, Now, Output, Scene};
 use crate::config::GroupSettings;
 use crate::metadata::{MetadataImage, MetadataView};
 use crate::meters::CommittedSnapshot;
 use crate::partition::{PartitionError, PartitionReply, PartitionRequest, Partitions, TopicPartition};
 
-/// A batch is closed when it has this many bytes.
-const BATCH_BYTES_MAX: usize = 512 << 10;
-/// Requests of one coordinator that are not answered yet, parked members included.
-const WAITING_MAX: usize = 200_000;
+/// Wait before a log that had no room for an append is asked again.
+const ROOM_AFTER: Duration = Duration::from_millis(1);
+/// For so long it is asked: Kafka's default of `offsets.commit.timeout.ms`.
+const ROOM_WITHIN: Duration = Duration::from_secs(5);
 /// Wait before a log that cannot be loaded or written is tried again.
 const RELOAD_AFTER: Duration = Duration::from_secs(1);
 const NANOS_PER_MS: u64 = 1_000_000;
-
-/// Gets the coordinator's answer, once.
-pub type ReplyTo = Box<dyn FnOnce(GroupReply)>;
 
 /// Clones are the same coordinators.
 #[derive(Clone)]
@@ -74,24 +71,6 @@ struct Hosted {
     /// `None` while the log is loaded.
     active: Option<Active>,
 }
-
-struct Active {
-    coordinator: Coordinator,
-    next_token: u64,
-    /// Not answered by the state machine yet.
-    open: BTreeMap<Token, ReplyTo>,
-    /// Records of this turn.
-    batch: BatchBuilder,
-    full_batches: Vec<Vec<u8>>,
-    /// Appends begun, and acked.
-    appends: u64,
-    acked: u64,
-    /// Answers that wait for the append of this number.
-    waiting: VecDeque<(u64, ReplyTo, GroupReply)>,
-}
-
-/// Answers that may go.
-type Due = Vec<(ReplyTo, GroupReply)>;
 
 impl GroupCoordinators {
     /// Of a shard, none yet.
@@ -216,30 +195,25 @@ impl GroupCoordinators {
 
     fn append_all(&self) {
         for partition_index in self.0.dirty.take() {
-            let (name, incarnation, batches, last) = {
-                let mut hosted = self.0.hosted.borrow_mut();
-                let Some(Hosted { name, incarnation, under_way, active: Some(active) }) =
-                    hosted.get_mut(&partition_index)
-                else {
-                    continue;
-                };
-                let batches = active.take_batches();
-                *under_way += batches.len();
-                active.appends += batches.len() as u64;
-                (*name, *incarnation, batches, active.appends)
-            };
-            let first = last + 1 - batches.len() as u64;
-            for (append, batch) in (first..).zip(batches) {
-                let coordinators = self.clone();
+            while let Some((name, incarnation, append, batch)) = self.begin_append(partition_index) {
+                let (coordinators, sent) = (self.clone(), batch.clone());
                 let reply = Box::new(move |reply| {
                     let PartitionReply::Append(appended) = reply else {
                         unreachable!("an append is answered by an append")
                     };
-                    coordinators.on_append_answered(name, incarnation, append, appended.map(drop));
+                    coordinators.on_append_answered(name, incarnation, append, sent, appended.map(drop));
                 });
-                self.0.partitions.request(name, PartitionRequest::Append(Bytes::from(batch)), reply);
+                self.0.partitions.request(name, PartitionRequest::Append(batch), reply);
             }
         }
+    }
+
+    fn begin_append(&self, partition_index: i32) -> Option<(TopicPartition, u64, u64, Bytes)> {
+        let mut all = self.0.hosted.borrow_mut();
+        let hosted = all.get_mut(&partition_index)?;
+        let (append, batch) = hosted.active.as_mut()?.begin_append()?;
+        hosted.under_way += 1;
+        Some((hosted.name, hosted.incarnation, append, batch))
     }
 
     fn on_append_answered(
@@ -247,6 +221,7 @@ impl GroupCoordinators {
         name: TopicPartition,
         incarnation: u64,
         append: u64,
+        batch: Bytes,
         appended: Result<(), PartitionError>,
     ) {
         let is_current = match self.0.hosted.borrow_mut().get_mut(&name.partition_index) {
@@ -257,6 +232,9 @@ impl GroupCoordinators {
             _ => return,
         };
         if let Err(error) = &appended {
+            if is_current && error.is_for_the_moment() && self.append_later(name, incarnation, append, batch) {
+                return;
+            }
             tracing::error!(partition = name.partition_index, %error, "group records cannot be appended");
         }
         match appended {
@@ -268,16 +246,40 @@ impl GroupCoordinators {
         }
     }
 
+    /// Asks the log again a little later; false when it had no room for too long.
+    fn append_later(&self, name: TopicPartition, incarnation: u64, append: u64, batch: Bytes) -> bool {
+        let now = self.0.reactor.now();
+        let no_room_for = match self.0.hosted.borrow_mut().get_mut(&name.partition_index) {
+            Some(Hosted { active: Some(active), .. }) => active.put_back(append, batch, now),
+            _ => return false,
+        };
+        if no_room_for > ROOM_WITHIN {
+            return false;
+        }
+        let coordinators = self.clone();
+        self.0.reactor.spawn(async move {
+            coordinators.0.reactor.sleep(ROOM_AFTER).await;
+            let has_records = match coordinators.0.hosted.borrow_mut().get_mut(&name.partition_index) {
+                Some(Hosted { incarnation: current, active: Some(active), .. }) if *current == incarnation => {
+                    active.go_on();
+                    active.has_records()
+                }
+                _ => false,
+            };
+            if has_records {
+                coordinators.schedule_append(name.partition_index);
+            }
+        });
+        true
+    }
+
     fn on_appended(&self, partition_index: i32, incarnation: u64, append: u64) {
         let mut due = Due::new();
         if let Some(hosted) = self.0.hosted.borrow_mut().get_mut(&partition_index)
             && hosted.incarnation == incarnation
             && let Some(active) = &mut hosted.active
         {
-            active.acked = append;
-            while active.waiting.front().is_some_and(|(wanted, ..)| *wanted <= append) {
-                due.extend(active.waiting.pop_front().map(|(_, reply_to, reply)| (reply_to, reply)));
-            }
+            due = active.take_acked(append);
         }
         for (reply_to, reply) in due {
             reply_to(reply);
@@ -291,8 +293,7 @@ impl GroupCoordinators {
             None => self.0.hosted.borrow_mut().remove(&partition_index),
         };
         let Some(active) = earlier.and_then(|hosted| hosted.active) else { return };
-        let waiting = active.waiting.into_iter().map(|(_, reply_to, _)| reply_to);
-        for reply_to in waiting.chain(active.open.into_values()) {
+        for reply_to in active.into_unanswered() {
             reply_to(GroupReply::Unavailable(ErrorCode::NOT_COORDINATOR));
         }
     }
@@ -396,65 +397,5 @@ impl GroupCoordinators {
             };
             self.after_step(partition_index, due);
         }
-    }
-}
-
-impl Active {
-    fn new(coordinator: Coordinator) -> Self {
-        Self {
-            coordinator,
-            next_token: 0,
-            open: BTreeMap::new(),
-            batch: BatchBuilder::new(),
-            full_batches: Vec::new(),
-            appends: 0,
-            acked: 0,
-            waiting: VecDeque::new(),
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.open.len() + self.waiting.len() >= WAITING_MAX
-    }
-
-    fn has_records(&self) -> bool {
-        self.batch.count() > 0 || !self.full_batches.is_empty()
-    }
-
-    fn open(&mut self, reply: ReplyTo) -> Token {
-        self.next_token += 1;
-        let token = Token(self.next_token);
-        self.open.insert(token, reply);
-        token
-    }
-
-    /// Takes records for the batch of this turn; returns the answers that need not wait.
-    fn take_output(&mut self, output: Output, timestamp: i64) -> Due {
-        for NewGroupRecord { key, value } in output.records {
-            if self.batch.count() > 0 && self.batch.size_bytes() + key.len() > BATCH_BYTES_MAX {
-                self.full_batches.push(self.batch.build());
-            }
-            self.batch.push(NewRecord { timestamp, key: Some(&key), value: value.as_deref(), headers: &[] });
-        }
-        let pending = self.full_batches.len() as u64 + u64::from(self.batch.count() > 0);
-        let wanted = self.appends + pending;
-        let mut due = Due::new();
-        for (token, reply) in output.replies {
-            let reply_to = self.open.remove(&token).expect("a request is answered once");
-            if wanted > self.acked && !is_planted(PlantedBug::AnsweredBeforeDurable) {
-                self.waiting.push_back((wanted, reply_to, reply));
-            } else {
-                due.push((reply_to, reply));
-            }
-        }
-        due
-    }
-
-    fn take_batches(&mut self) -> Vec<Vec<u8>> {
-        let mut batches = std::mem::take(&mut self.full_batches);
-        if self.batch.count() > 0 {
-            batches.push(self.batch.build());
-        }
-        batches
     }
 }

@@ -2,10 +2,10 @@
 
 mod classic;
 mod consumer;
-mod failed_log;
 mod keyed;
 mod member;
 mod model;
+mod refusing_log;
 
 use std::io;
 use std::rc::Rc;

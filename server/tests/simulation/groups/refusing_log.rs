@@ -1,7 +1,9 @@
-//! A coordinator behind a commit log that has failed.
+//! A coordinator behind a log that takes no records: until the broker is started again, or for a moment.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ringlog_core::protocol::messages::{
@@ -13,19 +15,14 @@ use ringlog_core::reactor::Reactor;
 use ringlog_core::reactor::sim::{Crash, DiskCall, DiskFault, SimConfig, SimWorld};
 use uuid::Uuid;
 
+use super::super::changes::set_config;
 use super::super::machine::{Machine, tight_store};
 use super::super::wire::Link;
 use super::{SETTINGS, TOPIC, create};
 
 const GROUP: &str = "group";
 
-/// What the coordinator says to a commit, and to a look at what is committed.
-async fn commit_and_look(reactor: Reactor, broker: SocketAddr) -> io::Result<(ErrorCode, ErrorCode)> {
-    let mut link = Link::connect(&reactor, broker).await?;
-    // Where nothing can be created, it was before.
-    let _ = create(&mut link, TOPIC, 1, &[]).await;
-    let request = FindCoordinatorRequest { key: "", key_type: 0, coordinator_keys: vec![GROUP].into() };
-    link.call(ApiKey::FindCoordinator, 4, &request).await?;
+async fn commit(link: &mut Link) -> io::Result<ErrorCode> {
     let partition = OffsetCommitRequestPartition {
         partition_index: 0,
         committed_offset: 7,
@@ -41,12 +38,27 @@ async fn commit_and_look(reactor: Reactor, broker: SocketAddr) -> io::Result<(Er
         retention_time_ms: -1,
         topics: vec![topic].into(),
     };
-    // Until its log is loaded.
-    reactor.sleep(Duration::from_millis(20)).await;
     let committed = link.call(ApiKey::OffsetCommit, 9, &request).await?;
     let committed: OffsetCommitResponse<'_> = committed.decode();
     let topic = committed.topics.iter().next().expect("one topic was sent");
-    let committed = topic.partitions.iter().next().expect("one partition was sent").error_code;
+    Ok(topic.partitions.iter().next().expect("one partition was sent").error_code)
+}
+
+/// A connection, when the coordinator has loaded its log.
+async fn connect(reactor: &Reactor, broker: SocketAddr) -> io::Result<Link> {
+    let mut link = Link::connect(reactor, broker).await?;
+    // Where nothing can be created, it was before.
+    let _ = create(&mut link, TOPIC, 1, &[]).await;
+    let request = FindCoordinatorRequest { key: "", key_type: 0, coordinator_keys: vec![GROUP].into() };
+    link.call(ApiKey::FindCoordinator, 4, &request).await?;
+    reactor.sleep(Duration::from_millis(20)).await;
+    Ok(link)
+}
+
+/// What the coordinator says to a commit, and to a look at what is committed.
+async fn commit_and_look(reactor: Reactor, broker: SocketAddr) -> io::Result<(ErrorCode, ErrorCode)> {
+    let mut link = connect(&reactor, broker).await?;
+    let committed = commit(&mut link).await?;
     reactor.sleep(Duration::from_millis(20)).await;
     let group = OffsetFetchRequestGroup { group_id: GROUP, member_id: None, member_epoch: -1, topics: None };
     let request = OffsetFetchRequest { groups: vec![group].into(), ..OffsetFetchRequest::default() };
@@ -77,4 +89,36 @@ fn it_is_not_there_until_the_restart_which_may_find_what_was_refused() {
     machine.crash(Crash::Process);
     start(&mut machine);
     assert_eq!(ask(&machine, 3), (ErrorCode::NONE, ErrorCode::NONE));
+}
+
+/// What commits are told while the log of the coordinator changes its durability class again and again.
+async fn commit_through_changes(reactor: Reactor, broker: SocketAddr) -> io::Result<Vec<ErrorCode>> {
+    let (mut link, mut admin) = (connect(&reactor, broker).await?, Link::connect(&reactor, broker).await?);
+    let changing = Rc::new(Cell::new(true));
+    let (is_changing, changer) = (Rc::clone(&changing), reactor.clone());
+    reactor.spawn(async move {
+        for class in ["page-cache", "sync"].repeat(20) {
+            let code = set_config(&mut admin, "__consumer_offsets", ("ringlog.durability", class)).await;
+            assert_eq!(code.expect("a healthy network"), ErrorCode::NONE);
+            changer.sleep(Duration::from_millis(5)).await;
+        }
+        is_changing.set(false);
+    });
+    let mut answers = Vec::new();
+    while changing.get() {
+        answers.push(commit(&mut link).await?);
+    }
+    Ok(answers)
+}
+
+#[test]
+fn what_finds_no_room_for_a_moment_is_only_late() {
+    let mut machine = Machine::new(SimWorld::new(1, SimConfig::default()), tight_store(2, 1, 1 << 20), SETTINGS);
+    machine.start(1);
+    machine.wait_until_ready().expect("a healthy disk");
+    let reactor = machine.world.reactor(1, 0);
+    let commits = commit_through_changes(reactor.clone(), machine.address());
+    let answers = machine.world.block_on(&reactor, Duration::from_secs(20), commits).expect("a healthy network");
+    assert!(answers.len() > 40, "{}", answers.len());
+    assert_eq!(answers.iter().find(|answer| **answer != ErrorCode::NONE), None);
 }
