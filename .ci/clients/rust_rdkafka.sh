@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The integration tests that rust-rdkafka's own crate carries, over the librdkafka that it brings. The broker is to have
-# num.partitions=3 and node.id=0, as theirs has. Usage: rust_rdkafka.sh HOST:PORT
+# num.partitions=3 and node.id=0, as theirs has, and message.max.bytes by default. Usage: rust_rdkafka.sh HOST:PORT
 set -euo pipefail
 version=0.39.0
 build=$PWD/target/ci/rust-rdkafka
