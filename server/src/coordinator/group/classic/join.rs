@@ -173,7 +173,6 @@ impl ClassicGroup {
                     (reply.leader, reply.members) = (leader_before, Vec::new());
                 }
                 self.answer_join(&member_id, reply, turn);
-                self.renew_session(&member_id, turn);
             }
             State::Stable => self.rebalance_or_complete_join(turn),
             // The leader may have the earlier id in hand.
