@@ -124,12 +124,7 @@ pub fn alter_client_quotas(
         }
         changes.retain(|key, value| current.and_then(|current| current.get(*key)).copied() != value.map(QuotaValue));
         if !request.validate_only {
-            records.extend(changes.iter().map(|(key, value)| ClientQuotaRecord {
-                entity: entity.0.iter().map(|(kind, name)| record_entity(kind, name.as_deref())).collect(),
-                key,
-                value: value.unwrap_or_default(),
-                remove: value.is_none(),
-            }));
+            records.extend(changes.iter().map(|(key, value)| record(&entity, key, *value)));
         }
         Ok(())
     };
@@ -137,8 +132,19 @@ pub fn alter_client_quotas(
     (results, records)
 }
 
-fn record_entity<'a>(entity_type: &'a str, entity_name: Option<&'a str>) -> metadata::QuotaEntity<'a> {
-    metadata::QuotaEntity { entity_type, entity_name }
+/// All of them as records.
+pub(super) fn records(quotas: &ClientQuotas) -> impl Iterator<Item = ClientQuotaRecord<'_>> {
+    quotas.iter().flat_map(|(entity, values)| values.iter().map(|(key, value)| record(entity, key, Some(value.0))))
+}
+
+/// Sets a quota; without a value, takes it away.
+fn record<'a>(entity: &'a QuotaEntity, key: &'a str, value: Option<f64>) -> ClientQuotaRecord<'a> {
+    let named = |(kind, name): (&'a String, &'a Option<String>)| metadata::QuotaEntity {
+        entity_type: kind,
+        entity_name: name.as_deref(),
+    };
+    let entity = entity.0.iter().map(named).collect();
+    ClientQuotaRecord { entity, key, value: value.unwrap_or_default(), remove: value.is_none() }
 }
 
 fn refuse<T>(text: impl Into<String>) -> Result<T, AlterQuotaError> {

@@ -8,47 +8,28 @@
 //! - Records between BeginTransaction and EndTransaction show all at once; after AbortTransaction never.
 //! - A leader epoch never falls, a topic id is never reused.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use ringlog_core::protocol::metadata::{
-    BrokerRegistrationChangeRecord, ConfigRecord, MetadataRecord, PartitionChangeRecord, PartitionRecord,
-    RegisterBrokerRecord,
-};
-use ringlog_core::wire::Array;
-use smallvec::SmallVec;
+use ringlog_core::protocol::metadata::{ConfigRecord, MetadataRecord, PartitionChangeRecord, PartitionRecord};
 use uuid::Uuid;
 
 use super::client_quotas::{self, ClientQuotas};
-use super::node::NodeEndpoint;
 use super::records::{Records, encode, resource_type};
 
-/// No leader.
-pub const NO_LEADER: i32 = -1;
-const LEADER_UNCHANGED: i32 = -2;
+mod partition;
+mod records;
+mod registrations;
+mod unenforced;
 
-/// One partition of a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartitionImage {
-    /// Brokers, preferred first.
-    pub replicas: SmallVec<[i32; 2]>,
-    /// In-sync replicas.
-    pub isr: SmallVec<[i32; 2]>,
-    /// The leader's node id, or [`NO_LEADER`].
-    pub leader: i32,
-    /// Counts leader changes.
-    pub leader_epoch: i32,
-    /// Counts all changes.
-    pub partition_epoch: i32,
-    /// Directory of each replica.
-    pub directories: SmallVec<[Uuid; 1]>,
-    /// KIP-966.
-    pub eligible_leader_replicas: SmallVec<[i32; 2]>,
-    /// KIP-966.
-    pub last_known_elr: SmallVec<[i32; 2]>,
-}
+pub use partition::{NO_LEADER, PartitionImage};
+pub use registrations::BrokerImage;
+use registrations::ControllerImage;
+pub use unenforced::Unenforced;
+
+/// What is set, by key.
+type Configs = BTreeMap<String, String>;
 
 /// One topic with its partitions and configs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,56 +41,13 @@ pub struct TopicImage {
     /// By partition index.
     pub partitions: Vec<PartitionImage>,
     /// The keys that were set for it.
-    pub configs: BTreeMap<String, String>,
+    pub configs: Configs,
 }
 
 impl TopicImage {
     /// Whether it belongs to the broker: clients read it, and never write or shape it.
     pub fn is_internal(&self) -> bool {
         matches!(&*self.name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
-    }
-}
-
-/// The registration of a broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokerImage {
-    /// One life of the process.
-    pub incarnation_id: Uuid,
-    /// The offset of its registration.
-    pub broker_epoch: i64,
-    /// Its listeners for clients.
-    pub endpoints: Vec<NodeEndpoint>,
-    /// `broker.rack`.
-    pub rack: Option<String>,
-    /// Leads nothing.
-    pub fenced: bool,
-    /// On its way out.
-    pub in_controlled_shutdown: bool,
-    /// Ids of its data directories.
-    pub log_dirs: Vec<Uuid>,
-}
-
-/// Records that promise something which is not enforced here: a directory with them is refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unenforced {
-    acls: BTreeSet<Uuid>,
-    /// User and mechanism.
-    scram_credentials: BTreeSet<(String, i8)>,
-    delegation_tokens: BTreeSet<String>,
-}
-
-impl Unenforced {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.acls.is_empty() && self.scram_credentials.is_empty() && self.delegation_tokens.is_empty()
-    }
-}
-
-impl fmt::Display for Unenforced {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { acls, scram_credentials, delegation_tokens } = self;
-        let (acls, scram, tokens) = (acls.len(), scram_credentials.len(), delegation_tokens.len());
-        write!(formatter, "{acls} ACLs, {scram} SCRAM credentials and {tokens} delegation tokens")
     }
 }
 
@@ -120,14 +58,19 @@ pub struct MetadataImage {
     names: BTreeMap<Arc<str>, Uuid>,
     /// Partitions of all topics.
     partitions_count: usize,
-    /// Configs of brokers; the default of all of them under an empty name.
-    broker_configs: BTreeMap<String, BTreeMap<String, String>>,
-    /// Configs of groups, those without any left out.
-    group_configs: BTreeMap<String, BTreeMap<String, String>>,
+    /// Configs of brokers; the default of all of them under an empty name. Here and below: those without any left out.
+    broker_configs: BTreeMap<String, Configs>,
+    /// Configs of groups.
+    group_configs: BTreeMap<String, Configs>,
+    /// Configs of what is not served here (client metrics), by type and name.
+    other_configs: BTreeMap<(i8, String), Configs>,
     brokers: BTreeMap<i32, BrokerImage>,
+    controllers: BTreeMap<i32, ControllerImage>,
     features: BTreeMap<String, i16>,
     client_quotas: ClientQuotas,
     next_producer_id: i64,
+    /// Left over from ZooKeeper times.
+    zk_migration_state: Option<i8>,
     unenforced: Unenforced,
     /// The offset that the next record will have.
     end_offset: i64,
@@ -155,6 +98,14 @@ pub enum ReplayError {
         topic_id: Uuid,
         /// The partition.
         partition_index: i32,
+    },
+    /// The record speaks of a topic that is not there, by its name.
+    #[error("metadata offset {offset}: topic {name} is not known")]
+    UnknownTopicName {
+        /// Of the record.
+        offset: i64,
+        /// The topic.
+        name: String,
     },
     /// The topic is there already.
     #[error("metadata offset {offset}: topic {name} is there already")]
@@ -232,13 +183,13 @@ impl MetadataImage {
     }
 
     /// Keys that were set for one broker (its node id as text), or for all of them (empty name).
-    pub fn broker_configs(&self, name: &str) -> Option<&BTreeMap<String, String>> {
+    pub fn broker_configs(&self, name: &str) -> Option<&Configs> {
         self.broker_configs.get(name)
     }
 
     /// Names of brokers that keys were set for; empty for all of them.
     pub fn configured_brokers(&self) -> impl Iterator<Item = &str> {
-        self.broker_configs.iter().filter(|(_, configs)| !configs.is_empty()).map(|(name, _)| name.as_str())
+        self.broker_configs.keys().map(String::as_str)
     }
 
     /// Quotas of users, clients and addresses.
@@ -247,7 +198,7 @@ impl MetadataImage {
     }
 
     /// Keys that were set for groups, by group id.
-    pub fn group_configs(&self) -> &BTreeMap<String, BTreeMap<String, String>> {
+    pub fn group_configs(&self) -> &BTreeMap<String, Configs> {
         &self.group_configs
     }
 
@@ -313,7 +264,11 @@ impl MetadataImage {
             UnregisterBroker(broker) => _ = self.brokers.remove(&broker.broker_id),
             FenceBroker(broker) => self.set_fenced(broker.id, true),
             UnfenceBroker(broker) => self.set_fenced(broker.id, false),
-            BrokerRegistrationChange(change) => self.apply_broker_change(change),
+            BrokerRegistrationChange(change) => {
+                if let Some(broker) = self.brokers.get_mut(&change.broker_id) {
+                    broker.apply(change);
+                }
+            }
             Topic(topic) => self.apply_topic(offset, topic.name, topic.topic_id)?,
             Partition(partition) => self.apply_partition(offset, partition)?,
             PartitionChange(change) => self.apply_partition_change(offset, change)?,
@@ -329,19 +284,15 @@ impl MetadataImage {
             ProducerIds(block) => self.next_producer_id = block.next_producer_id,
             // Handled by `replay`.
             BeginTransaction(_) | EndTransaction(_) | AbortTransaction(_) => {}
-            AccessControlEntry(acl) => _ = self.unenforced.acls.insert(acl.id),
-            RemoveAccessControlEntry(removed) => _ = self.unenforced.acls.remove(&removed.id),
-            UserScramCredential(scram) => {
-                self.unenforced.scram_credentials.insert((scram.name.to_owned(), scram.mechanism));
+            AccessControlEntry(_) | RemoveAccessControlEntry(_) | UserScramCredential(_)
+            | RemoveUserScramCredential(_) | DelegationToken(_) | RemoveDelegationToken(_) => {
+                self.unenforced.apply(record);
             }
-            RemoveUserScramCredential(removed) => {
-                self.unenforced.scram_credentials.remove(&(removed.name.to_owned(), removed.mechanism));
-            }
-            DelegationToken(token) => _ = self.unenforced.delegation_tokens.insert(token.token_id.to_owned()),
-            RemoveDelegationToken(removed) => _ = self.unenforced.delegation_tokens.remove(removed.token_id),
             ClientQuota(quota) => client_quotas::apply(&mut self.client_quotas, quota),
-            // Without effect on one node: kept in the log for Kafka.
-            NoOp(_) | RegisterController(_) | ZkMigrationState(_) | ClearElr(_) => {}
+            RegisterController(controller) => _ = self.controllers.insert(controller.controller_id, controller.into()),
+            ZkMigrationState(state) => self.zk_migration_state = Some(state.zk_migration_state),
+            ClearElr(cleared) => self.apply_clear_elr(offset, cleared.topic_name)?,
+            NoOp(_) => {}
         }
         Ok(())
     }
@@ -366,16 +317,7 @@ impl MetadataImage {
         let PartitionRecord { partition_id: partition_index, topic_id, .. } = *record;
         let misfit = ReplayError::Partition { offset, topic_id, partition_index };
         let topic = self.topic_mut(offset, topic_id)?;
-        let image = PartitionImage {
-            replicas: record.replicas.iter().collect(),
-            isr: record.isr.iter().collect(),
-            leader: record.leader,
-            leader_epoch: record.leader_epoch,
-            partition_epoch: record.partition_epoch,
-            directories: record.directories.iter().collect(),
-            eligible_leader_replicas: record.eligible_leader_replicas.iter().flatten().collect(),
-            last_known_elr: record.last_known_elr.iter().flatten().collect(),
-        };
+        let image = PartitionImage::from(record);
         let index = usize::try_from(partition_index).map_err(|_| misfit.clone())?;
         match index.cmp(&topic.partitions.len()) {
             // Kafka's snapshots and its controller write them in order.
@@ -401,57 +343,38 @@ impl MetadataImage {
             topic_id,
             partition_index,
         })?;
-        let replace = |target: &mut SmallVec<[i32; 2]>, value: &Option<Array<'_, i32>>| {
-            if let Some(value) = value {
-                *target = value.iter().collect();
-            }
-        };
-        replace(&mut partition.replicas, &change.replicas);
-        replace(&mut partition.isr, &change.isr);
-        replace(&mut partition.eligible_leader_replicas, &change.eligible_leader_replicas);
-        replace(&mut partition.last_known_elr, &change.last_known_elr);
-        if let Some(directories) = &change.directories {
-            partition.directories = directories.iter().collect();
-        }
-        if change.leader != LEADER_UNCHANGED {
-            partition.leader = change.leader;
-            partition.leader_epoch += 1;
-        }
-        partition.partition_epoch += 1;
+        partition.apply(change);
         Ok(())
     }
 
-    fn configs_mut(&mut self, resource: i8, name: &str) -> Option<&mut BTreeMap<String, String>> {
-        match resource {
-            resource_type::TOPIC => {
-                let topic = self.names.get(name).and_then(|id| self.topics.get_mut(id))?;
-                Some(&mut Arc::make_mut(topic).configs)
+    /// Of a topic, or of all without a name.
+    fn apply_clear_elr(&mut self, offset: i64, topic_name: &str) -> Result<(), ReplayError> {
+        if topic_name.is_empty() {
+            let with_elr = |topic: &&mut Arc<TopicImage>| topic.partitions.iter().any(PartitionImage::has_elr);
+            for topic in self.topics.values_mut().filter(with_elr) {
+                Arc::make_mut(topic).partitions.iter_mut().for_each(PartitionImage::clear_elr);
             }
-            resource_type::BROKER => Some(self.broker_configs.entry(name.to_owned()).or_default()),
-            resource_type::GROUP => Some(self.group_configs.entry(name.to_owned()).or_default()),
-            _ => None,
+            return Ok(());
         }
+        let unknown = || ReplayError::UnknownTopicName { offset, name: topic_name.to_owned() };
+        let topic_id = self.names.get(topic_name).copied().ok_or_else(unknown)?;
+        self.topic_mut(offset, topic_id)?.partitions.iter_mut().for_each(PartitionImage::clear_elr);
+        Ok(())
     }
 
     fn apply_config(&mut self, config: &ConfigRecord<'_>) {
-        let Some(configs) = self.configs_mut(config.resource_type, config.resource_name) else { return };
-        match config.value {
-            Some(value) => _ = configs.insert(config.name.to_owned(), value.to_owned()),
-            None => _ = configs.remove(config.name),
+        let name = config.resource_name;
+        let topic_id = match config.resource_type {
+            resource_type::TOPIC => self.names.get(name),
+            _ => None,
+        };
+        if let Some(topic) = topic_id.and_then(|topic_id| self.topics.get_mut(topic_id)) {
+            return set_config(&mut Arc::make_mut(topic).configs, config);
         }
-        if config.resource_type == resource_type::GROUP && configs.is_empty() {
-            self.group_configs.remove(config.resource_name);
-        }
-    }
-
-    fn apply_broker_change(&mut self, change: &BrokerRegistrationChangeRecord<'_>) {
-        let Some(broker) = self.brokers.get_mut(&change.broker_id) else { return };
-        broker.in_controlled_shutdown |= change.in_controlled_shutdown > 0;
-        if !change.log_dirs.is_empty() {
-            broker.log_dirs = change.log_dirs.iter().collect();
-        }
-        if change.fenced != 0 {
-            broker.fenced = change.fenced > 0;
+        match config.resource_type {
+            resource_type::BROKER => set_config_of(&mut self.broker_configs, name.to_owned(), config),
+            resource_type::GROUP => set_config_of(&mut self.group_configs, name.to_owned(), config),
+            other => set_config_of(&mut self.other_configs, (other, name.to_owned()), config),
         }
     }
 
@@ -462,17 +385,18 @@ impl MetadataImage {
     }
 }
 
-impl From<&RegisterBrokerRecord<'_>> for BrokerImage {
-    fn from(record: &RegisterBrokerRecord<'_>) -> Self {
-        Self {
-            incarnation_id: record.incarnation_id,
-            broker_epoch: record.broker_epoch,
-            endpoints: record.end_points.iter().map(NodeEndpoint::from).collect(),
-            rack: record.rack.map(str::to_owned),
-            fenced: record.fenced,
-            in_controlled_shutdown: record.in_controlled_shutdown,
-            log_dirs: record.log_dirs.iter().collect(),
-        }
+fn set_config(configs: &mut Configs, config: &ConfigRecord<'_>) {
+    match config.value {
+        Some(value) => _ = configs.insert(config.name.to_owned(), value.to_owned()),
+        None => _ = configs.remove(config.name),
+    }
+}
+
+fn set_config_of<K: Ord + Clone>(all: &mut BTreeMap<K, Configs>, resource: K, config: &ConfigRecord<'_>) {
+    let configs = all.entry(resource.clone()).or_default();
+    set_config(configs, config);
+    if configs.is_empty() {
+        all.remove(&resource);
     }
 }
 

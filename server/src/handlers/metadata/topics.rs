@@ -146,10 +146,7 @@ mod tests {
             isr: smallvec![1],
             leader: 1,
             leader_epoch: index as i32,
-            partition_epoch: 0,
-            directories: smallvec![],
-            eligible_leader_replicas: smallvec![],
-            last_known_elr: smallvec![],
+            ..PartitionImage::default()
         };
         let partitions = (0..partitions).map(partition).collect();
         let name = Arc::from(name);
