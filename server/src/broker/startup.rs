@@ -113,6 +113,7 @@ fn node_config(settings: &Settings, endpoints: &[Endpoint]) -> NodeConfig {
         is_static_quorum: settings.quorum == Quorum::Static,
         num_partitions: settings.num_partitions,
         default_replication_factor: settings.default_replication_factor,
+        metadata_log: settings.metadata_log.clone(),
     }
 }
 

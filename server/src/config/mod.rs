@@ -11,6 +11,7 @@ mod environment;
 mod groups;
 mod listeners;
 mod loggers;
+mod metadata_log;
 mod options;
 mod properties;
 mod settings;
@@ -27,6 +28,7 @@ pub use definitions::{
 pub use groups::{ConsumerTimes, GroupSettings, MigrationPolicy, consumer_assignment_interval_ms};
 pub use listeners::{Endpoint, HttpListener, Listener};
 pub use loggers::Loggers;
+pub use metadata_log::MetadataLogConfig;
 pub use options::{
     BrokerOptions, Command, ConfigCommand, DoctorOptions, FormatOptions, Options, OutputFormat, RecoverOptions,
     ShowOptions,

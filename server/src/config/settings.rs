@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::groups::GroupSettings;
 use super::listeners::{self, Endpoint, HttpListener, Listener};
 use super::values::{Values, parse_size, split_list};
-use super::{BrokerOptions, ConfigErrors, FormatOptions, Loggers, Notice, Origin, Properties};
+use super::{BrokerOptions, ConfigErrors, FormatOptions, Loggers, MetadataLogConfig, Notice, Origin, Properties};
 
 /// What an ack promises. Never compared with each other in a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,6 +115,8 @@ pub struct Settings {
     pub delete_topics: bool,
     /// `ringlog.durability`.
     pub durability: Durability,
+    /// How the metadata log is cut into segments and snapshots.
+    pub metadata_log: MetadataLogConfig,
     /// Of consumer groups.
     pub groups: Arc<GroupSettings>,
     /// `socket.request.max.bytes`.
@@ -263,6 +265,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         auto_create_topics: values.boolean("auto.create.topics.enable", true),
         delete_topics: values.boolean("delete.topic.enable", true),
         durability: durability(values),
+        metadata_log: MetadataLogConfig::read(values),
         groups: Arc::new(GroupSettings::read(values)),
         socket_request_max_bytes: values.number("socket.request.max.bytes", 1..=i32::MAX as u32, 100 << 20),
         fetch_max_bytes: values.number("fetch.max.bytes", 1024..=i32::MAX as u32, 55 << 20),

@@ -13,7 +13,11 @@ use super::records::Records;
 
 /// The level of `kraft.version` in a quorum whose voters are in the log.
 pub(super) const KRAFT_VERSION: i16 = 1;
-/// The type of a voters record.
+/// Types of control records, as their keys name them.
+const LEADER_CHANGE: i16 = 2;
+const SNAPSHOT_HEADER: i16 = 3;
+const SNAPSHOT_FOOTER: i16 = 4;
+const KRAFT_VERSION_TYPE: i16 = 5;
 const VOTERS: i16 = 6;
 
 /// A control record, by its type in the key.
@@ -34,19 +38,19 @@ fn control_record<'a>(kind: i16, message: &impl Message<'a>) -> ControlRecord {
 pub(super) fn leader_change(node_id: i32) -> ControlRecord {
     let voters = [LeaderChangeVoter { voter_id: node_id, ..Default::default() }];
     let (voters, granting_voters) = (voters[..].into(), voters[..].into());
-    control_record(2, &LeaderChangeMessage { version: 0, leader_id: node_id, voters, granting_voters })
+    control_record(LEADER_CHANGE, &LeaderChangeMessage { version: 0, leader_id: node_id, voters, granting_voters })
 }
 
 fn snapshot_header(last_contained_log_timestamp: i64) -> ControlRecord {
-    control_record(3, &SnapshotHeaderRecord { version: 0, last_contained_log_timestamp })
+    control_record(SNAPSHOT_HEADER, &SnapshotHeaderRecord { version: 0, last_contained_log_timestamp })
 }
 
-fn snapshot_footer() -> ControlRecord {
-    control_record(4, &SnapshotFooterRecord { version: 0 })
+pub(super) fn snapshot_footer() -> ControlRecord {
+    control_record(SNAPSHOT_FOOTER, &SnapshotFooterRecord { version: 0 })
 }
 
 pub(super) fn kraft_version() -> ControlRecord {
-    control_record(5, &KRaftVersionRecord { version: 0, kraft_version: KRAFT_VERSION })
+    control_record(KRAFT_VERSION_TYPE, &KRaftVersionRecord { version: 0, kraft_version: KRAFT_VERSION })
 }
 
 /// This node is the only voter.
@@ -61,13 +65,62 @@ pub(super) fn voters(node: &NodeConfig, directory_id: Uuid) -> ControlRecord {
     control_record(VOTERS, &VotersRecord { version: 0, voters: vec![voter].into() })
 }
 
-/// The node ids of a voters record in a control batch.
-pub(super) fn voters_of(batch: &BatchView<'_>) -> Option<Vec<i32>> {
-    let records = batch.records().filter_map(Result::ok);
-    let mut voters = records.filter(|record| record.key.is_some_and(|key| key.ends_with(&VOTERS.to_be_bytes())));
-    let value = voters.next()?.value?;
-    let record = VotersRecord::decode(&mut Reader::new(value), 0).ok()?;
-    Some(record.voters.iter().map(|voter| voter.voter_id).collect())
+/// Type and value of each record of a control batch.
+fn control_records<'a>(batch: &BatchView<'a>) -> impl Iterator<Item = (i16, &'a [u8])> {
+    batch.records().filter_map(Result::ok).filter_map(|record| {
+        let kind = record.key?.get(2..)?.first_chunk()?;
+        Some((i16::from_be_bytes(*kind), record.value?))
+    })
+}
+
+/// Of a control batch that begins a snapshot.
+pub(super) fn last_contained_log_timestamp(batch: &BatchView<'_>) -> Option<i64> {
+    let (_, value) = control_records(batch).find(|(kind, _)| *kind == SNAPSHOT_HEADER)?;
+    let header = SnapshotHeaderRecord::decode(&mut Reader::new(value), 0).ok()?;
+    Some(header.last_contained_log_timestamp)
+}
+
+/// Whether a control batch ends a snapshot.
+pub(super) fn is_snapshot_footer(batch: &BatchView<'_>) -> bool {
+    control_records(batch).any(|(kind, _)| kind == SNAPSHOT_FOOTER)
+}
+
+/// What control records say of the quorum, the newest of each kind, as they are: so they go on in snapshots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct QuorumRecords {
+    kraft_version: Option<ControlRecord>,
+    voters: Option<ControlRecord>,
+}
+
+impl QuorumRecords {
+    /// Takes what a control batch says.
+    pub fn replay(&mut self, batch: &BatchView<'_>) {
+        for (kind, value) in control_records(batch) {
+            self.take(ControlRecord { kind, value: value.to_vec() });
+        }
+    }
+
+    /// Takes a record that is written.
+    pub fn take(&mut self, record: ControlRecord) {
+        match record.kind {
+            KRAFT_VERSION_TYPE => self.kraft_version = Some(record),
+            VOTERS => self.voters = Some(record),
+            _ => {}
+        }
+    }
+
+    /// Node ids of the voters; `None` where no record names them.
+    pub fn voter_ids(&self) -> Option<Vec<i32>> {
+        let record = VotersRecord::decode(&mut Reader::new(&self.voters.as_ref()?.value), 0).ok()?;
+        Some(record.voters.iter().map(|voter| voter.voter_id).collect())
+    }
+
+    /// The first batch of a snapshot, and how many records it has.
+    pub fn snapshot_header(&self, leader_epoch: i32, now_ms: i64, last_contained_log_timestamp: i64) -> (Vec<u8>, i64) {
+        let quorum = self.kraft_version.iter().chain(&self.voters).cloned();
+        let records: Vec<_> = std::iter::once(snapshot_header(last_contained_log_timestamp)).chain(quorum).collect();
+        (control_batch(0, leader_epoch, now_ms, &records), records.len() as i64)
+    }
 }
 
 /// A control batch.
@@ -86,9 +139,14 @@ pub(super) fn control_batch(base_offset: i64, leader_epoch: i32, now_ms: i64, re
 pub(super) fn record_batch(base_offset: i64, leader_epoch: i32, now_ms: i64, records: &Records) -> Vec<u8> {
     let mut builder = BatchBuilder::new().at(base_offset, leader_epoch);
     for value in records.values() {
-        builder.push(NewRecord { timestamp: now_ms, value: Some(value), ..NewRecord::default() });
+        builder.push(metadata_record(now_ms, value));
     }
     builder.build()
+}
+
+/// An encoded metadata record, for a batch.
+pub(super) fn metadata_record(now_ms: i64, value: &[u8]) -> NewRecord<'_> {
+    NewRecord { timestamp: now_ms, value: Some(value), ..NewRecord::default() }
 }
 
 /// `bootstrap.checkpoint`: what the first controller of the cluster starts from.

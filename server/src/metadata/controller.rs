@@ -444,6 +444,7 @@ fn partition_changes(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::config::MetadataLogConfig;
 
     pub(in super::super) fn node() -> NodeConfig {
         let endpoint = |name: &str, port| NodeEndpoint {
@@ -460,6 +461,7 @@ pub(super) mod tests {
             is_static_quorum: false,
             num_partitions: 3,
             default_replication_factor: 1,
+            metadata_log: MetadataLogConfig::default(),
         }
     }
 

@@ -284,8 +284,12 @@ impl MetadataImage {
             ProducerIds(block) => self.next_producer_id = block.next_producer_id,
             // Handled by `replay`.
             BeginTransaction(_) | EndTransaction(_) | AbortTransaction(_) => {}
-            AccessControlEntry(_) | RemoveAccessControlEntry(_) | UserScramCredential(_)
-            | RemoveUserScramCredential(_) | DelegationToken(_) | RemoveDelegationToken(_) => {
+            AccessControlEntry(_)
+            | RemoveAccessControlEntry(_)
+            | UserScramCredential(_)
+            | RemoveUserScramCredential(_)
+            | DelegationToken(_)
+            | RemoveDelegationToken(_) => {
                 self.unenforced.apply(record);
             }
             ClientQuota(quota) => client_quotas::apply(&mut self.client_quotas, quota),

@@ -4,6 +4,7 @@ use ringlog_core::protocol::metadata::{EndPoint, SupportedFeature};
 use uuid::Uuid;
 
 use super::records::METADATA_VERSION;
+use crate::config::MetadataLogConfig;
 
 /// What this node offers, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct NodeConfig {
     pub num_partitions: i32,
     /// `default.replication.factor`, for topics that ask for -1.
     pub default_replication_factor: i16,
+    /// How the metadata log is cut.
+    pub metadata_log: MetadataLogConfig,
 }
 
 /// What the data directory says about this node.

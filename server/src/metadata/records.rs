@@ -38,6 +38,11 @@ impl Records {
         Self { metadata_version, values: Vec::new() }
     }
 
+    /// The level that they are written at.
+    pub fn metadata_version(&self) -> i16 {
+        self.metadata_version
+    }
+
     /// Appends one.
     pub fn push<'a>(&mut self, record: impl Into<MetadataRecord<'a>>) {
         let record = record.into();

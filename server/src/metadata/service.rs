@@ -6,6 +6,7 @@
 //! - One sync in flight. Whatever was appended while it ran shares the next one. It runs on its own, also when the
 //!   request that began it is gone.
 //! - After a failed sync nothing is appended, published or answered with success any more.
+//! - The log goes on in another segment only when nothing is under way.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use ringlog_core::reactor::Reactor;
+use ringlog_core::reactor::{Instant, Reactor};
 use uuid::Uuid;
 
 use super::alter_configs::{AlterConfigError, AlterConfigs, alter_configs};
@@ -26,6 +27,8 @@ use super::node::{Identity, NodeConfig, QuorumOfOne};
 use super::records::Records;
 use super::update_features::{UpdateFeatures, UpdateFeaturesError, update_features};
 use crate::config::Settings;
+
+mod snapshots;
 
 /// The metadata log cannot be written: nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +54,8 @@ struct Inner {
     durable_end_offset: Cell<i64>,
     is_syncing: Cell<bool>,
     has_failed: Cell<bool>,
+    is_snapshotting: Cell<bool>,
+    snapshot_begun: Cell<Instant>,
     waiters: RefCell<Vec<Waker>>,
 }
 
@@ -77,6 +82,9 @@ impl MetadataService {
     ) -> Result<StartedMetadata, MetadataLogError> {
         let LoadedLog { mut log, mut image, cut_bytes } = found.open()?;
         let now_ms = reactor.wall_clock_ms();
+        if log.is_roll_due(&node.metadata_log, now_ms) {
+            log.roll()?;
+        }
         log.begin_epoch(&node, &identity, now_ms)?;
         image.skip_to(log.end_offset());
         let batches = controller::start(&image, &node, &identity, || reactor.random_u64());
@@ -98,9 +106,13 @@ impl MetadataService {
             durable_end_offset: Cell::new(appended.end_offset),
             is_syncing: Cell::new(false),
             has_failed: Cell::new(false),
+            is_snapshotting: Cell::new(false),
+            snapshot_begun: Cell::new(reactor.now()),
             waiters: RefCell::default(),
         };
-        Ok(StartedMetadata { service: Self(Rc::new(inner)), cut_bytes })
+        let inner = Rc::new(inner);
+        inner.snapshot_if_due_at_start();
+        Ok(StartedMetadata { service: Self(inner), cut_bytes })
     }
 
     /// Who gets the durable records from now on.
@@ -210,6 +222,7 @@ impl MetadataService {
         let mut log = self.0.log.borrow_mut();
         log.append(&batches, self.0.reactor.wall_clock_ms())?;
         log.sync()?;
+        log.remove_left_over()?;
         log.fail();
         self.0.has_failed.set(true);
         Ok(())
@@ -219,18 +232,7 @@ impl MetadataService {
     /// others that may not be durable yet.
     async fn commit(&self, records: Records) -> Result<(), MetadataUnavailable> {
         let end_offset = if records.is_empty() { self.0.log.borrow().end_offset() } else { self.append(records)? };
-        let inner = Rc::clone(&self.0);
-        std::future::poll_fn(move |context| {
-            if inner.durable_end_offset.get() >= end_offset {
-                Poll::Ready(Ok(()))
-            } else if inner.has_failed.get() {
-                Poll::Ready(Err(MetadataUnavailable))
-            } else {
-                inner.waiters.borrow_mut().push(context.waker().clone());
-                Poll::Pending
-            }
-        })
-        .await
+        self.0.until_durable(end_offset).await
     }
 
     fn append(&self, records: Records) -> Result<i64, MetadataUnavailable> {
@@ -238,7 +240,12 @@ impl MetadataService {
         if inner.has_failed.get() {
             return Err(MetadataUnavailable);
         }
-        let appended = inner.log.borrow_mut().append([&records], inner.reactor.wall_clock_ms());
+        let now_ms = inner.reactor.wall_clock_ms();
+        let is_roll_due = inner.log.borrow().is_roll_due(&inner.node.metadata_log, now_ms);
+        if is_roll_due {
+            inner.roll();
+        }
+        let appended = inner.log.borrow_mut().append([&records], now_ms);
         let appended = appended.map_err(|error| {
             tracing::error!("metadata: {error}");
             MetadataUnavailable
@@ -263,14 +270,13 @@ impl Inner {
             };
             if let Err(error) = self.reactor.sync(&file).await {
                 tracing::error!("metadata: sync failed, the log takes nothing more: {error}");
-                self.log.borrow_mut().fail();
-                self.has_failed.set(true);
-                self.wake();
+                self.fail();
                 return;
             }
             self.publish_until(end_offset);
             self.durable_end_offset.set(end_offset);
             self.wake();
+            self.snapshot_if_due();
         }
         self.is_syncing.set(false);
     }
@@ -288,6 +294,41 @@ impl Inner {
                 publish(base_offset, &records);
             }
         }
+    }
+
+    async fn until_durable(self: &Rc<Self>, end_offset: i64) -> Result<(), MetadataUnavailable> {
+        std::future::poll_fn(|context| {
+            if self.durable_end_offset.get() >= end_offset {
+                Poll::Ready(Ok(()))
+            } else if self.has_failed.get() {
+                Poll::Ready(Err(MetadataUnavailable))
+            } else {
+                self.waiters.borrow_mut().push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Goes on in a new segment, if nothing is under way; later, if there is.
+    fn roll(&self) {
+        let mut log = self.log.borrow_mut();
+        if self.durable_end_offset.get() < log.end_offset() {
+            return;
+        }
+        if let Err(error) = log.roll() {
+            tracing::error!("metadata: no new segment: {error}");
+        }
+        if log.has_failed() {
+            drop(log);
+            self.fail();
+        }
+    }
+
+    fn fail(&self) {
+        self.log.borrow_mut().fail();
+        self.has_failed.set(true);
+        self.wake();
     }
 
     fn wake(&self) {
@@ -309,23 +350,32 @@ mod tests {
     use super::super::placement::owner_shard;
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
     fn start(world: &SimWorld) -> (Reactor, MetadataService) {
+        start_with(world, node())
+    }
+
+    pub(super) fn start_with(world: &SimWorld, node: NodeConfig) -> (Reactor, MetadataService) {
         let reactor = world.reactor(0, 0);
         let disk: Rc<dyn Disk> = reactor.disk();
         let directory = DataDirectory::lock(&disk, Path::new("/data")).unwrap();
         let found = MetadataLog::find(&disk, directory.path()).unwrap();
-        let service = MetadataService::start(&reactor, node(), identity(), found).unwrap().service;
+        let service = MetadataService::start(&reactor, node, identity(), found).unwrap().service;
         (reactor, service)
     }
 
-    fn topic(name: String) -> NewTopic {
+    pub(super) fn topic(name: String) -> NewTopic {
         NewTopic { name, num_partitions: 2, replication_factor: -1, ..NewTopic::default() }
     }
 
     /// Starts many creations at once; answered names go to `answered`.
-    fn create_many(reactor: &Reactor, service: &MetadataService, run: u32, answered: &Rc<RefCell<Vec<String>>>) {
+    pub(super) fn create_many(
+        reactor: &Reactor,
+        service: &MetadataService,
+        run: u32,
+        answered: &Rc<RefCell<Vec<String>>>,
+    ) {
         for index in 0..20 {
             let (service, answered, reactor2) = (service.clone(), Rc::clone(answered), reactor.clone());
             reactor.spawn(async move {

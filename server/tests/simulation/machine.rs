@@ -39,7 +39,7 @@ pub struct Machine {
     pub world: SimWorld,
     store: StoreConfig,
     /// Of the broker's configuration, besides what every machine has.
-    properties: &'static [(&'static str, &'static str)],
+    properties: Vec<(&'static str, &'static str)>,
     process: Option<Process>,
 }
 
@@ -53,11 +53,11 @@ struct Process {
 
 impl Machine {
     /// A machine that never ran a broker.
-    pub fn new(world: SimWorld, store: StoreConfig, properties: &'static [(&'static str, &'static str)]) -> Self {
+    pub fn new(world: SimWorld, store: StoreConfig, properties: &[(&'static str, &'static str)]) -> Self {
         let disk = world.disk(HOST);
         disk.create_dir_all(Path::new("/data")).expect("a healthy disk");
         disk.sync_dir(Path::new("/")).expect("a healthy disk");
-        Self { world, store, properties, process: None }
+        Self { world, store, properties: properties.to_vec(), process: None }
     }
 
     /// Where clients connect.
@@ -73,7 +73,7 @@ impl Machine {
     /// Starts the broker's process.
     pub fn start(&mut self, shards_count: usize) {
         assert!(self.process.is_none(), "one broker at a time");
-        let (settings, store) = (settings(self.address(), self.properties), self.store.clone());
+        let (settings, store) = (settings(self.address(), &self.properties), self.store.clone());
         let config = BrokerConfig { settings, store, memory: MEMORY, doors: Doors::new(shards_count) };
         let (stop, ready) = (Stop::default(), Arc::new(AtomicBool::new(false)));
         let ended = Rc::new(RefCell::new(Vec::new()));

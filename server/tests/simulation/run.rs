@@ -30,6 +30,10 @@ const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// In one run of so many topics change while they are used.
 const CHANGING_ONE_IN: u64 = 3;
 
+/// In every other run the metadata gets a snapshot at each start at least, and little of its log stays.
+const FREQUENT_SNAPSHOTS: [(&str, &str); 2] =
+    [("metadata.log.max.record.bytes.between.snapshots", "1500"), ("metadata.max.retention.bytes", "6000")];
+
 /// What a run was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
@@ -120,8 +124,11 @@ impl Run {
         }
         let is_changing = seed.is_multiple_of(CHANGING_ONE_IN);
         let groups = (cast == Cast::Groups).then(|| groups::Plan::new(&clock, is_changing));
-        let properties = if groups.is_some() { groups::SETTINGS } else { changes::SETTINGS };
-        let machine = Machine::new(world, store, properties);
+        let mut properties = if groups.is_some() { groups::SETTINGS } else { changes::SETTINGS }.to_vec();
+        if seed % 2 == 1 {
+            properties.extend(FREQUENT_SNAPSHOTS);
+        }
+        let machine = Machine::new(world, store, &properties);
         let bench = Rc::new(Bench {
             broker: machine.address(),
             model: RefCell::new(Model::default()),

@@ -50,8 +50,7 @@ impl MetadataImage {
     /// Whose block it was does not matter any more.
     fn producer_ids_record(&self) -> Option<MetadataRecord<'_>> {
         let next_producer_id = self.next_producer_id;
-        (next_producer_id > 0)
-            .then(|| ProducerIdsRecord { broker_id: -1, broker_epoch: -1, next_producer_id }.into())
+        (next_producer_id > 0).then(|| ProducerIdsRecord { broker_id: -1, broker_epoch: -1, next_producer_id }.into())
     }
 }
 
@@ -70,9 +69,9 @@ fn config_records<'a>(
     resource_name: &'a str,
     configs: &'a Configs,
 ) -> impl Iterator<Item = MetadataRecord<'a>> {
-    configs.iter().map(move |(name, value)| {
-        ConfigRecord { resource_type, resource_name, name, value: Some(value) }.into()
-    })
+    configs
+        .iter()
+        .map(move |(name, value)| ConfigRecord { resource_type, resource_name, name, value: Some(value) }.into())
 }
 
 #[cfg(test)]
@@ -174,8 +173,14 @@ pub(in super::super) mod tests {
         };
         let key: &[u8] = &[1; 32];
         let (mechanism, iterations) = (1, 4096);
-        let scram =
-            UserScramCredentialRecord { name: "ada", mechanism, salt: key, stored_key: key, server_key: key, iterations };
+        let scram = UserScramCredentialRecord {
+            name: "ada",
+            mechanism,
+            salt: key,
+            stored_key: key,
+            server_key: key,
+            iterations,
+        };
         let token = DelegationTokenRecord {
             owner: "User:ada",
             requester: "User:ada",
