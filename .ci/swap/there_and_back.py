@@ -2,7 +2,8 @@
 """Kafka -> Ringlog -> Kafka -> ... on one data directory and one properties file.
 
 Each broker adds a random history (topics of one to a hundred partitions, more partitions, configs, all codecs, idempotent and,
-on Kafka, transactional records, committed offsets, deleted records and topics); what clients see is written down before its
+on Kafka, transactional records, committed offsets, deleted records and topics), with half of the seeds with snapshots of the
+metadata all the time; what clients see is written down before its
 clean stop and must be the same under the next one. kafka-dump-log finds nothing wrong in what each stop leaves.
 Usage: there_and_back.py RINGLOG_BINARY JARS_DIR DIRECTORY SWAPS [SEED]
 """
@@ -40,6 +41,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 """)
+if random.random() < 0.5:
+    with properties.open("a") as more:
+        more.write("metadata.log.max.record.bytes.between.snapshots=3000\nmetadata.max.retention.bytes=20000\n")
 log = open(directory / "brokers.log", "ab")
 
 

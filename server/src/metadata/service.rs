@@ -222,7 +222,7 @@ impl MetadataService {
         let mut log = self.0.log.borrow_mut();
         log.append(&batches, self.0.reactor.wall_clock_ms())?;
         log.sync()?;
-        log.remove_left_over()?;
+        log.remove_left_over();
         log.fail();
         self.0.has_failed.set(true);
         Ok(())

@@ -25,7 +25,7 @@ pub struct FoundLog {
     folder: PathBuf,
     /// Snapshots that count, oldest first.
     snapshots: Vec<Snapshot>,
-    /// Snapshots that are damaged, and what was left over of others: to be removed.
+    /// Snapshots that are damaged or end in front of the log, and what was left over of others: to be removed.
     refuse: Vec<String>,
     bytes_since_snapshot: u64,
     /// Segments in front of the last one.
@@ -140,7 +140,8 @@ impl Loading {
         ids.sort();
         let mut bases: Vec<i64> = names.iter().filter_map(|name| segment_base(name)).collect();
         bases.sort_unstable();
-        self.load_snapshot(&ids, bases.first().copied())?;
+        let log_start = bases.first().copied();
+        self.load_snapshot(&ids, log_start)?;
         if bases.is_empty() {
             bases.push(self.image.end_offset());
         }
@@ -169,11 +170,13 @@ impl Loading {
             (first_timestamp, unsure) = (None, Vec::new());
         }
         let stored = self.quorum_state()?;
-        let snapshots = ids.iter().filter(|id| !self.damaged.contains(id)).map(|id| self.snapshot(*id));
-        let left_over = names.iter().filter(|name| is_left_over(name)).cloned();
+        let (counted, useless): (Vec<SnapshotId>, Vec<SnapshotId>) =
+            ids.iter().partition(|id| reaches(id, log_start) && !self.damaged.contains(id));
+        let snapshots = counted.into_iter().map(|id| self.snapshot(id));
+        let left_over = names.into_iter().filter(|name| is_left_over(name));
         Ok(FoundLog {
             snapshots: snapshots.collect::<Result<_, _>>()?,
-            refuse: left_over.chain(self.damaged.iter().map(|id| id.file_name())).collect(),
+            refuse: left_over.chain(useless.into_iter().map(|id| id.file_name())).collect(),
             bytes_since_snapshot: self.bytes_since_snapshot,
             rolled,
             last,
@@ -221,8 +224,7 @@ impl Loading {
 
     /// The newest snapshot that is whole; an older one only if the log goes on from it, so that nothing is lost.
     fn load_snapshot(&mut self, ids: &[SnapshotId], log_start: Option<i64>) -> Result<(), MetadataLogError> {
-        let reaches_log = |offset| log_start.is_none_or(|start| offset >= start);
-        for id in ids.iter().rev().filter(|id| reaches_log(id.end_offset)) {
+        for id in ids.iter().rev().filter(|id| reaches(id, log_start)) {
             let name = id.file_name();
             let Some(ReadSnapshot { mut image, quorum }) = read_snapshot(&self.read(&name)?)? else {
                 tracing::warn!(name, "a snapshot of the metadata is damaged");
@@ -324,6 +326,11 @@ impl Loading {
         self.bytes_since_snapshot += batch.bytes().len() as u64;
         Ok(())
     }
+}
+
+/// Whether the log goes on from a snapshot.
+fn reaches(id: &SnapshotId, log_start: Option<i64>) -> bool {
+    log_start.is_none_or(|start| id.end_offset >= start)
 }
 
 /// Whether a whole batch of an epoch above `epoch` lies somewhere in `bytes`.

@@ -57,14 +57,15 @@ impl MetadataLog {
         Ok(())
     }
 
-    /// Removes what is left over of snapshots that were not finished.
-    pub fn remove_left_over(&self) -> Result<(), MetadataLogError> {
-        let io_error = |source| MetadataLogError::Io { path: self.folder.clone(), source };
-        let entries = self.disk.list_dir(&self.folder).map_err(io_error)?;
-        for entry in entries.iter().filter(|entry| is_left_over(&entry.name)) {
-            remove_file_if_there(&*self.disk, &self.folder.join(&entry.name)).map_err(io_error)?;
+    /// Removes what is left over of snapshots that were not finished. What cannot be removed is in nobody's way.
+    pub fn remove_left_over(&self) {
+        let left_over = |name: &String| is_left_over(name);
+        let entries = self.disk.list_dir(&self.folder).unwrap_or_default();
+        for name in entries.into_iter().map(|entry| entry.name).filter(left_over) {
+            if let Err(error) = self.remove(&name) {
+                tracing::warn!(%error, "a snapshot that was not finished stays");
+            }
         }
-        Ok(())
     }
 
     /// The offset of the first record that is there.

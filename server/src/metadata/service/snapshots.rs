@@ -72,12 +72,10 @@ impl Inner {
         let now_ms = self.reactor.wall_clock_ms();
         let mut log = self.log.borrow_mut();
         let finished = written.and_then(|size_bytes| log.finish_snapshot(plan, size_bytes).map(|()| size_bytes));
-        let cleaned = match finished {
-            Ok(_) => log.clean(&self.node.metadata_log, now_ms),
-            Err(_) => log.remove_left_over(),
-        };
-        if let Err(error) = cleaned {
-            tracing::warn!(%error, "files of the metadata that are not needed any more stay");
+        if finished.is_err() {
+            log.remove_left_over();
+        } else if let Err(error) = log.clean(&self.node.metadata_log, now_ms) {
+            tracing::warn!(%error, "old files of the metadata stay");
         }
         finished
     }
