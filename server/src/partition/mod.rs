@@ -2,10 +2,13 @@
 //!
 //! It knows neither connections nor other shards' partitions; [`Router`] reaches those over the mesh.
 
+mod appends;
 mod calls;
 mod cleaner;
+mod deletions;
 mod messages;
 mod partitions;
+mod reads;
 mod recompressor;
 mod retention;
 mod router;
