@@ -8,6 +8,7 @@
 //!   page-cache) or stays in the tail to be tried again (class sync: the commit log has it).
 
 use std::io;
+use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -223,7 +224,7 @@ impl Log {
     /// Takes a batch into what is known of the log. Returns where its bytes belong.
     fn note_append(&mut self, header: &BatchHeader, keep_undo: bool) -> u64 {
         assert_eq!(header.base_offset, self.log_end_offset, "offsets are given in order");
-        let config = self.config.clone();
+        let config = Rc::clone(&self.config);
         let segment = self.active().mark();
         let position = self.active().append(header, &config);
         let leader_epoch = self.leader_epochs.assign(header.leader_epoch, header.base_offset);

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ahash::AHashMap;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ pub struct ClosedLog {
     /// Id of the topic.
     pub topic_id: Uuid,
     /// Name of the topic.
-    pub topic_name: String,
+    pub topic_name: Arc<str>,
     /// Number of the partition.
     pub partition_index: i32,
     /// First readable offset.
@@ -60,7 +61,7 @@ pub(crate) fn read_known(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<KnownOff
 
 /// Writes the checkpoints of all shards' logs. The last step before the clean mark.
 pub fn write_checkpoints(disk: &Rc<dyn Disk>, log_dir: &Path, logs: &[ClosedLog]) -> Result<(), StoreError> {
-    let name = |log: &ClosedLog| (log.topic_name.clone(), log.partition_index);
+    let name = |log: &ClosedLog| (log.topic_name.to_string(), log.partition_index);
     let ends = OffsetCheckpoint(logs.iter().map(|log| (name(log), log.log_end_offset)).collect());
     let moved = logs.iter().filter(|log| log.log_start_offset > 0);
     let starts = OffsetCheckpoint(moved.map(|log| (name(log), log.log_start_offset)).collect());

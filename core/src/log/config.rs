@@ -1,5 +1,7 @@
 //! What a log and a store are told from outside: names, durability class, sizes.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -97,11 +99,11 @@ impl Default for LogConfig {
     }
 }
 
-/// One partition's log as metadata knows it.
+/// One partition's log as metadata knows it. What all logs of a topic have in common is there once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogSpec {
     /// Name of the topic; a checked one, it becomes part of a folder's name.
-    pub topic_name: String,
+    pub topic_name: Arc<str>,
     /// Id of the topic; tells a topic from an earlier one of the same name.
     pub topic_id: Uuid,
     /// Number of the partition.
@@ -109,7 +111,7 @@ pub struct LogSpec {
     /// Durability class.
     pub durability: Durability,
     /// Sizes and times.
-    pub config: LogConfig,
+    pub config: Rc<LogConfig>,
 }
 
 impl LogSpec {

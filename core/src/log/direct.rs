@@ -109,14 +109,22 @@ impl Group {
     }
 }
 
+/// What the last group left in a block that is not full.
+#[derive(Debug)]
+struct LastBlock {
+    segment: i64,
+    /// Position behind it.
+    end: u64,
+    bytes: Vec<u8>,
+}
+
 /// The groups of one log.
 #[derive(Debug, Default)]
 pub(crate) struct DirectQueue {
     groups: VecDeque<Group>,
-    /// What the last group left in a block that is not full: segment, the position behind it, the bytes.
-    last_block: Option<(i64, u64, Vec<u8>)>,
-    /// The write under way waits for room on the disk.
-    no_space: Rc<Cell<bool>>,
+    last_block: Option<Box<LastBlock>>,
+    /// The write under way waits for room on the disk. Of a log that had one.
+    no_space: Option<Rc<Cell<bool>>>,
     /// It is among the logs whose write is to be started.
     pub due: bool,
 }
@@ -127,7 +135,7 @@ impl DirectQueue {
     }
 
     pub fn has_no_space(&self) -> bool {
-        self.no_space.get()
+        self.no_space.as_ref().is_some_and(|no_space| no_space.get())
     }
 
     /// First offset that is not announced.
@@ -162,7 +170,7 @@ impl DirectQueue {
         match (self.groups.back(), &self.last_block) {
             _ if before == 0 => {}
             (Some(last), _) if last.segment == segment => staging.append(last.last_block()),
-            (_, Some((of, end, block))) if (*of, *end) == (segment, position) => staging.append(block),
+            (_, Some(last)) if (last.segment, last.end) == (segment, position) => staging.append(&last.bytes),
             _ => {
                 let mut block = vec![0; before];
                 if read_block(position - before as u64, &mut block)? < before {
@@ -226,7 +234,8 @@ impl DirectQueue {
         let group = self.groups.pop_front().expect("a group was announced");
         assert!(group.state == GroupState::Written);
         let end = group.position + (group.filled - group.before) as u64;
-        self.last_block = Some((group.segment, end, group.last_block().to_vec()));
+        let bytes = group.last_block().to_vec();
+        self.last_block = Some(Box::new(LastBlock { segment: group.segment, end, bytes }));
         self.groups.front().is_none_or(|next| next.segment != group.segment).then_some(group.segment)
     }
 
@@ -293,9 +302,15 @@ impl DirectWrites {
     }
 
     /// Starts the next write of `queue`; `on_ended` is called when [`DirectWrites::take_ended`] has its result.
-    pub fn start(&self, reactor: &Reactor, queue: &DirectQueue, write: DirectWrite, on_ended: Option<Rc<dyn Fn()>>) {
+    pub fn start(
+        &self,
+        reactor: &Reactor,
+        queue: &mut DirectQueue,
+        write: DirectWrite,
+        on_ended: Option<Rc<dyn Fn()>>,
+    ) {
         let (ended, closed) = (Rc::clone(&self.ended), Rc::clone(&self.closed));
-        let (reactor, no_space) = (reactor.clone(), Rc::clone(&queue.no_space));
+        let (reactor, no_space) = (reactor.clone(), Rc::clone(queue.no_space.get_or_insert_default()));
         reactor.clone().spawn(async move {
             let key = write.key;
             let result = run(&reactor, write, &no_space, &closed).await;

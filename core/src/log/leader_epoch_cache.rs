@@ -38,6 +38,10 @@ impl LeaderEpochCache {
         }
         self.entries.retain(|entry| entry.leader_epoch < leader_epoch && entry.start_offset < start_offset);
         let mark = LeaderEpochMark(self.entries.len());
+        if self.entries.capacity() == 0 {
+            // Most of very many logs never see another one.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push(EpochEntry { leader_epoch, start_offset });
         mark
     }

@@ -29,6 +29,7 @@ use super::leader_epoch_cache::{EpochEntry, LEADER_EPOCH_FILE, LeaderEpochCache}
 use super::partition_metadata::{PARTITION_METADATA_FILE, decode_partition_metadata, encode_partition_metadata};
 use super::planted::{PlantedBug, is_planted};
 use super::producer_state::ProducerState;
+use super::read_hints::ReadHints;
 use super::segment::Segment;
 use super::synced_points::SyncedPoint;
 use super::tail::Tail;
@@ -46,7 +47,7 @@ pub(crate) struct Log {
     pub key: LogKey,
     pub dir: PathBuf,
     pub topic_id: Uuid,
-    pub config: LogConfig,
+    pub config: Rc<LogConfig>,
     /// The folder and its `partition.metadata` are there.
     pub folder_ready: bool,
     /// There was no folder when the log was opened, and if there is one now it has files of the first segment only.
@@ -93,9 +94,8 @@ pub(crate) struct Log {
     pub cleaned_moved: bool,
     pub cleaner: CleanerState,
     pub flush: FlushState,
-    /// Where recent reads ended: the next one goes on there without a look at the index.
-    pub read_hints: [Option<ReadHint>; 4],
-    pub next_hint: usize,
+    /// Of a log that is read.
+    pub read_hints: Option<Box<ReadHints>>,
 }
 
 /// What compaction does with a log.
@@ -108,14 +108,6 @@ pub(crate) enum CleanerState {
     Failed,
 }
 
-/// A batch that begins at this offset (or the first one behind it) begins at this position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ReadHint {
-    pub offset: i64,
-    pub segment: i64,
-    pub position: u64,
-}
-
 impl Log {
     /// A log of which nothing was looked at. It has no segment yet.
     pub fn empty(key: LogKey, spec: &LogSpec, log_dir: &Path, log_start_offset: i64) -> Self {
@@ -123,7 +115,7 @@ impl Log {
             key,
             dir: log_dir.join(spec.folder()),
             topic_id: spec.topic_id,
-            config: spec.config.clone(),
+            config: Rc::clone(&spec.config),
             folder_ready: false,
             is_new: false,
             segments: Vec::new(),
@@ -151,8 +143,7 @@ impl Log {
             cleaned_moved: false,
             cleaner: CleanerState::Idle,
             flush: FlushState::default(),
-            read_hints: [None; 4],
-            next_hint: 0,
+            read_hints: None,
         }
     }
 

@@ -28,6 +28,7 @@ mod open_epochs;
 mod page_cache;
 mod planted;
 mod read;
+mod read_hints;
 mod recovery;
 mod refused;
 mod retention;

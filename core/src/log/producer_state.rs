@@ -12,7 +12,7 @@
 //! last batch, and so answers a repeat of an earlier one OUT_OF_ORDER_SEQUENCE_NUMBER after a restart. Here a producer has an
 //! entry for each batch that is remembered, oldest first; Kafka, which reads them in order, keeps the last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -136,6 +136,10 @@ impl Producer {
         kept_count: 0,
     };
 
+    fn unknown() -> Box<Self> {
+        Box::new(Self::UNKNOWN)
+    }
+
     fn kept(&self) -> &[KeptBatch] {
         &self.kept[..usize::from(self.kept_count)]
     }
@@ -242,7 +246,8 @@ pub enum SnapshotError {
 /// The producers of one partition.
 #[derive(Debug, Clone, Default)]
 pub struct ProducerState {
-    producers: AHashMap<i64, Producer>,
+    /// Boxed: most of very many logs know one or none, and a node of the map has room for eleven.
+    producers: BTreeMap<i64, Box<Producer>>,
     /// (first offset, producer id) of each open transaction.
     open_transactions: BTreeSet<(i64, i64)>,
     /// Not in snapshots.
@@ -316,8 +321,8 @@ impl ProducerState {
     /// Notes a batch that was appended. Nothing is refused here: what is in the log counts.
     pub fn update(&mut self, batch: &ProducerBatch) -> ProducerUndo {
         self.refused.forget(batch.producer_id);
-        let before = self.producers.get(&batch.producer_id).copied();
-        let producer = self.producers.entry(batch.producer_id).or_insert(Producer::UNKNOWN);
+        let before = self.producers.get(&batch.producer_id).map(|known| **known);
+        let producer = self.producers.entry(batch.producer_id).or_insert_with(Producer::unknown);
         producer.enter_epoch(batch.producer_epoch);
         producer.push(batch.kept());
         producer.last_timestamp = batch.timestamp;
@@ -332,7 +337,7 @@ impl ProducerState {
     pub fn undo(&mut self, undo: ProducerUndo) {
         let ProducerUndo { producer_id, before } = undo;
         let after = match before {
-            Some(before) => self.producers.insert(producer_id, before),
+            Some(before) => self.producers.insert(producer_id, Box::new(before)),
             None => self.producers.remove(&producer_id),
         };
         if let Some(first_offset) = after.and_then(|after| after.transaction_first_offset) {
@@ -345,7 +350,7 @@ impl ProducerState {
 
     /// Notes the marker that ends a transaction. Returns where the transaction began; `None` when it was empty.
     pub fn end_transaction(&mut self, end: TransactionEnd) -> Option<i64> {
-        let producer = self.producers.entry(end.producer_id).or_insert(Producer::UNKNOWN);
+        let producer = self.producers.entry(end.producer_id).or_insert_with(Producer::unknown);
         producer.enter_epoch(end.producer_epoch);
         producer.coordinator_epoch = end.coordinator_epoch;
         producer.last_timestamp = end.timestamp;
@@ -397,20 +402,15 @@ impl ProducerState {
 
     /// All producers, by id.
     pub fn producers(&self) -> Vec<ProducerInfo> {
-        let mut all: Vec<_> = self
-            .producers
-            .iter()
-            .map(|(producer_id, producer)| ProducerInfo {
-                producer_id: *producer_id,
-                producer_epoch: producer.producer_epoch,
-                last_sequence: producer.kept().last().map_or(-1, |last| last.last_sequence),
-                last_timestamp: producer.last_timestamp,
-                coordinator_epoch: producer.coordinator_epoch,
-                transaction_first_offset: producer.transaction_first_offset,
-            })
-            .collect();
-        all.sort_unstable_by_key(|info| info.producer_id);
-        all
+        let info = |producer_id: &i64, producer: &Producer| ProducerInfo {
+            producer_id: *producer_id,
+            producer_epoch: producer.producer_epoch,
+            last_sequence: producer.kept().last().map_or(-1, |last| last.last_sequence),
+            last_timestamp: producer.last_timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+            transaction_first_offset: producer.transaction_first_offset,
+        };
+        self.producers.iter().map(|(producer_id, producer)| info(producer_id, producer)).collect()
     }
 }
 
@@ -436,20 +436,18 @@ const SNAPSHOT_ENTRY: usize = 46;
 impl ProducerState {
     /// The bytes of a `.snapshot` file, entries sorted by producer id and age.
     pub fn encode(&self) -> Vec<u8> {
-        let mut sorted: Vec<_> = self.producers.iter().collect();
-        sorted.sort_unstable_by_key(|(producer_id, _)| **producer_id);
-        let count: usize = sorted.iter().map(|(_, producer)| producer.kept().len().max(1)).sum();
+        let count: usize = self.producers.values().map(|producer| producer.kept().len().max(1)).sum();
         let mut bytes = Vec::with_capacity(SNAPSHOT_HEAD + count * SNAPSHOT_ENTRY);
         bytes.extend(SNAPSHOT_VERSION.to_be_bytes());
         bytes.extend([0; 4]);
         bytes.extend((count as i32).to_be_bytes());
-        for (producer_id, producer) in sorted {
+        for (producer_id, producer) in &self.producers {
             let (last, earlier) = match producer.kept().split_last() {
                 Some((last, earlier)) => (Some(last), earlier),
                 None => (None, &[][..]),
             };
             for kept in earlier {
-                let past = Producer { last_timestamp: kept.timestamp, transaction_first_offset: None, ..*producer };
+                let past = Producer { last_timestamp: kept.timestamp, transaction_first_offset: None, ..**producer };
                 past.encode(*producer_id, Some(kept), &mut bytes);
             }
             producer.encode(*producer_id, last, &mut bytes);
@@ -497,7 +495,7 @@ impl ProducerState {
         let timestamp = i64::from_be_bytes(take(rest));
         let coordinator_epoch = i32::from_be_bytes(take(rest));
         let transaction_first_offset = Some(i64::from_be_bytes(take(rest))).filter(|offset| *offset >= 0);
-        let known = self.producers.get(&producer_id).copied();
+        let known = self.producers.get(&producer_id).map(|known| **known);
         let is_next = |known: &Producer| {
             known.producer_epoch == producer_epoch
                 && known.transaction_first_offset.is_none()
@@ -521,7 +519,7 @@ impl ProducerState {
             }
             producer.push(kept);
         }
-        self.producers.insert(producer_id, producer);
+        self.producers.insert(producer_id, Box::new(producer));
         self.open_transactions.extend(transaction_first_offset.map(|offset| (offset, producer_id)));
         Ok(())
     }

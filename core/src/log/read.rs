@@ -18,8 +18,9 @@ use smallvec::SmallVec;
 use super::descriptors::{Descriptors, FileKind};
 use super::error::ReadError;
 use super::header::{BatchHeader, HEADER_BYTES};
-use super::log::{Log, ReadHint};
+use super::log::Log;
 use super::offset_index::OffsetEntry;
+use super::read_hints::ReadHint;
 use crate::reactor::{File, FileRange, Piece, Pieces, Reactor};
 
 /// Segments that one read crosses at most.
@@ -471,18 +472,14 @@ impl Log {
     }
 
     fn hint(&self, segment: i64, offset: i64) -> Option<ReadHint> {
-        self.read_hints.iter().flatten().find(|hint| hint.segment == segment && hint.offset == offset).copied()
+        self.read_hints.as_ref().and_then(|hints| hints.find(segment, offset))
     }
 
     /// Remembers where a read ended.
     pub fn note_read(&mut self, from: i64, next: Option<ReadHint>) {
-        let Some(next) = next else { return };
-        let slot = self.read_hints.iter().position(|hint| hint.is_some_and(|hint| hint.offset == from));
-        let slot = slot.unwrap_or_else(|| {
-            self.next_hint = (self.next_hint + 1) % self.read_hints.len();
-            self.next_hint
-        });
-        self.read_hints[slot] = Some(next);
+        if let Some(next) = next {
+            self.read_hints.get_or_insert_default().note(from, next);
+        }
     }
 
     /// Offset and timestamp of the first record below `bound` that is at least as late as `timestamp`. Start of a look-up

@@ -230,7 +230,7 @@ fn points_by_name(disk: &Rc<dyn Disk>, log_dir: &Path, specs: &[LogSpec]) -> Res
     let known = checkpoints::read_known(disk, log_dir)?;
     let mut points = SyncedPoints::default();
     for spec in specs {
-        if let Some(log) = known.get(&(spec.topic_name.clone(), spec.partition_index)) {
+        if let Some(log) = known.get(&(spec.topic_name.to_string(), spec.partition_index)) {
             let mut point = SyncedPoint::new(log.log_start_offset, log.log_end_offset, spec.durability);
             point.cleaned_offset = log.cleaned_offset;
             points.set(spec.topic_id, spec.partition_index, point);

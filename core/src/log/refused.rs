@@ -3,7 +3,7 @@
 //! A producer has several batches in flight, and sends again what was refused. See
 //! `docs/decisions/0008-what-may-be-appended.md`.
 
-use ahash::AHashMap;
+use std::collections::BTreeMap;
 
 use super::producer_state::ProducerBatch;
 
@@ -12,7 +12,7 @@ const PRODUCERS_MAX: usize = 1_000;
 
 /// Epoch and sequence by producer id, until one of the producer's batches finds room.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Refused(AHashMap<i64, (i16, i32)>);
+pub(crate) struct Refused(BTreeMap<i64, (i16, i32)>);
 
 /// Whether a batch of the one sequence is sent before one of the other; after the highest they go on with 0.
 fn is_before(sequence: i32, other: i32) -> bool {

@@ -72,7 +72,7 @@ impl Log {
 
     /// Whether records that wait to be written are all too old: they must be in the segment to be deleted with it.
     pub fn is_tail_old(&self, now_ms: i64) -> bool {
-        let LogConfig { is_deleted, retention_ms, .. } = self.config;
+        let LogConfig { is_deleted, retention_ms, .. } = *self.config;
         let newest = self.segments.last().map_or(-1, |active| active.max_timestamp);
         let is_old = newest >= 0 && now_ms.saturating_sub(newest) > retention_ms;
         is_deleted && retention_ms >= 0 && !self.tail.is_empty() && is_old
@@ -119,7 +119,7 @@ impl Log {
             self.write_leader_epochs(files)?;
         }
         self.aborted.forget_below(self.log_start_offset);
-        self.read_hints = [None; 4];
+        self.read_hints = None;
         let mut renamed = Vec::new();
         self.sync_first.retain(|base| *base >= first_left);
         for segment in self.segments.drain(..count) {

@@ -246,14 +246,14 @@ impl LogStore {
     }
 
     /// Another configuration from the next append on. The durability class stays.
-    pub fn reconfigure(&mut self, key: LogKey, config: &LogConfig) {
+    pub fn reconfigure(&mut self, key: LogKey, config: &Rc<LogConfig>) {
         let Some(stored) = stored_mut(&mut self.logs, key) else { return };
-        stored.spec.config.clone_from(config);
+        stored.spec.config = Rc::clone(config);
         if config.is_compacted && stored.acked_end_offset > 0 {
             self.to_clean.insert(key);
         }
         if let LogState::Open(log) = &mut stored.state {
-            log.config.clone_from(config);
+            log.config = Rc::clone(config);
         }
     }
 

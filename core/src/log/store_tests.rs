@@ -213,11 +213,11 @@ impl World {
 
 fn spec(partition_index: i32) -> LogSpec {
     LogSpec {
-        topic_name: "t".to_owned(),
+        topic_name: "t".into(),
         topic_id: uuid::Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
         partition_index,
         durability: Durability::PageCache,
-        config: LogConfig { segment_bytes: 2_000, index_interval_bytes: 200, ..LogConfig::default() },
+        config: LogConfig { segment_bytes: 2_000, index_interval_bytes: 200, ..LogConfig::default() }.into(),
     }
 }
 
@@ -418,7 +418,7 @@ fn the_broker_s_time_is_stamped_with_a_right_crc() {
     let world = World::new(6);
     let mut store = world.open();
     let mut stamped = spec(0);
-    stamped.config.timestamp_type = TimestampType::LogAppendTime;
+    Rc::make_mut(&mut stamped.config).timestamp_type = TimestampType::LogAppendTime;
     let key = store.create(stamped).expect("created");
     let appended = store.append(key, batch_of(None, &[5, 6], b"v"), 0).expect("appended");
     store.end_turn();
@@ -687,7 +687,7 @@ fn a_folder_says_durably_whose_it_is_before_a_point_is_noted() {
 fn large_reads_are_ranges_of_the_page_cache_that_end_with_a_batch_below_the_bound() {
     let world = World::new(8);
     let mut store = world.open();
-    let config = LogConfig { index_interval_bytes: 200, ..LogConfig::default() };
+    let config = Rc::new(LogConfig { index_interval_bytes: 200, ..LogConfig::default() });
     let key = store.create(LogSpec { config, ..spec(0) }).expect("created");
     let batch_bytes = batch(1, 10_000, 0).len();
     for tag in 0..100 {
@@ -727,7 +727,7 @@ fn large_batches_go_past_the_commit_log_and_small_ones_keep_their_place() {
     let world = World::new(14);
     let mut store = world.open_with(&[]);
     let mut large = sync_spec(0);
-    large.config.segment_bytes = 9_000;
+    Rc::make_mut(&mut large.config).segment_bytes = 9_000;
     let key = store.create(large.clone()).expect("created");
     let mut sent = Vec::new();
     for step in 0..60_usize {

@@ -105,7 +105,7 @@ impl Tail {
         }
         if self.batches.len() == self.batches.capacity() {
             // Most of very many logs never have more than one or two batches to wait.
-            self.batches.reserve_exact(self.batches.len().max(1));
+            self.batches.reserve_exact(self.batches.len().div_ceil(2).max(1));
         }
         self.size_bytes += batch.size_bytes();
         self.batches.push_back(batch);

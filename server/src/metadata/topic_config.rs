@@ -1,5 +1,7 @@
 //! The configuration of a topic as the broker uses it: resolved from all sources and parsed.
 
+use std::rc::Rc;
+
 use ringlog_core::log::{Durability, LogConfig};
 use ringlog_core::record::{
     Codec, KeylessRule, ProduceRules, Recompression, TimestampRule, TimestampType, ValidationLevel,
@@ -19,7 +21,7 @@ pub struct TopicConfig {
     /// What an ack promises.
     pub durability: Durability,
     /// How its partitions are stored.
-    pub log: LogConfig,
+    pub log: Rc<LogConfig>,
     /// Checks on what is produced to it.
     pub produce: ProduceRules,
 }
@@ -78,7 +80,7 @@ impl TopicConfig {
         };
         Self {
             durability: if is(DURABILITY, "page-cache") { Durability::PageCache } else { Durability::Sync },
-            log,
+            log: Rc::new(log),
             produce,
         }
     }
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_kafka() {
         let config = resolve(&[], &[]);
-        assert_eq!(config.log, LogConfig::default());
+        assert_eq!(*config.log, LogConfig::default());
         assert_eq!(config.durability, Durability::Sync);
         assert_eq!(config.produce.batch_bytes_max, 1_048_588);
         assert_eq!(config.produce.keyless, KeylessRule::Accept);

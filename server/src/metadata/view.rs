@@ -184,10 +184,10 @@ pub fn log_specs(image: &MetadataImage, node_id: i32, file: &Properties) -> Vec<
 
 fn log_spec(topic: &TopicImage, partition_index: i32, config: &TopicConfig) -> LogSpec {
     LogSpec {
-        topic_name: topic.name.to_string(),
+        topic_name: Arc::clone(&topic.name),
         topic_id: topic.topic_id,
         partition_index,
         durability: config.durability,
-        config: config.log.clone(),
+        config: Rc::clone(&config.log),
     }
 }

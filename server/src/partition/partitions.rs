@@ -145,7 +145,7 @@ impl Partitions {
     }
 
     /// Another configuration from now on, if the partition is of this shard; another class a little later.
-    pub fn reconfigure(&self, name: TopicPartition, config: &LogConfig, durability: Durability) {
+    pub fn reconfigure(&self, name: TopicPartition, config: &Rc<LogConfig>, durability: Durability) {
         if let Some(key) = self.0.table.borrow().keys.get(&name) {
             let mut store = self.0.store.borrow_mut();
             store.reconfigure(*key, config);

@@ -29,6 +29,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use self::filter::{Filter, damaged, payload_of};
 pub use self::pace::Pace;
@@ -93,7 +94,7 @@ pub struct Cleaning {
     key: LogKey,
     reactor: Reactor,
     dir: PathBuf,
-    log: LogConfig,
+    log: Rc<LogConfig>,
     window_bytes: usize,
     sources: Vec<Source>,
     first_dirty_offset: i64,

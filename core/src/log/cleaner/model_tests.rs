@@ -87,11 +87,11 @@ impl History {
             ..LogConfig::default()
         };
         let spec = LogSpec {
-            topic_name: "c".to_owned(),
+            topic_name: "c".into(),
             topic_id: uuid::Uuid::from_u128(TOPIC_ID),
             partition_index: 0,
             durability: if clock.chance(600) { Durability::Sync } else { Durability::PageCache },
-            config,
+            config: config.into(),
         };
         let cleaner = CleanerConfig {
             dedupe_buffer_bytes: 0,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 
 use super::super::LogKey;
 use super::super::append::is_disk_full;
@@ -101,7 +102,7 @@ impl LogStore {
             key,
             reactor: self.reactor.clone(),
             dir: log.dir.clone(),
-            log: log.config.clone(),
+            log: Rc::clone(&log.config),
             window_bytes: (config.io_buffer_bytes / 2).max(1),
             first_dirty_offset: dirt.first_dirty_offset,
             filter: Filter {

@@ -99,7 +99,7 @@ impl Log {
         self.aborted.replace(base_offset..end_offset, aborted);
         self.aborted.forget_below(self.log_start_offset);
         self.sync_first.retain(|base| !sources.contains(base));
-        self.read_hints = [None; 4];
+        self.read_hints = None;
         Ok(Some(deleted))
     }
 }

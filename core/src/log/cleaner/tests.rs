@@ -20,11 +20,11 @@ const DIR: &str = "/data/c-0";
 
 fn spec(config: LogConfig) -> LogSpec {
     LogSpec {
-        topic_name: "c".to_owned(),
+        topic_name: "c".into(),
         topic_id: uuid::Uuid::from_u128(1),
         partition_index: 0,
         durability: Durability::PageCache,
-        config: LogConfig { is_compacted: true, is_deleted: false, ..config },
+        config: LogConfig { is_compacted: true, is_deleted: false, ..config }.into(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: what is carried of a log lies behind its synced point, and is gone from here when the log is open.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::super::carried::CarriedPart;
 use super::super::checkpoints::ClosedLog;
@@ -108,7 +109,7 @@ impl StoredLog {
         if self.size_bytes_unopened()? == 0 {
             return Some(Retired::default());
         }
-        let LogConfig { is_deleted, retention_ms, retention_bytes, .. } = self.spec.config;
+        let LogConfig { is_deleted, retention_ms, retention_bytes, .. } = *self.spec.config;
         let age_ms = now_ms.saturating_sub(self.carried_alone()?.max_timestamp);
         let is_bounded = is_deleted && (retention_ms >= 0 || retention_bytes >= 0);
         let is_young = !is_deleted || retention_ms < 0 || age_ms <= retention_ms;
@@ -131,7 +132,7 @@ impl StoredLog {
             cleaned_offset,
             topic_id: self.spec.topic_id,
             durability: self.spec.durability,
-            topic_name: self.spec.topic_name.clone(),
+            topic_name: Arc::clone(&self.spec.topic_name),
             partition_index: self.spec.partition_index,
             log_start_offset,
             log_end_offset: self.log_end_offset(),

@@ -105,7 +105,7 @@ impl LogStore {
             sync_first: std::mem::take(&mut log.sync_first),
             new_names: log.durable_segment < Some(segment),
         };
-        self.sync.direct_writes.start(&self.reactor, &log.direct, write, self.on_acked.clone());
+        self.sync.direct_writes.start(&self.reactor, &mut log.direct, write, self.on_acked.clone());
     }
 
     /// What was on its way past the commit log will never be acked.

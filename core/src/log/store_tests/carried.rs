@@ -1,6 +1,7 @@
 //! What the commit logs held for logs that a start does not touch.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::{World, batch, batch_of, offsets_in_files, read_all, spec, sync_spec};
 use crate::log::*;
@@ -109,7 +110,7 @@ fn a_clean_stop_and_the_recovery_by_hand_leave_the_files_of_all_logs() {
 #[test]
 fn young_records_are_not_opened_for_retention_and_old_ones_are_retired() {
     let mut short = sync_spec(0);
-    short.config.retention_ms = DAY_MS;
+    Rc::make_mut(&mut short.config).retention_ms = DAY_MS;
     let specs = [short, sync_spec(1)];
     let world = crashed(&specs);
     let mut store = world.open_with(&specs);
@@ -163,7 +164,7 @@ fn a_full_disk_takes_nothing_from_what_was_carried() {
 #[test]
 fn a_log_that_finds_no_room_to_be_opened_is_opened_later_and_takes_no_batch_out_of_turn() {
     let small = |index| {
-        let config = LogConfig { segment_bytes: 300, ..spec(index).config };
+        let config = Rc::new(LogConfig { segment_bytes: 300, ..*spec(index).config });
         LogSpec { config, ..sync_spec(index) }
     };
     let specs = [0, 1].map(small);

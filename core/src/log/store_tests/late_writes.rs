@@ -29,7 +29,7 @@ fn config() -> StoreConfig {
 }
 
 fn sync_spec(segment_bytes: u32) -> LogSpec {
-    let config = LogConfig { segment_bytes, ..spec(0).config };
+    let config = Rc::new(LogConfig { segment_bytes, ..*spec(0).config });
     LogSpec { durability: Durability::Sync, config, ..spec(0) }
 }
 

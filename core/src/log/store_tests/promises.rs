@@ -3,7 +3,8 @@
 use super::*;
 
 fn spec_with(durability: Durability, config: LogConfig) -> LogSpec {
-    LogSpec { durability, config: LogConfig { segment_bytes: 2_000, index_interval_bytes: 200, ..config }, ..spec(0) }
+    let config = Rc::new(LogConfig { segment_bytes: 2_000, index_interval_bytes: 200, ..config });
+    LogSpec { durability, config, ..spec(0) }
 }
 
 /// One record.

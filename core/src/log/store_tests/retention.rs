@@ -25,7 +25,8 @@ fn names(world: &World) -> Vec<String> {
 fn segments_end_earlier_by_a_jitter_of_their_own() {
     let span_of_first_segment = |partition_index, segment_jitter_ms| {
         let mut spec = spec(partition_index);
-        spec.config = LogConfig { segment_bytes: 1 << 20, segment_ms: 1000, segment_jitter_ms, ..LogConfig::default() };
+        let config = LogConfig { segment_bytes: 1 << 20, segment_ms: 1000, segment_jitter_ms, ..LogConfig::default() };
+        spec.config = Rc::new(config);
         let world = World::new(6);
         let mut store = world.open_with(&[spec.clone()]);
         let key = store.create(spec.clone()).expect("created");
@@ -56,7 +57,7 @@ fn segments_end_earlier_by_a_jitter_of_their_own() {
 fn what_is_not_acked_is_not_retired() {
     const HOUR: i64 = 3_600_000;
     let world = World::new(43);
-    let config = LogConfig { retention_ms: HOUR, ..spec(0).config };
+    let config = Rc::new(LogConfig { retention_ms: HOUR, ..*spec(0).config });
     let spec = LogSpec { durability: Durability::Sync, config, ..spec(0) };
     let mut store = world.open_with(std::slice::from_ref(&spec));
     let key = store.create(spec).expect("created");
@@ -76,7 +77,7 @@ fn what_is_not_acked_is_not_retired() {
 #[test]
 fn a_segment_that_was_retired_is_not_made_again_by_a_large_batch() {
     let world = World::new(42);
-    let config = LogConfig { retention_bytes: 1, ..spec(0).config };
+    let config = Rc::new(LogConfig { retention_bytes: 1, ..*spec(0).config });
     let spec = LogSpec { durability: Durability::Sync, config, ..spec(0) };
     let mut store = world.open_with(std::slice::from_ref(&spec));
     let key = store.create(spec).expect("created");
@@ -99,7 +100,8 @@ fn retention_takes_whole_synced_segments_from_the_front_and_never_acked_data_tha
     const HOUR: i64 = 3_600_000;
     for durability in [Durability::PageCache, Durability::Sync] {
         let mut world = World::new(41);
-        let old_spec = LogSpec { durability, config: LogConfig { retention_ms: HOUR, ..spec(0).config }, ..spec(0) };
+        let old_spec =
+            LogSpec { durability, config: LogConfig { retention_ms: HOUR, ..*spec(0).config }.into(), ..spec(0) };
         let mut store = world.open_with(std::slice::from_ref(&old_spec));
         let key = store.create(old_spec.clone()).expect("created");
         fill(&world, &mut store, key, 30, NOW_MS - 2 * HOUR);
@@ -132,11 +134,11 @@ fn retention_takes_whole_synced_segments_from_the_front_and_never_acked_data_tha
 #[test]
 fn retention_by_size_keeps_what_is_allowed_and_compacted_logs_keep_all() {
     let world = World::new(42);
-    let bounded = LogSpec { config: LogConfig { retention_bytes: 5_000, ..spec(0).config }, ..spec(0) };
+    let bounded = LogSpec { config: LogConfig { retention_bytes: 5_000, ..*spec(0).config }.into(), ..spec(0) };
     let mut store = world.open_with(std::slice::from_ref(&bounded));
     let key = store.create(bounded.clone()).expect("created");
     fill(&world, &mut store, key, 40, NOW_MS);
-    store.reconfigure(key, &LogConfig { is_deleted: false, ..bounded.config.clone() });
+    store.reconfigure(key, &Rc::new(LogConfig { is_deleted: false, ..*bounded.config }));
     assert_eq!(store.retire(key).expect("looked at"), Retired { delay_ms: 60_000, ..Retired::default() });
     store.reconfigure(key, &bounded.config);
     // The first look moves the log start only, until that is durable.
@@ -160,7 +162,7 @@ fn retention_by_size_keeps_what_is_allowed_and_compacted_logs_keep_all() {
 #[test]
 fn when_all_is_old_the_active_segment_goes_too() {
     let world = World::new(43);
-    let short = LogSpec { config: LogConfig { retention_ms: 1000, ..spec(0).config }, ..spec(0) };
+    let short = LogSpec { config: LogConfig { retention_ms: 1000, ..*spec(0).config }.into(), ..spec(0) };
     let mut store = world.open_with(std::slice::from_ref(&short));
     let key = store.create(short).expect("created");
     fill(&world, &mut store, key, 3, NOW_MS - 10_000);
@@ -205,7 +207,7 @@ fn the_log_starts_behind_what_was_retired_whichever_names_a_power_cut_brings_bac
     const HOUR: i64 = 3_600_000;
     for seed in 0..30 {
         let mut world = World::new(seed);
-        let config = LogConfig { retention_ms: HOUR, ..spec(0).config };
+        let config = Rc::new(LogConfig { retention_ms: HOUR, ..*spec(0).config });
         let spec = LogSpec { durability: Durability::Sync, config, ..spec(0) };
         let mut store = world.open_with(std::slice::from_ref(&spec));
         let key = store.create(spec.clone()).expect("created");
