@@ -128,7 +128,7 @@ pub fn start_log_dir(
     remove_file_if_there(&**disk, &log_dir.join(CLEAN_SHUTDOWN_FILE)).map_err(io_error)?;
     disk.sync_dir(log_dir).map_err(io_error)?;
     // From here on the points say that nothing of the commit logs is needed.
-    commit_log::remove_all(disk, &dir).map_err(io_error)?;
+    commit_log::discard_all(disk, &dir).map_err(io_error)?;
     SyncedPoints::remove_of_shards(disk, &dir)?;
     forget_failed_sync(disk, log_dir).map_err(io_error)?;
     mark_page_cache(disk, log_dir).map_err(io_error)?;
@@ -215,7 +215,7 @@ pub fn finish_clean_stop(
         points.set(log.topic_id, log.partition_index, point);
     }
     replace_file(disk, &dir.join(SyncedPoints::START_FILE), points.encode().as_bytes()).map_err(io_error)?;
-    commit_log::remove_all(disk, &dir).map_err(io_error)?;
+    commit_log::discard_all(disk, &dir).map_err(io_error)?;
     replace_file(disk, &log_dir.join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(broker_epoch).as_bytes())
         .map_err(io_error)?;
     match disk.remove_dir_all(&dir) {

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use ringlog_core::log::{ClosedLog, LogDirFailure, StoreConfig, finish_clean_stop};
+use ringlog_core::log::commit_log::remove_discarded;
+use ringlog_core::log::{COMMIT_LOG_FOLDER, ClosedLog, LogDirFailure, StoreConfig, finish_clean_stop};
 use ringlog_core::reactor::{Reactor, Wake};
 use ringlog_core::ring::{Mesh, MeshPort};
 use ringlog_core::shard;
@@ -213,6 +214,7 @@ async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_rea
             reactor.spawn(accept_loop(reactor.clone(), listener, move |socket| dealing.deal(socket, index)));
         }
         on_ready(&endpoints);
+        reactor.spawn(remove_discarded(reactor.clone(), directory.path().join(COMMIT_LOG_FOLDER)));
         until(must_stop).await;
     }
     tracing::info!("stopping");

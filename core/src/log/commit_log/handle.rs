@@ -32,7 +32,7 @@ const SIGNIFICANT_DIGITS: u8 = 1;
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder still holds files of this shard: recover, sync, [`remove_all`](super::remove_all) first.
+    /// The folder still holds files of this shard: recover, sync, [`discard_all`](super::discard_all) first.
     #[error("the commit log of shard {0} was not recovered and removed")]
     NotRemoved(u16),
     /// A file could not be made.

@@ -12,6 +12,7 @@
 //! - `oldest_unreleased() <= durable_lsn() <= next_lsn()`; none of them moves back.
 //! - After the first failed write nothing is accepted and nothing becomes durable until the log was recovered and opened again.
 
+mod discarded;
 mod format;
 mod handle;
 #[cfg(test)]
@@ -22,10 +23,11 @@ mod recycle;
 mod tests;
 mod writer;
 
+pub use discarded::remove_discarded;
 pub use format::{EntryHeader, EntryKind, SegmentRange};
 pub use handle::{CommitLog, OpenError};
 pub use reader::{
-    Apply, Damage, RecoverError, RecoverMode, RecoveredLog, RecoveryReport, VerifiedLogs, remove_all, verify,
+    Apply, Damage, RecoverError, RecoverMode, RecoveredLog, RecoveryReport, VerifiedLogs, discard_all, verify,
 };
 
 use std::io;

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::discarded::DISCARDED_SUFFIX;
 use super::format::{BLOCK, Entry, EntryHeader, HeaderError, WRITE_HEADER, WriteHeader};
 use super::parse_file_name;
 use crate::log::planted::{PlantedBug, is_planted};
@@ -137,9 +138,9 @@ impl VerifiedLogs {
     }
 }
 
-/// Removes all commit logs of `dir`: call it when everything handed out is synced in segments. A crash inside is
-/// harmless. Without logs it does nothing.
-pub fn remove_all(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<()> {
+/// Sets all commit logs of `dir` aside, for [`remove_discarded`](super::remove_discarded): call it when everything handed out
+/// is synced in segments. A crash inside is harmless. Without logs it does nothing.
+pub fn discard_all(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<()> {
     let files = list_files(disk, dir)?;
     let list = dir.join(REPLAYED_LIST);
     let mut ids = String::new();
@@ -156,7 +157,7 @@ pub fn remove_all(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<()> {
         replace_file(disk, &list, ids.as_bytes())?;
     }
     for (name, ..) in &files {
-        disk.remove_file(&dir.join(name))?;
+        disk.rename(&dir.join(name), &dir.join(format!("{name}{DISCARDED_SUFFIX}")))?;
     }
     if !ids.is_empty() {
         disk.sync_dir(dir)?;

@@ -528,7 +528,7 @@ fn removed_logs_stay_removed_whatever_a_crash_leaves() {
     world.settle();
     let disk = world.disk();
     let dir = Path::new(DIR);
-    remove_all(&disk, dir).expect("removed");
+    discard_all(&disk, dir).expect("removed");
     assert!(!disk.exists(&file_path(dir, 3, 0)) && !disk.exists(&dir.join("commit-replayed")));
     let mut apply = |_: EntryHeader, _: &[u8]| -> Result<(), Infallible> { panic!("nothing is left") };
     assert_eq!(recover(&disk, dir, RecoverMode::Refuse, &mut apply).expect("empty"), RecoveryReport::default());
