@@ -10,6 +10,7 @@ import os, pathlib, random, shutil, subprocess, sys, time
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+import in_flight
 from load import Load, create_topics, judge
 from read_segments import check_directory
 from ringlog import Ringlog, free_port, node_properties
@@ -21,6 +22,7 @@ if not list(pathlib.Path(jars).glob("kafka_*.jar")) or not shutil.which("java"):
 random.seed(int(rest[0]) if rest else None)
 os.makedirs(directory, exist_ok=True)
 topics = {"sync": {"ringlog.durability": "sync"}, "page-cache": {"ringlog.durability": "page-cache"}}
+AGAIN = "again"
 data = os.path.join(os.path.abspath(directory), "data")
 
 
@@ -58,8 +60,10 @@ def kafka(port):
 broker = Ringlog(binary, data, os.path.join(directory, "broker.log"), **{"ringlog.internal.segment.bytes": 32768})
 broker.start()
 create_topics(broker.address, topics)
-# Kafka reads one batch of each producer from a snapshot: of several that were in flight at the kill and are sent again, it
-# would know the last one only, and call the others out of order.
+create_topics(broker.address, {AGAIN: {}})
+sent = in_flight.send(broker.port, AGAIN)
+expect(sent == list(range(in_flight.BATCHES)), f"{AGAIN}: {sent}")
+# Its batches may lie in more segments, as small as they are here, than Kafka is made to look through.
 load = Load(broker.address, topics, in_flight=1)
 load.start()
 for _ in range(3):
@@ -82,6 +86,8 @@ dump = pathlib.Path(__file__).parent.parent / "clients" / "dump_log.sh"
 subprocess.run([dump, data, jars], check=True)
 served = kafka(broker.port)
 try:
+    again = in_flight.send(broker.port, AGAIN)
+    expect(again == sent, f"batches that were in flight at the kill, sent again to Kafka: {again}")
     # What was not acked when the broker was killed is sent to Kafka now, as an idempotent producer does.
     left = load.finish()
     judge("Kafka on the recovered directory", load, left, topics)

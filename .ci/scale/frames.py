@@ -18,12 +18,12 @@ def array(items):
     return struct.pack(">i", len(items)) + b"".join(items)
 
 
-def batch(value=b"x" * 100):
-    """A record batch of one record, not of an idempotent producer."""
+def batch(value=b"x" * 100, producer=(-1, -1, -1)):
+    """A record batch of one record; `producer`: id, epoch and sequence of an idempotent one."""
     body = struct.pack(">bbb", 0, 0, 0) + b"\x01" + varint(len(value)) + value + b"\x00"
     record = varint(len(body)) + body
     now = int(time.time() * 1000)
-    counted = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + record
+    counted = struct.pack(">hiqqqhii", 0, 0, now, now, *producer, 1) + record
     return struct.pack(">qiibI", 0, 9 + len(counted), -1, 2, crc32c.crc32c(counted)) + counted
 
 

@@ -35,7 +35,7 @@ use super::synced_points::SyncedPoint;
 use super::tail::Tail;
 use super::transaction_index::TransactionIndex;
 use super::{Durability, LogConfig, LogKey, LogSpec};
-use crate::reactor::{Disk, File, OpenMode, read_file};
+use crate::reactor::{Disk, File, OpenMode, read_file, remove_file_if_there, replace_file};
 use crate::record::Crc32c;
 
 /// Bytes of the active segment between two producer snapshots that checkpoints take.
@@ -317,6 +317,28 @@ impl Log {
             self.write_snapshot(files)?;
         }
         if self.is_new { Ok(()) } else { self.remove_strays(&**files.disk()) }
+    }
+
+    /// Has Kafka read from the batches what it would not take from the snapshots of a sealed log: of each producer it keeps
+    /// one batch of a snapshot, and of those that were in flight at a crash each one may be sent again. It walks from the
+    /// newest snapshot that is there on, and believes that there are no producers where there is none.
+    ///
+    /// Producers that have not written to the last two segments have nothing in flight.
+    pub fn leave_producers_to_batches(&self, disk: &Rc<dyn Disk>) -> io::Result<()> {
+        let recent = &self.segments[self.segments.len().saturating_sub(2)..];
+        let Some(first_offset) = self.producers.several_since(recent[0].base_offset) else { return Ok(()) };
+        let base_offset = self.segments[self.segment_index(first_offset)].base_offset.max(recent[0].base_offset);
+        let path = snapshot_path(&self.dir, base_offset);
+        if !disk.exists(&path) {
+            if base_offset > self.log_start_offset {
+                return Ok(());
+            }
+            replace_file(disk, &path, &ProducerState::default().encode())?;
+        }
+        let later = recent.iter().map(|segment| segment.base_offset).filter(|base| *base > base_offset);
+        later
+            .chain([self.log_end_offset])
+            .try_for_each(|offset| remove_file_if_there(&**disk, &snapshot_path(&self.dir, offset)))
     }
 
     /// Removes what a cleaning has left that did not come to its end, and snapshots but those of segment bases and of the

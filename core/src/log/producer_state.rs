@@ -390,6 +390,15 @@ impl ProducerState {
         self.producers.iter().map(|(producer_id, producer)| (*producer_id, last(producer))).collect()
     }
 
+    /// Where the oldest remembered batch begins of producers that have several, the last of them at `from` or behind it.
+    pub(crate) fn several_since(&self, from: i64) -> Option<i64> {
+        let first = |producer: &Producer| match producer.kept() {
+            [first, .., last] if last.last_offset >= from => Some(first.last_offset - i64::from(first.offset_delta)),
+            _ => None,
+        };
+        self.producers.values().filter_map(|producer| first(producer)).min()
+    }
+
     /// Producers that are known.
     pub fn len(&self) -> usize {
         self.producers.len()

@@ -176,7 +176,8 @@ pub fn recover_log_dir(
         if let Some(point) = points.of(spec.topic_id, partition_index) {
             let key = LogKey(index as u32);
             let mut log = Log::open_at(key, spec, &point, points.from_clean_stop, log_dir, now_ms, &mut files)?;
-            log.seal(&mut files).map_err(|error| log.io_error(error))?;
+            let sealed = log.seal(&mut files).and_then(|()| log.leave_producers_to_batches(disk));
+            sealed.map_err(|error| log.io_error(error))?;
             (log_start_offset, log_end_offset) = (log.log_start_offset, log.log_end_offset);
             cleaned_offset = log.cleaned_offset;
         }
