@@ -11,7 +11,7 @@ use ringlog_core::protocol::messages::{
 };
 
 use super::{Context, Request};
-use crate::metadata::{PartitionImage, TopicImage, check_topic_name};
+use crate::metadata::{PartitionImage, Placement, TopicImage, check_topic_name};
 
 /// Partitions of one page, as in Kafka (`max.request.partition.size.limit`).
 const PAGE_PARTITIONS_MAX: usize = 2000;
@@ -67,7 +67,7 @@ fn missing(name: &str) -> DescribeTopicPartitionsResponseTopic<'_> {
 
 fn page(topic: &TopicImage, start: usize, count: usize) -> DescribeTopicPartitionsResponseTopic<'_> {
     let partition = |(partition, index): (&'_ PartitionImage, usize)| {
-        let PartitionImage { replicas, isr, eligible_leader_replicas, last_known_elr, .. } = partition;
+        let Placement { replicas, isr, eligible_leader_replicas, last_known_elr, .. } = &*partition.placement;
         DescribeTopicPartitionsResponsePartition {
             partition_index: index as i32,
             leader_id: partition.leader,

@@ -383,8 +383,8 @@ pub fn start(
     lead.extend(partition_changes(image, broker_id, |partition| PartitionChangeRecord {
         isr: Some(vec![broker_id].into()),
         leader: broker_id,
-        eligible_leader_replicas: (!partition.eligible_leader_replicas.is_empty()).then(Array::default),
-        last_known_elr: (!partition.last_known_elr.is_empty()).then(Array::default),
+        eligible_leader_replicas: (!partition.placement.eligible_leader_replicas.is_empty()).then(Array::default),
+        last_known_elr: (!partition.placement.last_known_elr.is_empty()).then(Array::default),
         ..Default::default()
     }));
     batches.extend(lead.into_batches(RECORDS_PER_BATCH_MAX));
@@ -432,7 +432,7 @@ fn partition_changes(
 ) -> impl Iterator<Item = PartitionChangeRecord<'static>> {
     let partitions =
         image.topics().flat_map(|topic| (0..).zip(&topic.partitions).map(move |partition| (topic, partition)));
-    partitions.filter(move |(_, (_, partition))| partition.replicas.contains(&node_id)).map(
+    partitions.filter(move |(_, (_, partition))| partition.placement.replicas.contains(&node_id)).map(
         move |(topic, (partition_id, partition))| PartitionChangeRecord {
             partition_id,
             topic_id: topic.topic_id,
@@ -575,8 +575,10 @@ pub(super) mod tests {
         let batches = start(&image, &node(), &identity(), random(3));
         replay(&mut image, &batches);
         let partition = image.partition(&topic_id, 0).unwrap();
-        assert_eq!((partition.leader, partition.leader_epoch, &partition.isr[..]), (1, 2, &[1][..]));
-        assert!(partition.eligible_leader_replicas.is_empty() && partition.last_known_elr.is_empty());
+        assert_eq!((partition.leader, partition.leader_epoch, &partition.placement.isr[..]), (1, 2, &[1][..]));
+        assert!(
+            partition.placement.eligible_leader_replicas.is_empty() && partition.placement.last_known_elr.is_empty()
+        );
         // After a crash there was no stop.
         let batches = start(&image, &node(), &identity(), random(4));
         replay(&mut image, &batches);

@@ -23,7 +23,7 @@ mod records;
 mod registrations;
 mod unenforced;
 
-pub use partition::{NO_LEADER, PartitionImage};
+pub use partition::{NO_LEADER, PartitionImage, Placement};
 pub use registrations::BrokerImage;
 use registrations::ControllerImage;
 pub use unenforced::Unenforced;
@@ -45,6 +45,15 @@ pub struct TopicImage {
 }
 
 impl TopicImage {
+    /// A change of one partition is most often one of all, in order.
+    fn share_placement(&mut self, index: usize) {
+        if let Some((partition, before)) = self.partitions[..=index].split_last_mut()
+            && let Some(before) = before.last()
+        {
+            partition.share_placement(before);
+        }
+    }
+
     /// Whether it belongs to the broker: clients read it, and never write or shape it.
     pub fn is_internal(&self) -> bool {
         matches!(&*self.name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
@@ -327,27 +336,22 @@ impl MetadataImage {
             // Kafka's snapshots and its controller write them in order.
             std::cmp::Ordering::Equal => {
                 topic.partitions.push(image);
+                topic.share_placement(index);
                 self.partitions_count += 1;
-                Ok(())
             }
-            std::cmp::Ordering::Less => {
-                topic.partitions[index] = image;
-                Ok(())
-            }
-            std::cmp::Ordering::Greater => Err(misfit),
+            std::cmp::Ordering::Less => topic.partitions[index] = image,
+            std::cmp::Ordering::Greater => return Err(misfit),
         }
+        Ok(())
     }
 
     fn apply_partition_change(&mut self, offset: i64, change: &PartitionChangeRecord<'_>) -> Result<(), ReplayError> {
         let PartitionChangeRecord { partition_id: partition_index, topic_id, .. } = *change;
         let topic = self.topic_mut(offset, topic_id)?;
-        let index = usize::try_from(partition_index).ok();
-        let partition = index.and_then(|index| topic.partitions.get_mut(index)).ok_or(ReplayError::Partition {
-            offset,
-            topic_id,
-            partition_index,
-        })?;
-        partition.apply(change);
+        let index = usize::try_from(partition_index).unwrap_or(usize::MAX);
+        let misfit = ReplayError::Partition { offset, topic_id, partition_index };
+        topic.partitions.get_mut(index).ok_or(misfit)?.apply(change);
+        topic.share_placement(index);
         Ok(())
     }
 
@@ -411,6 +415,7 @@ mod tests {
         TopicRecord,
     };
     use ringlog_core::record::Batches;
+    use ringlog_core::wire::Array;
 
     use super::*;
 
@@ -444,7 +449,7 @@ mod tests {
         assert_eq!(offsets.configs["cleanup.policy"], "compact");
         let partition = image.partition(&offsets.topic_id, 49).unwrap();
         assert_eq!((partition.leader, partition.leader_epoch, partition.partition_epoch), (NO_LEADER, 1, 1));
-        assert_eq!((partition.isr.len(), &partition.eligible_leader_replicas[..]), (0, &[1][..]));
+        assert_eq!((partition.placement.isr.len(), &partition.placement.eligible_leader_replicas[..]), (0, &[1][..]));
         assert_eq!(image.partitions_count(), image.topics().map(|topic| topic.partitions.len()).sum::<usize>());
         assert_eq!(image.topics_count(), image.topics().count());
         assert!(image.topic_by_name("java").is_none(), "it was deleted");
@@ -452,6 +457,30 @@ mod tests {
 
     fn replay(image: &mut MetadataImage, records: &[MetadataRecord<'_>]) -> Result<(), ReplayError> {
         records.iter().try_for_each(|record| image.replay(image.end_offset(), record))
+    }
+
+    #[test]
+    fn neighbours_have_their_placement_in_common_while_it_is_the_same() {
+        let topic_id = Uuid::from_u128(1);
+        let new = |partition_id| {
+            let replicas = || vec![1].into();
+            PartitionRecord { partition_id, topic_id, replicas: replicas(), isr: replicas(), ..Default::default() }
+                .into()
+        };
+        let out_of_sync = |partition_id| {
+            PartitionChangeRecord { partition_id, topic_id, isr: Some(Array::default()), ..Default::default() }.into()
+        };
+        let in_common = |image: &MetadataImage| {
+            let partitions = &image.topic_by_name("a").unwrap().partitions;
+            partitions.windows(2).all(|pair| Arc::ptr_eq(&pair[0].placement, &pair[1].placement))
+        };
+        let mut image = MetadataImage::default();
+        replay(&mut image, &[TopicRecord { name: "a", topic_id }.into(), new(0), new(1), new(2)]).unwrap();
+        assert!(in_common(&image));
+        replay(&mut image, &[out_of_sync(0)]).unwrap();
+        assert!(!in_common(&image) && image.partition(&topic_id, 1).unwrap().placement.isr[..] == [1]);
+        replay(&mut image, &[out_of_sync(1), out_of_sync(2)]).unwrap();
+        assert!(in_common(&image) && image.partition(&topic_id, 2).unwrap().placement.isr.is_empty());
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub use controller::{
 pub use create_partitions::{CreatePartitionsError, NewPartitions};
 pub use directory::{DataDirectory, DirectoryError, METADATA_FOLDER};
 pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
-pub use image::{BrokerImage, MetadataImage, NO_LEADER, PartitionImage, ReplayError, TopicImage, Unenforced};
+pub use image::{
+    BrokerImage, MetadataImage, NO_LEADER, PartitionImage, Placement, ReplayError, TopicImage, Unenforced,
+};
 pub use link::{ControlReply, ControlRequest, ControllerLink, DeleteTopicError, ReplyTo};
 pub use log::{AppendedMetadata, FoundLog, LoadedLog, MetadataLog, MetadataLogError};
 pub use node::{Identity, NodeConfig, NodeEndpoint, QuorumOfOne, supported_features};

@@ -169,12 +169,12 @@ fn check_partitions(image: &MetadataImage, identity: &Identity) -> Result<(), Ta
         }
         for (partition_index, partition) in (0..).zip(&topic.partitions) {
             let topic = || topic.name.to_string();
-            if partition.replicas[..] != [identity.node_id] {
-                let replicas = partition.replicas.to_vec();
+            if partition.placement.replicas[..] != [identity.node_id] {
+                let replicas = partition.placement.replicas.to_vec();
                 return Err(TakeoverError::Replicas { topic: topic(), partition_index, replicas });
             }
             let is_other = |id: &&Uuid| **id != identity.directory_id && id.as_u128() >= RESERVED_DIRECTORIES;
-            if let Some(directory_id) = partition.directories.iter().find(is_other).copied() {
+            if let Some(directory_id) = partition.placement.directories.iter().find(is_other).copied() {
                 return Err(TakeoverError::OtherDirectory { topic: topic(), partition_index, directory_id });
             }
         }

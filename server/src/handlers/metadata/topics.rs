@@ -125,8 +125,8 @@ fn known_partition(topic: &TopicImage, index: usize) -> MetadataResponsePartitio
         partition_index: index as i32,
         leader_id: partition.leader,
         leader_epoch: partition.leader_epoch,
-        replica_nodes: (&partition.replicas[..]).into(),
-        isr_nodes: (&partition.isr[..]).into(),
+        replica_nodes: (&partition.placement.replicas[..]).into(),
+        isr_nodes: (&partition.placement.isr[..]).into(),
         ..Default::default()
     }
 }
@@ -138,12 +138,13 @@ mod tests {
     use smallvec::smallvec;
 
     use super::*;
-    use crate::metadata::PartitionImage;
+    use crate::metadata::{PartitionImage, Placement};
 
     fn topic(name: &str, partitions: usize) -> FoundTopic {
+        let placement = Placement { replicas: smallvec![1], isr: smallvec![1], ..Placement::default() };
+        let placement = Arc::new(placement);
         let partition = |index| PartitionImage {
-            replicas: smallvec![1],
-            isr: smallvec![1],
+            placement: Arc::clone(&placement),
             leader: 1,
             leader_epoch: index as i32,
             ..PartitionImage::default()

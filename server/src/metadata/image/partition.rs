@@ -2,6 +2,8 @@
 //!
 //! Invariants: a new leader raises the leader epoch, every change the partition epoch.
 
+use std::sync::Arc;
+
 use ringlog_core::protocol::metadata::{PartitionChangeRecord, PartitionRecord};
 use ringlog_core::wire::Array;
 use smallvec::SmallVec;
@@ -17,10 +19,8 @@ type BrokerIds = SmallVec<[i32; 2]>;
 /// One partition of a topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PartitionImage {
-    /// Brokers, preferred first.
-    pub replicas: BrokerIds,
-    /// In-sync replicas.
-    pub isr: BrokerIds,
+    /// Where its replicas are.
+    pub placement: Arc<Placement>,
     /// The leader's node id, or [`NO_LEADER`].
     pub leader: i32,
     /// Counts leader changes.
@@ -29,14 +29,23 @@ pub struct PartitionImage {
     pub partition_epoch: i32,
     /// 1 while a leader that was elected uncleanly recovers (KIP-704).
     pub leader_recovery_state: i8,
+    /// While replicas move: a cluster of several nodes.
+    pub reassignment: Option<Box<Reassignment>>,
+}
+
+/// The replicas of a partition. Partitions next to each other often have all of it in common: it is there once then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// Brokers, preferred first.
+    pub replicas: BrokerIds,
+    /// In-sync replicas.
+    pub isr: BrokerIds,
     /// Directory of each replica.
     pub directories: SmallVec<[Uuid; 1]>,
     /// KIP-966.
     pub eligible_leader_replicas: BrokerIds,
     /// KIP-966.
     pub last_known_elr: BrokerIds,
-    /// While replicas move: a cluster of several nodes.
-    pub reassignment: Option<Box<Reassignment>>,
 }
 
 /// Replicas that come and go.
@@ -70,16 +79,19 @@ impl From<&PartitionRecord<'_>> for PartitionImage {
     fn from(record: &PartitionRecord<'_>) -> Self {
         let reassignment =
             Reassignment { removing: ids(&record.removing_replicas), adding: ids(&record.adding_replicas) };
-        Self {
+        let placement = Placement {
             replicas: ids(&record.replicas),
             isr: ids(&record.isr),
+            directories: record.directories.iter().collect(),
+            eligible_leader_replicas: record.eligible_leader_replicas.iter().flatten().collect(),
+            last_known_elr: record.last_known_elr.iter().flatten().collect(),
+        };
+        Self {
+            placement: Arc::new(placement),
             leader: record.leader,
             leader_epoch: record.leader_epoch,
             partition_epoch: record.partition_epoch,
             leader_recovery_state: record.leader_recovery_state,
-            directories: record.directories.iter().collect(),
-            eligible_leader_replicas: record.eligible_leader_replicas.iter().flatten().collect(),
-            last_known_elr: record.last_known_elr.iter().flatten().collect(),
             reassignment: reassignment.into_image(),
         }
     }
@@ -88,31 +100,32 @@ impl From<&PartitionRecord<'_>> for PartitionImage {
 impl PartitionImage {
     /// A partition record that becomes this.
     pub(super) fn as_record(&self, topic_id: Uuid, partition_id: i32) -> PartitionRecord<'_> {
-        let reassignment = self.reassignment.as_deref();
+        let (placement, reassignment) = (&*self.placement, self.reassignment.as_deref());
         PartitionRecord {
             partition_id,
             topic_id,
-            replicas: self.replicas[..].into(),
-            isr: self.isr[..].into(),
+            replicas: placement.replicas[..].into(),
+            isr: placement.isr[..].into(),
             removing_replicas: reassignment.map_or_else(Array::default, |moving| moving.removing[..].into()),
             adding_replicas: reassignment.map_or_else(Array::default, |moving| moving.adding[..].into()),
             leader: self.leader,
             leader_recovery_state: self.leader_recovery_state,
             leader_epoch: self.leader_epoch,
             partition_epoch: self.partition_epoch,
-            directories: self.directories[..].into(),
-            eligible_leader_replicas: if_any(&self.eligible_leader_replicas),
-            last_known_elr: if_any(&self.last_known_elr),
+            directories: placement.directories[..].into(),
+            eligible_leader_replicas: if_any(&placement.eligible_leader_replicas),
+            last_known_elr: if_any(&placement.last_known_elr),
         }
     }
 
     pub(super) fn apply(&mut self, change: &PartitionChangeRecord<'_>) {
-        replace(&mut self.replicas, &change.replicas);
-        replace(&mut self.isr, &change.isr);
-        replace(&mut self.eligible_leader_replicas, &change.eligible_leader_replicas);
-        replace(&mut self.last_known_elr, &change.last_known_elr);
+        let placement = Arc::make_mut(&mut self.placement);
+        replace(&mut placement.replicas, &change.replicas);
+        replace(&mut placement.isr, &change.isr);
+        replace(&mut placement.eligible_leader_replicas, &change.eligible_leader_replicas);
+        replace(&mut placement.last_known_elr, &change.last_known_elr);
         if let Some(directories) = &change.directories {
-            self.directories = directories.iter().collect();
+            placement.directories = directories.iter().collect();
         }
         if change.removing_replicas.is_some() || change.adding_replicas.is_some() {
             let mut reassignment = self.reassignment.take().map_or_else(Reassignment::default, |moving| *moving);
@@ -130,15 +143,23 @@ impl PartitionImage {
         self.partition_epoch += 1;
     }
 
+    /// Has one placement with `other` if they are the same.
+    pub(super) fn share_placement(&mut self, other: &Self) {
+        if self.placement == other.placement {
+            self.placement = Arc::clone(&other.placement);
+        }
+    }
+
     pub(super) fn has_elr(&self) -> bool {
-        !self.eligible_leader_replicas.is_empty() || !self.last_known_elr.is_empty()
+        !self.placement.eligible_leader_replicas.is_empty() || !self.placement.last_known_elr.is_empty()
     }
 
     /// No replica counts as one that may lead any more without being in sync (a change, if there were such).
     pub(super) fn clear_elr(&mut self) {
         if self.has_elr() {
-            self.eligible_leader_replicas.clear();
-            self.last_known_elr.clear();
+            let placement = Arc::make_mut(&mut self.placement);
+            placement.eligible_leader_replicas.clear();
+            placement.last_known_elr.clear();
             self.partition_epoch += 1;
         }
     }

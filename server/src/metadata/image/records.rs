@@ -259,7 +259,7 @@ pub(in super::super) mod tests {
             assert_eq!(read_back(&image), image, "{record:?}");
         }
         let partition = image.partition(&Uuid::from_u128(1), 1).unwrap();
-        assert_eq!((partition.eligible_leader_replicas.len(), partition.partition_epoch), (0, 12));
+        assert_eq!((partition.placement.eligible_leader_replicas.len(), partition.partition_epoch), (0, 12));
     }
 
     #[test]
