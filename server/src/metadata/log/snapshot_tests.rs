@@ -215,6 +215,17 @@ fn old_and_large_ones_go_and_the_newest_snapshot_stays() {
 }
 
 #[test]
+fn a_segment_that_no_snapshot_holds_to_its_end_stays() {
+    let log_dir = tempfile::tempdir().unwrap();
+    let (mut live, [_, newest]) = two_snapshots(&log_dir);
+    live.log.roll().unwrap();
+    live.create("d", 1);
+    live.log.clean(&MetadataLogConfig { retention_bytes: Some(0), ..Default::default() }, KAFKAS_TIME).unwrap();
+    assert_eq!(segment_names(&log_dir)[0], segment_name(newest.end_offset));
+    assert_eq!(load(log_dir.path()).unwrap().image, live.image);
+}
+
+#[test]
 fn segments_are_left_when_they_are_large_or_old() {
     let log_dir = tempfile::tempdir().unwrap();
     let mut live = Live::start(log_dir.path(), 1);

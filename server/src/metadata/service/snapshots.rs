@@ -66,12 +66,13 @@ impl Inner {
 
     async fn snapshot(self: &Rc<Self>, plan: &SnapshotPlan, image: &MetadataImage) -> io::Result<u64> {
         let written = self.write_snapshot(plan, image).await;
-        if self.until_durable(plan.id.end_offset).await.is_err() {
-            return Err(io::Error::other("the log has failed"));
-        }
+        let is_log_durable = self.until_durable(plan.id.end_offset).await.is_ok();
         let now_ms = self.reactor.wall_clock_ms();
         let mut log = self.log.borrow_mut();
-        let finished = written.and_then(|size_bytes| log.finish_snapshot(plan, size_bytes).map(|()| size_bytes));
+        let finished = written.and_then(|size_bytes| match is_log_durable {
+            true => log.finish_snapshot(plan, size_bytes).map(|()| size_bytes),
+            false => Err(io::Error::other("the log has failed")),
+        });
         if finished.is_err() {
             log.remove_left_over();
         } else if let Err(error) = log.clean(&self.node.metadata_log, now_ms) {
@@ -239,6 +240,27 @@ mod tests {
             assert_eq!(service.latest().topics_count(), 20);
             assert!(!files(&reactor, ".checkpoint").is_empty(), "the next one is written");
         }
+    }
+
+    #[test]
+    fn one_that_holds_what_is_not_durable_gets_no_name() {
+        let world = SimWorld::new(10, SimConfig::default());
+        let (reactor, service) = start_with(&world, often());
+        world.disk(0).inject(DiskFault::eio(".log", DiskCall::Sync).after(1));
+        let wide = |name: &str| NewTopic { num_partitions: 100, ..topic(name.to_owned()) };
+        let results: Rc<RefCell<Vec<bool>>> = Rc::default();
+        // The second is appended while the first is synced.
+        for (after_us, topics) in [(0, [wide("durable")]), (30, [wide("not-durable")])] {
+            let (creating, results, reactor2) = (service.clone(), Rc::clone(&results), reactor.clone());
+            reactor.spawn(async move {
+                reactor2.sleep(Duration::from_micros(after_us)).await;
+                let created = creating.create_topics(&topics, false).await;
+                results.borrow_mut().push(created.is_ok());
+            });
+        }
+        world.run_for(MINUTE);
+        assert_eq!(*results.borrow(), [true, false]);
+        assert_eq!((files(&reactor, ".checkpoint").len(), files(&reactor, ".part").len()), (0, 0));
     }
 
     #[test]
