@@ -4,7 +4,8 @@
 Kafka sets something of every kind that its metadata can hold; what its tools say of it is the same after each swap, though
 the records that once said so are in no segment any more. Each snapshot that Ringlog leaves is read by kafka-dump-log, and
 the newest by kafka-metadata-shell, if its jar is there (SHELL_JARS).
-Usage: snapshots.py RINGLOG_BINARY JARS_DIR DIRECTORY [SWAPS=4]        by hand: about a minute per pair of swaps
+Usage: snapshots.py RINGLOG_BINARY JARS_DIR DIRECTORY [SWAPS=4] [OPTIONS_OF_FORMAT...]      by hand: half a minute per swap
+The quorum is static where options are given and --standalone is not among them; --release-version 3.7 is the lowest.
 """
 import atexit, os, pathlib, re, shutil, signal, subprocess, sys, tempfile, time
 
@@ -18,6 +19,7 @@ swaps = int(sys.argv[4]) if len(sys.argv) > 4 else 4
 if not list(jars.glob("kafka_*.jar")) or not shutil.which("java"):
     print("Apache Kafka's jars or a JDK are not there")
     sys.exit(77)
+format_options = sys.argv[5:] or ["--standalone"]
 directory = pathlib.Path(tempfile.mkdtemp(prefix="snapshots-", dir=sys.argv[3])).resolve()
 port, controller_port = free_port(), free_port()
 bootstrap = f"127.0.0.1:{port}"
@@ -26,6 +28,9 @@ properties.write_text(node_properties(port, controller_port, directory / "data")
 metadata.log.max.record.bytes.between.snapshots=3000
 metadata.max.retention.bytes=20000
 """)
+if "--standalone" not in format_options:
+    text = properties.read_text()
+    properties.write_text(text.replace("quorum.bootstrap.servers=", "quorum.voters=1@"))
 metadata = directory / "data" / "__cluster_metadata-0"
 log = open(directory / "brokers.log", "ab")
 WRONG = re.compile("isvalid: false|[Ii]nvalid bytes|Found |[Mm]ismatch|out of order|corrupt|Exception")
@@ -152,7 +157,7 @@ def inspect():
     return len(segments), len(snapshots), bool(shell)
 
 
-subprocess.run(java("kafka.tools.StorageTool", "format", "--standalone", "-t", "c25hcHNob3RzLW9mLW1ldA",
+subprocess.run(java("kafka.tools.StorageTool", "format", *format_options, "-t", "c25hcHNob3RzLW9mLW1ldA",
                     "-c", str(properties)), stdout=log, stderr=log, check=True, timeout=90)
 tools, before = Tools(jars), {}
 for swap in range(swaps + 1):

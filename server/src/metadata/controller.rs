@@ -28,6 +28,8 @@ pub const PRODUCER_ID_BLOCK_LEN: i64 = 1_000;
 /// Records of a batch, so that a broker of many partitions starts and stops in several.
 const RECORDS_PER_BATCH_MAX: usize = 10_000;
 const TOPIC_NAME_LEN_MAX: usize = 249;
+/// The feature that lets a replica lead that is not in sync any more (KIP-966).
+const ELR_VERSION: &str = "eligible.leader.replicas.version";
 /// Values of a registration change.
 const FENCED: i8 = 1;
 const UNFENCED: i8 = -1;
@@ -410,11 +412,13 @@ pub fn stop(image: &MetadataImage, broker_id: i32) -> Vec<Records> {
     let change = BrokerRegistrationChangeRecord { broker_id, broker_epoch, ..Default::default() };
     let mut resign = records_for(image);
     resign.push(BrokerRegistrationChangeRecord { in_controlled_shutdown: 1, ..change.clone() });
+    // Without KIP-966 the last one stays in sync: nobody else could ever be elected.
+    let has_elr = image.feature(ELR_VERSION) > 0;
     resign.extend(partition_changes(image, broker_id, |_| PartitionChangeRecord {
-        isr: Some(Array::default()),
+        isr: has_elr.then(Array::default),
         leader: NO_LEADER,
-        eligible_leader_replicas: Some(vec![broker_id].into()),
-        last_known_elr: Some(vec![broker_id].into()),
+        eligible_leader_replicas: has_elr.then(|| vec![broker_id].into()),
+        last_known_elr: has_elr.then(|| vec![broker_id].into()),
         ..Default::default()
     }));
     let mut batches = resign.into_batches(RECORDS_PER_BATCH_MAX);
@@ -583,6 +587,20 @@ pub(super) mod tests {
         let batches = start(&image, &node(), &identity(), random(4));
         replay(&mut image, &batches);
         assert_eq!(image.partition(&topic_id, 0).unwrap().leader_epoch, 3);
+    }
+
+    #[test]
+    fn without_eligible_leader_replicas_a_stop_leaves_the_last_one_in_sync() {
+        let mut image = started();
+        let mut records = records_for(&image);
+        records.push(FeatureLevelRecord { name: ELR_VERSION, feature_level: 0 });
+        replay(&mut image, &[records]);
+        let topic_id = create(&mut image, new_topic("t")).unwrap().topic_id;
+        let batches = stop(&image, 1);
+        replay(&mut image, &batches);
+        let partition = image.partition(&topic_id, 0).unwrap();
+        assert_eq!((partition.leader, &partition.isr[..]), (NO_LEADER, &[1][..]));
+        assert!(partition.eligible_leader_replicas.is_empty() && partition.last_known_elr.is_empty());
     }
 
     #[test]
