@@ -599,8 +599,10 @@ pub(super) mod tests {
         let batches = stop(&image, 1);
         replay(&mut image, &batches);
         let partition = image.partition(&topic_id, 0).unwrap();
-        assert_eq!((partition.leader, &partition.isr[..]), (NO_LEADER, &[1][..]));
-        assert!(partition.eligible_leader_replicas.is_empty() && partition.last_known_elr.is_empty());
+        assert_eq!((partition.leader, &partition.placement.isr[..]), (NO_LEADER, &[1][..]));
+        assert!(
+            partition.placement.eligible_leader_replicas.is_empty() && partition.placement.last_known_elr.is_empty()
+        );
     }
 
     #[test]
