@@ -52,9 +52,10 @@ pub(crate) struct NewPart {
 }
 
 impl NewPart {
-    /// Nothing yet, from here on.
-    pub fn new(base_offset: i64) -> Self {
-        Self { base_offset, end_offset: base_offset, max_timestamp: -1, batches: Vec::new() }
+    /// Nothing yet, from here on; room for so many bytes.
+    pub fn new(base_offset: i64, size_bytes: usize) -> Self {
+        let batches = Vec::with_capacity(size_bytes);
+        Self { base_offset, end_offset: base_offset, max_timestamp: -1, batches }
     }
 
     /// Adds the batch that follows. False if it does not.

@@ -380,7 +380,7 @@ impl<'a> Recovery<'a> {
             let size_bytes = partition.commit_log_bytes;
             if partition.may_be_carried() && size_bytes <= CARRIED_LOG_BYTES_MAX.min(left) {
                 left -= size_bytes;
-                partition.carried = Some(NewPart::new(partition.point.end_offset));
+                partition.carried = Some(NewPart::new(partition.point.end_offset, size_bytes));
             }
         }
     }
