@@ -12,6 +12,8 @@ use crate::net::Responder;
 /// Elements in all arrays of a request together. Ten million empty names fit in 20 MiB; no client sends more than a few
 /// for each partition that there is.
 const REQUEST_ELEMENTS_MAX: u32 = 200_000;
+/// Room for an answer at first: those of one topic and partition fit.
+const RESPONSE_BYTES: usize = 128;
 
 /// A frame whose header was read, with the duty to answer it.
 pub struct Request {
@@ -126,7 +128,8 @@ impl Request {
         message: &M,
         elsewhere: impl IntoIterator<Item = Pieces>,
     ) {
-        let encoded = match encode_response(Vec::new(), self.api_key, api_version, self.correlation_id, message) {
+        let buffer = Vec::with_capacity(RESPONSE_BYTES);
+        let encoded = match encode_response(buffer, self.api_key, api_version, self.correlation_id, message) {
             Ok(encoded) => encoded,
             Err(error) => {
                 tracing::error!(api = ?self.api_key, api_version, %error, "answer cannot be encoded");
