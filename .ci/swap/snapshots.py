@@ -7,12 +7,13 @@ the newest by kafka-metadata-shell, if its jar is there (SHELL_JARS).
 Usage: snapshots.py RINGLOG_BINARY JARS_DIR DIRECTORY [SWAPS=4] [OPTIONS_OF_FORMAT...]      by hand: half a minute per swap
 The quorum is static where options are given and --standalone is not among them; --release-version 3.7 is the lowest.
 """
-import atexit, os, pathlib, re, shutil, signal, subprocess, sys, tempfile, time
+import atexit, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 
 ci = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ci / "faults"), str(ci / "clients" / "tools")]
+from broker import Broker, java
 from jvm import Tools
-from ringlog import answers_metadata, free_port, node_properties
+from ringlog import free_port, node_properties
 
 binary, jars = sys.argv[1], pathlib.Path(sys.argv[2])
 swaps = int(sys.argv[4]) if len(sys.argv) > 4 else 4
@@ -41,28 +42,11 @@ def fail(what):
     sys.exit(f"FAILED: {what}, see {directory}")
 
 
-def java(main, *arguments, more=""):
-    return ["java", "-Xms256m", "-Xmx512m", "-Djava.awt.headless=true", "-cp", f"{jars}/*{more}", main, *arguments]
-
-
-class Broker:
-    def __init__(self, name):
-        self.name = name
-        command = java("kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
-        self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        atexit.register(self.process.kill)
-        deadline = time.time() + 120
-        while not answers_metadata(port):
-            if self.process.poll() is not None or time.time() > deadline:
-                self.process.kill()
-                fail(f"{name} does not start")
-            time.sleep(0.1)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        # A JVM that ends by SIGTERM says 143.
-        if (code := self.process.wait(90)) not in (0, 143):
-            fail(f"{self.name} stopped with {code}")
+def start(name):
+    command = java(jars, "kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
+    broker = Broker(name, command, bootstrap, log, fail, within=120)
+    atexit.register(broker.process.kill)
+    return broker
 
 
 def tool(main, *arguments):
@@ -145,7 +129,7 @@ def inspect():
         fail(f"kafka-dump-log ends with {code}: {wrong[:3] or text[-300:]}")
     shell = os.environ.get("SHELL_JARS")
     if shell:
-        command = java("org.apache.kafka.shell.MetadataShell", "--snapshot", str(snapshots[-1]), "ls", "image/configs",
+        command = java(jars, "org.apache.kafka.shell.MetadataShell", "--snapshot", str(snapshots[-1]), "ls", "image/configs",
                        more=f":{shell}/*")
         # It may answer before it has read all.
         for _ in range(5):
@@ -157,11 +141,11 @@ def inspect():
     return len(segments), len(snapshots), bool(shell)
 
 
-subprocess.run(java("kafka.tools.StorageTool", "format", *format_options, "-t", "c25hcHNob3RzLW9mLW1ldA",
+subprocess.run(java(jars, "kafka.tools.StorageTool", "format", *format_options, "-t", "c25hcHNob3RzLW9mLW1ldA",
                     "-c", str(properties)), stdout=log, stderr=log, check=True, timeout=90)
 tools, before = Tools(jars), {}
 for swap in range(swaps + 1):
-    broker = Broker("kafka" if swap % 2 == 0 else "ringlog")
+    broker = start("kafka" if swap % 2 == 0 else "ringlog")
     if swap == 0:
         create("first", "--partitions", "3")
         for entity, *config in SET.values():

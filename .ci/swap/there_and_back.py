@@ -7,7 +7,7 @@ metadata all the time; what clients see is written down before its
 clean stop and must be the same under the next one. kafka-dump-log finds nothing wrong in what each stop leaves.
 Usage: there_and_back.py RINGLOG_BINARY JARS_DIR DIRECTORY SWAPS [SEED]
 """
-import pathlib, random, re, shutil, signal, subprocess, sys, tempfile, time
+import pathlib, random, re, shutil, subprocess, sys, tempfile, time
 
 ci = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ci / "faults"), str(ci / "clients" / "tools")]
@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from confluent_kafka import IsolationLevel, TopicCollection
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 from confluent_kafka.admin import OffsetSpec, ResourceType
+from broker import Broker, java
 from jvm import Tools
 from ringlog import free_port, node_properties
 
@@ -51,37 +52,9 @@ def fail(what):
     sys.exit(f"FAILED: {what} (seed {seed})")
 
 
-def java(main, *arguments):
-    return ["java", "-Xms256m", "-Xmx512m", "-Djava.awt.headless=true", "-cp", f"{jars}/*", main, *arguments]
-
-
-class Broker:
-    def __init__(self, name):
-        self.name = name
-        command = java("kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
-        self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.time() + 180
-        while time.time() < deadline:
-            if self.process.poll() is not None:
-                fail(f"{name} ended with {self.process.returncode} at its start")
-            try:
-                if AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=2).brokers:
-                    return
-            except KafkaException:
-                time.sleep(0.1)
-        self.process.kill()
-        fail(f"{name} does not answer")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            code = self.process.wait(90)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            fail(f"{self.name} does not stop")
-        # A JVM that ends by SIGTERM says 143.
-        if code not in (0, 143):
-            fail(f"{self.name} stopped with {code}")
+def start(name):
+    command = java(jars, "kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
+    return Broker(name, command, bootstrap, log, fail)
 
 
 def produce(topic, partitions, count, **settings):
@@ -249,11 +222,11 @@ def compare(before, after, swap):
                 fail(f"swap {swap}: {what} of {key} was {str(old)[:300]} and is {str(new)[:300]}")
 
 
-subprocess.run(java("kafka.tools.StorageTool", "format", "--standalone", "-t", "c3dhcC10aGVyZS1hbmQtYg",
+subprocess.run(java(jars, "kafka.tools.StorageTool", "format", "--standalone", "-t", "c3dhcC10aGVyZS1hbmQtYg",
                     "-c", str(properties)), stdout=log, stderr=log, check=True, timeout=90)
 before, tools = None, Tools(jars)
 for swap in range(swaps + 1):
-    broker = Broker("kafka" if swap % 2 == 0 else "ringlog")
+    broker = start("kafka" if swap % 2 == 0 else "ringlog")
     if before is not None:
         compare(before, observe(), swap)
     add_history(broker, swap)
