@@ -409,10 +409,10 @@ fn set_config_of<K: Ord + Clone>(all: &mut BTreeMap<K, Configs>, resource: K, co
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use ringlog_core::protocol::metadata::{
-        AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, NoOpRecord, RemoveTopicRecord,
-        TopicRecord,
+        AbortTransactionRecord, AccessControlEntryRecord, BeginTransactionRecord, EndTransactionRecord, NoOpRecord,
+        RemoveTopicRecord, TopicRecord, UserScramCredentialRecord,
     };
     use ringlog_core::record::Batches;
     use ringlog_core::wire::Array;
@@ -421,7 +421,35 @@ mod tests {
 
     const GOLDEN: &[u8] = include_bytes!("../../tests/golden/cluster_metadata.log");
 
-    fn golden() -> MetadataImage {
+    /// An ACL, which nothing enforces here.
+    pub fn acl() -> AccessControlEntryRecord<'static> {
+        AccessControlEntryRecord {
+            id: Uuid::from_u128(5),
+            resource_type: 2,
+            resource_name: "t",
+            pattern_type: 3,
+            principal: "User:ada",
+            host: "*",
+            operation: 3,
+            permission_type: 3,
+        }
+    }
+
+    /// Neither a SCRAM credential.
+    pub fn scram() -> UserScramCredentialRecord<'static> {
+        let key: &[u8] = &[1; 32];
+        UserScramCredentialRecord {
+            name: "ada",
+            mechanism: 1,
+            salt: key,
+            stored_key: key,
+            server_key: key,
+            iterations: 4096,
+        }
+    }
+
+    /// What a log of Kafka says after a clean stop.
+    pub fn golden() -> MetadataImage {
         let mut image = MetadataImage::default();
         for batch in Batches::new(GOLDEN) {
             if !batch.is_control() {

@@ -188,13 +188,14 @@ mod tests {
 
     use ringlog_core::log::encode_clean_shutdown;
     use ringlog_core::protocol::metadata::{
-        AccessControlEntryRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord,
-        RegisterBrokerRecord, RemoveAccessControlEntryRecord, TopicRecord, UserScramCredentialRecord,
+        ConfigRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord, RegisterBrokerRecord,
+        RemoveAccessControlEntryRecord, TopicRecord,
     };
     use ringlog_core::reactor::{Disk, FsDisk};
 
     use super::super::controller::tests::{identity, node};
     use super::super::directory::METADATA_FOLDER;
+    use super::super::image::tests::{acl, scram};
     use super::super::log::MetadataLog;
     use super::super::records::{Records, resource_type};
     use super::*;
@@ -217,18 +218,6 @@ mod tests {
         }
         let found = MetadataLog::find(&disk, folder.path()).unwrap();
         check(&directory, &found, &identity(), OpenTransactions::Refuse)
-    }
-
-    fn scram() -> UserScramCredentialRecord<'static> {
-        let key: &[u8] = &[1; 32];
-        UserScramCredentialRecord {
-            name: "ada",
-            mechanism: 1,
-            salt: key,
-            stored_key: key,
-            server_key: key,
-            iterations: 4096,
-        }
     }
 
     fn partition(replicas: Vec<i32>, directory_id: Uuid) -> [MetadataRecord<'static>; 2] {
@@ -294,16 +283,7 @@ mod tests {
 
     #[test]
     fn what_is_not_enforced_is_refused_until_it_is_gone() {
-        let acl = AccessControlEntryRecord {
-            id: Uuid::from_u128(5),
-            resource_type: 2,
-            resource_name: "t",
-            pattern_type: 3,
-            principal: "User:ada",
-            host: "*",
-            operation: 3,
-            permission_type: 3,
-        };
+        let acl = acl();
         let Err(refused) = check_with([acl.clone().into(), scram().into()]) else { panic!("is taken over") };
         assert!(refused.to_string().contains("1 ACLs, 1 SCRAM credentials"), "{refused}");
         let removed = RemoveAccessControlEntryRecord { id: acl.id };

@@ -75,20 +75,17 @@ fn config_records<'a>(
 }
 
 #[cfg(test)]
-pub(in super::super) mod tests {
+mod tests {
     use ringlog_core::protocol::metadata::{
-        AccessControlEntryRecord, BrokerRegistrationChangeRecord, ClearElrRecord, ClientQuotaRecord,
-        DelegationTokenRecord, EndPoint, FenceBrokerRecord, PartitionChangeRecord, PartitionRecord, QuotaEntity,
-        RegisterBrokerRecord, RegisterControllerRecord, SupportedFeature, UserScramCredentialRecord,
+        BrokerRegistrationChangeRecord, ClearElrRecord, ClientQuotaRecord, DelegationTokenRecord, EndPoint,
+        FenceBrokerRecord, PartitionChangeRecord, PartitionRecord, QuotaEntity, RegisterBrokerRecord,
+        RegisterControllerRecord, SupportedFeature,
     };
-    use ringlog_core::record::Batches;
     use uuid::Uuid;
 
     use super::super::super::controller::{self, tests::random};
-    use super::super::super::records::Records;
+    use super::super::tests::{acl, golden, scram};
     use super::*;
-
-    const GOLDEN: &[u8] = include_bytes!("../../../tests/golden/cluster_metadata.log");
 
     fn replay<'a>(image: &mut MetadataImage, records: impl IntoIterator<Item = MetadataRecord<'a>>) {
         records.into_iter().for_each(|record| image.replay(image.end_offset(), &record).unwrap());
@@ -133,7 +130,7 @@ pub(in super::super) mod tests {
     }
 
     /// An image that has something in every part.
-    pub(in super::super::super) fn image_of_everything() -> MetadataImage {
+    fn image_of_everything() -> MetadataImage {
         let features = || [SupportedFeature { name: "f", min_supported_version: 1, max_supported_version: 3 }];
         let end_point = |name| EndPoint { name, host: "h", port: 9092, security_protocol: 0 };
         let end_points = || ["A", "B"].map(end_point);
@@ -160,26 +157,6 @@ pub(in super::super) mod tests {
             key: "producer_byte_rate",
             value,
             remove: false,
-        };
-        let acl = AccessControlEntryRecord {
-            id: Uuid::from_u128(20),
-            resource_type: 2,
-            resource_name: "t",
-            pattern_type: 3,
-            principal: "User:ada",
-            host: "*",
-            operation: 3,
-            permission_type: 3,
-        };
-        let key: &[u8] = &[1; 32];
-        let (mechanism, iterations) = (1, 4096);
-        let scram = UserScramCredentialRecord {
-            name: "ada",
-            mechanism,
-            salt: key,
-            stored_key: key,
-            server_key: key,
-            iterations,
         };
         let token = DelegationTokenRecord {
             owner: "User:ada",
@@ -220,8 +197,8 @@ pub(in super::super) mod tests {
                 quota(Some("ada"), 0.1 + 0.2).into(),
                 quota(None, 1e300).into(),
                 ProducerIdsRecord { broker_id: 1, broker_epoch: 12, next_producer_id: 7000 }.into(),
-                acl.into(),
-                scram.into(),
+                acl().into(),
+                scram().into(),
                 token.into(),
             ],
         );
@@ -264,15 +241,7 @@ pub(in super::super) mod tests {
 
     #[test]
     fn what_kafka_and_the_controller_write_comes_back() {
-        let mut image = MetadataImage::default();
-        for batch in Batches::new(GOLDEN) {
-            if !batch.is_control() {
-                let mut records = Records::default();
-                batch.records().for_each(|r| records.push_value(r.unwrap().value.unwrap()).unwrap());
-                image.replay_all(batch.base_offset(), &records).unwrap();
-            }
-            image.skip_to(batch.next_offset());
-        }
+        let mut image = golden();
         assert_eq!(read_back(&image), image);
         let (node, identity) = (controller::tests::node(), controller::tests::identity());
         for batch in controller::start(&image, &node, &identity, random(1)) {
