@@ -118,6 +118,9 @@ pub struct Cell {
     /// Drop the broker's files from the page cache before each run.
     #[serde(default)]
     pub cold: bool,
+    /// So much free memory is warmed right before each run, which writes no more: [`crate::measure::warm_memory`].
+    #[serde(default)]
+    pub warm_memory_mib: u32,
     /// The measured window, instead of the scenario's.
     #[serde(default)]
     pub seconds: Option<f64>,

@@ -10,7 +10,7 @@ use crate::compaction::Backlog;
 use crate::cores::Cores;
 use crate::figure::Values;
 use crate::load::{Load, LoadError, Outcome};
-use crate::measure::{Usage, Watch, mem_free_mib, rss_and_pss_mib};
+use crate::measure::{Usage, Watch, mem_free_mib, rss_and_pss_mib, warm_memory};
 use crate::results::Run;
 use crate::scenario::{Cell, Class, Fill, Flags, LoadKind, Scenario};
 use crate::target::{Running, Target};
@@ -114,6 +114,7 @@ impl<'a> Turn<'a> {
         if self.cell.cold {
             self.broker.drop_from_page_cache().map_err(LoadError::Failed)?;
         }
+        warm_memory(self.within.folder, self.cell.warm_memory_mib)?;
         let seconds = self.cell.seconds.unwrap_or(scenario.seconds);
         let mem_free = mem_free_mib();
         let rss_before = self.broker.pid().and_then(rss_and_pss_mib).map(|(rss, _)| rss);
