@@ -12,18 +12,23 @@
 //! - A call of a process that was killed or lost its power fails with EIO and changes nothing, so a forgotten task
 //!   of the old process cannot touch the new one's files.
 
+mod calls;
+mod state;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use state::{State, error, is_aligned, to_usize};
+
 use super::clock::{Clockwork, fingerprint};
-use super::content::{Content, PAGE_BYTES};
+use super::content::PAGE_BYTES;
 use super::fault::{DiskCall, DiskEffect, DiskFault, FaultPlan};
-use super::tree::{DirectoryModel, InodeId, Tree};
-use crate::reactor::{DirEntry, Disk, Handle, OpenMode};
+use super::tree::{DirectoryModel, Tree};
+use crate::reactor::{Handle, OpenMode};
 
 /// Handles of files start here, those of simulated sockets far above.
 const FIRST_FILE_HANDLE: i32 = 1_000;
@@ -50,31 +55,6 @@ pub enum Crash {
     Power,
 }
 
-#[derive(Debug)]
-struct OpenFile {
-    inode: InodeId,
-    process: u64,
-    path: String,
-    mode: OpenMode,
-    locks: bool,
-}
-
-struct State {
-    config: SimDiskConfig,
-    tree: Tree,
-    handles: BTreeMap<i32, OpenFile>,
-    next_handle: i32,
-    next_process: u64,
-    dead: BTreeSet<u64>,
-    /// A process that dies at a call, and how many it makes before.
-    dying: Option<(u64, u32)>,
-    faults: FaultPlan,
-    removed: u32,
-    power_cuts: u32,
-    /// Ranges that direct writes are under way to, by file and first byte: where each ends.
-    direct_writes: BTreeMap<(InodeId, u64), u64>,
-}
-
 /// A simulated disk as one process of its host sees it. Use it as `Rc<dyn Disk>`.
 pub struct SimDisk {
     clock: Rc<Clockwork>,
@@ -89,10 +69,6 @@ impl fmt::Debug for SimDisk {
             .field("process", &self.process)
             .finish_non_exhaustive()
     }
-}
-
-fn error(code: i32) -> io::Error {
-    io::Error::from_raw_os_error(code)
 }
 
 impl SimDisk {
@@ -343,281 +319,6 @@ impl SimDisk {
             }
             self.note("read", &path, &[position, count as u64]);
             Ok(count)
-        })
-    }
-}
-
-impl State {
-    fn new_process(&mut self) -> u64 {
-        self.next_process += 1;
-        self.next_process - 1
-    }
-
-    /// Whether the process that calls is dead; one that is to die has one call less.
-    fn is_dead(&mut self, process: u64) -> bool {
-        if let Some((dying, left)) = &mut self.dying
-            && *dying == process
-        {
-            match left.checked_sub(1) {
-                Some(rest) => *left = rest,
-                None => _ = self.dead.insert(process),
-            }
-        }
-        self.dead.contains(&process)
-    }
-
-    fn opened(&self, handle: Handle) -> io::Result<(InodeId, String, OpenMode)> {
-        let open = self.handles.get(&handle.0).ok_or_else(|| error(libc::EBADF))?;
-        Ok((open.inode, open.path.clone(), open.mode))
-    }
-
-    /// A write through the page cache to pages that a direct write is under way to leaves Linux with pages that it cannot
-    /// drop: it fails the next sync.
-    fn check_direct_writes(&self, inode: InodeId, position: u64, len: u64, path: &str, mode: OpenMode) {
-        let pages = position / PAGE_BYTES * PAGE_BYTES..position + len;
-        let mut of_file = self.direct_writes.range((inode, 0)..(inode, pages.end));
-        let meets = of_file.any(|(_, &end)| end > pages.start);
-        assert!(mode.direct || !meets, "{path}: byte {position} is written while a direct write is under way to it");
-    }
-
-    fn hand_out(&mut self, open: OpenFile) -> Handle {
-        let handle = self.next_handle;
-        self.next_handle += 1;
-        self.handles.insert(handle, open);
-        Handle(handle)
-    }
-
-    fn find_or_create(&mut self, path: &Path, create: bool) -> io::Result<InodeId> {
-        match self.tree.find(path) {
-            Err(missing) if create && missing.kind() == io::ErrorKind::NotFound => self.tree.create_file(path),
-            found => found,
-        }
-    }
-
-    /// How much of a write the device has room for.
-    fn grant_space(&self, inode: InodeId, position: u64, wanted: usize, direct: bool) -> io::Result<usize> {
-        let Some(capacity) = self.config.capacity_bytes else { return Ok(wanted) };
-        let content = self.tree.content(inode)?;
-        let free = (capacity / PAGE_BYTES).saturating_sub(self.tree.allocated_pages(&self.open_inodes()));
-        if content.missing_pages(position, wanted as u64) <= free {
-            return Ok(wanted);
-        }
-        let mut end = (position + wanted as u64) / PAGE_BYTES * PAGE_BYTES;
-        while end > position && content.missing_pages(position, end - position) > free {
-            end -= PAGE_BYTES.min(end - position);
-        }
-        assert!(!direct || is_aligned(end), "a direct write is cut at a page");
-        if end <= position { Err(error(libc::ENOSPC)) } else { Ok(to_usize(end - position)) }
-    }
-
-    fn open_inodes(&self) -> BTreeSet<InodeId> {
-        self.handles.values().map(|open| open.inode).collect()
-    }
-
-    fn collect(&mut self) {
-        let open = self.open_inodes();
-        self.tree.collect(&open);
-        self.removed = 0;
-    }
-
-    /// Frees the memory of removed files now and then, since looking for them costs a walk.
-    fn after_removal(&mut self) {
-        self.removed += 1;
-        if self.removed >= 64 {
-            self.collect();
-        }
-    }
-}
-
-fn to_usize(value: u64) -> usize {
-    usize::try_from(value).unwrap_or(usize::MAX)
-}
-
-fn is_aligned(value: u64) -> bool {
-    value.is_multiple_of(PAGE_BYTES)
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-impl Disk for SimDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Handle> {
-        self.with(|state| {
-            let name = text(path);
-            state.faults.meet(DiskCall::Open, &name)?;
-            if !(mode.read || mode.write) || (mode.direct && state.config.refuse_direct) {
-                return Err(error(libc::EINVAL));
-            }
-            let inode = state.find_or_create(path, mode.create)?;
-            if mode.truncate && state.tree.content(inode)?.len() > 0 {
-                state.tree.content_mut(inode)?.set_len(0);
-                state.tree.note_resize(inode);
-            }
-            state.tree.content(inode)?;
-            self.note("open", &name, &[inode]);
-            Ok(state.hand_out(OpenFile { inode, process: self.process.get(), path: name, mode, locks: false }))
-        })
-    }
-
-    fn close(&self, handle: Handle) {
-        // Files of a dead process are closed late; their handles are gone already.
-        self.state.borrow_mut().handles.remove(&handle.0);
-    }
-
-    fn read_at(&self, handle: Handle, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read(handle, position, buffer, false)
-    }
-
-    fn read_at_cached(&self, handle: Handle, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read(handle, position, buffer, true)
-    }
-
-    fn is_cached(&self, handle: Handle, position: u64, len: u64) -> bool {
-        let resident = |state: &mut State| {
-            let (inode, ..) = state.opened(handle)?;
-            Ok(state.tree.content(inode)?.is_resident(position, len))
-        };
-        self.with(resident).unwrap_or(false)
-    }
-
-    fn next_data(&self, handle: Handle, position: u64) -> io::Result<Option<u64>> {
-        Ok(Some(position).filter(|position| self.len(handle).is_ok_and(|len| *position < len)))
-    }
-
-    fn write_at(&self, handle: Handle, position: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let parts: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
-        self.write_parts(handle, position, &parts, false)
-    }
-
-    fn len(&self, handle: Handle) -> io::Result<u64> {
-        self.with(|state| {
-            let (inode, ..) = state.opened(handle)?;
-            Ok(state.tree.content(inode)?.len())
-        })
-    }
-
-    fn drop_cached(&self, _handle: Handle, _position: u64, _len: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Nothing that can be seen.
-    fn allocate(&self, _handle: Handle, _len: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn set_len(&self, handle: Handle, len: u64) -> io::Result<()> {
-        self.with(|state| {
-            let (inode, path, mode) = state.opened(handle)?;
-            if !mode.write {
-                return Err(error(libc::EINVAL));
-            }
-            state.faults.meet(DiskCall::SetLen, &path)?;
-            self.note("set_len", &path, &[len]);
-            state.tree.content_mut(inode)?.set_len(len);
-            state.tree.note_resize(inode);
-            Ok(())
-        })
-    }
-
-    fn sync(&self, handle: Handle) -> io::Result<()> {
-        let mark = self.sync_mark(handle)?;
-        self.sync_until(handle, mark)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.with(|state| {
-            let name = text(path);
-            state.faults.meet(DiskCall::SyncDir, &name)?;
-            self.note("sync_dir", &name, &[]);
-            state.tree.commit_for_dir(path)
-        })
-    }
-
-    fn sync_all(&self, path: &Path) -> io::Result<()> {
-        self.with(|state| {
-            let name = text(path);
-            let outcome = state.faults.meet(DiskCall::Sync, &name);
-            self.note("sync_all", &name, &[u64::from(outcome.is_ok())]);
-            state.tree.find(path)?;
-            let settle: &dyn Fn(&mut Content) = match &outcome {
-                Ok(_) => &|content| content.sync(content.mark()),
-                Err(_) => &|content| content.fail_sync(&self.clock),
-            };
-            state.tree.contents_mut().for_each(settle);
-            outcome?;
-            state.tree.commit_all();
-            Ok(())
-        })
-    }
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.with(|state| {
-            let name = text(path);
-            state.faults.meet(DiskCall::Open, &name)?;
-            self.note("create_dir_all", &name, &[]);
-            state.tree.create_dir_all(path)
-        })
-    }
-
-    fn list_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        self.with(|state| {
-            let names = state.tree.list(path)?;
-            Ok(names.into_iter().map(|(name, is_dir)| DirEntry { name, is_dir }).collect())
-        })
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.with(|state| {
-            let name = text(to);
-            state.faults.meet(DiskCall::Rename, &name)?;
-            self.note("rename", &name, &[]);
-            state.tree.rename(from, to)?;
-            state.after_removal();
-            Ok(())
-        })
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.with(|state| {
-            let name = text(path);
-            state.faults.meet(DiskCall::Remove, &name)?;
-            self.note("remove", &name, &[]);
-            state.tree.remove_file(path)?;
-            state.after_removal();
-            Ok(())
-        })
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.with(|state| {
-            let name = text(path);
-            state.faults.meet(DiskCall::Remove, &name)?;
-            self.note("remove_dir_all", &name, &[]);
-            state.tree.remove_dir_all(path)?;
-            state.after_removal();
-            Ok(())
-        })
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        self.with(|state| state.tree.find(path)).is_ok()
-    }
-
-    fn page_cache_id(&self, path: &Path) -> Option<String> {
-        let id = |state: &mut State| Ok(format!("boot {} inode {}", state.power_cuts, state.tree.find(path)?));
-        self.with(id).ok()
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Handle> {
-        self.with(|state| {
-            let inode = state.find_or_create(path, true)?;
-            let process = self.process.get();
-            if state.handles.values().any(|open| open.locks && open.inode == inode && open.process != process) {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            let open = OpenFile { inode, process, path: text(path), mode: OpenMode::READ_WRITE, locks: true };
-            Ok(state.hand_out(open))
         })
     }
 }
