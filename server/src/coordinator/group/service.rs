@@ -6,12 +6,14 @@
 //! - An answer waits for the appends that were under way when the state machine gave it, in order.
 //! - An append that its log has no room for at the moment is repeated before any other, for a bounded time.
 //! - A log is loaded when no append to it is under way: what is acked later would not be in the state.
+//! - Logs are loaded one after another: to open one may take milliseconds, and what clients ask meanwhile waits for one at
+//!   most.
 //! - Where an append failed that may be there after a restart, no coordinator is hosted until then: it would not know what
 //!   the next one knows.
 //! - Each reply is called exactly once, never while anything here is borrowed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -52,6 +54,9 @@ struct Inner {
     settings: Arc<GroupSettings>,
     /// By partition of `__consumer_offsets`.
     hosted: RefCell<BTreeMap<i32, Hosted>>,
+    /// Partitions that are to be loaded, each with its incarnation.
+    to_load: RefCell<VecDeque<(TopicPartition, u64)>>,
+    is_loading: Cell<bool>,
     /// Partitions with records that the end of this turn appends.
     dirty: RefCell<Vec<i32>>,
     /// Monotonic time of the next wake-up.
@@ -81,6 +86,8 @@ impl GroupCoordinators {
             view,
             settings,
             hosted: RefCell::default(),
+            to_load: RefCell::default(),
+            is_loading: Cell::new(false),
             dirty: RefCell::default(),
             armed_ms: Cell::new(None),
             timekeeper: Cell::default(),
@@ -308,20 +315,38 @@ impl GroupCoordinators {
     }
 
     fn load(&self, name: TopicPartition, incarnation: u64) {
+        self.0.to_load.borrow_mut().push_back((name, incarnation));
+        if !self.0.is_loading.replace(true) {
+            self.0.reactor.spawn(self.clone().load_all());
+        }
+    }
+
+    /// Loads what is to be loaded, one after another.
+    async fn load_all(self) {
+        loop {
+            let next = self.0.to_load.borrow_mut().pop_front();
+            let Some((name, incarnation)) = next else { break };
+            let is_current = |hosted: &Hosted| hosted.incarnation == incarnation;
+            if !self.0.hosted.borrow().get(&name.partition_index).is_some_and(is_current) {
+                continue;
+            }
+            match load(&self.0.reactor, &self.0.partitions, name, Arc::clone(&self.0.settings)).await {
+                Ok(coordinator) => self.on_loaded(name.partition_index, incarnation, coordinator),
+                Err(error) => {
+                    tracing::error!(partition = name.partition_index, %error, "groups cannot be loaded");
+                    self.load_later(name, incarnation);
+                }
+            }
+            self.0.reactor.yield_now().await;
+        }
+        self.0.is_loading.set(false);
+    }
+
+    fn load_later(&self, name: TopicPartition, incarnation: u64) {
         let coordinators = self.clone();
         self.0.reactor.spawn(async move {
-            let Inner { reactor, partitions, settings, .. } = &*coordinators.0;
-            loop {
-                let is_current = |hosted: &Hosted| hosted.incarnation == incarnation;
-                if !coordinators.0.hosted.borrow().get(&name.partition_index).is_some_and(is_current) {
-                    return;
-                }
-                match load(reactor, partitions, name, Arc::clone(settings)).await {
-                    Ok(coordinator) => return coordinators.on_loaded(name.partition_index, incarnation, coordinator),
-                    Err(error) => tracing::error!(partition = name.partition_index, %error, "groups cannot be loaded"),
-                }
-                reactor.sleep(RELOAD_AFTER).await;
-            }
+            coordinators.0.reactor.sleep(RELOAD_AFTER).await;
+            coordinators.load(name, incarnation);
         });
     }
 
