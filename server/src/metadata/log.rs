@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use ringlog_core::log::{LEADER_EPOCH_FILE, LeaderEpochCache, PARTITION_METADATA_FILE};
-use ringlog_core::reactor::{Disk, File, OpenMode, replace_file};
+use ringlog_core::reactor::{Disk, File, OpenMode, read_file};
 
 use super::control::{self, ControlRecord, QuorumRecords};
 use super::directory::METADATA_FOLDER;
@@ -115,20 +115,25 @@ impl MetadataLog {
         self.leader_epoch
     }
 
-    /// Begins the next epoch: quorum-state, the control batch, the leader epochs. Blocking and synced.
+    /// Begins the next epoch: quorum-state, the control batch, the leader epochs. Blocking; the batch is durable with the
+    /// next [`sync`](Self::sync), the files are.
+    ///
+    /// Whichever of them a power cut leaves alone, the next start goes on behind the largest epoch that it finds, as
+    /// Kafka's does, and both leave out leader epochs behind the log's end.
     pub fn begin_epoch(&mut self, node: &NodeConfig, identity: &Identity, now_ms: i64) -> Result<(), MetadataLogError> {
         self.leader_epoch += 1;
-        self.replace(PARTITION_METADATA_FILE, PARTITION_METADATA)?;
-        self.replace(QUORUM_STATE, quorum_state(node, self.leader_epoch).as_bytes())?;
+        self.epochs.assign(self.leader_epoch, self.end_offset);
+        self.epochs.truncate_from_start(self.start_offset());
+        self.replace_all(&[
+            (PARTITION_METADATA_FILE, PARTITION_METADATA),
+            (QUORUM_STATE, quorum_state(node, self.leader_epoch).as_bytes()),
+            (LEADER_EPOCH_FILE, self.epochs.encode().as_bytes()),
+        ])?;
         let mut records = vec![control::leader_change(node.node_id)];
         if self.end_offset == 0 && !node.is_static_quorum {
             records.extend([control::kraft_version(), control::voters(node, identity.directory_id)]);
         }
-        self.epochs.assign(self.leader_epoch, self.end_offset);
-        self.append_control(records, now_ms)?;
-        self.sync()?;
-        self.epochs.truncate_from_start(self.start_offset());
-        self.replace(LEADER_EPOCH_FILE, self.epochs.encode().as_bytes())
+        self.append_control(records, now_ms)
     }
 
     fn append_control(&mut self, records: Vec<ControlRecord>, now_ms: i64) -> Result<(), MetadataLogError> {
@@ -217,9 +222,23 @@ impl MetadataLog {
         })
     }
 
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), MetadataLogError> {
-        let path = self.folder.join(name);
-        replace_file(&self.disk, &path, bytes).map_err(|source| MetadataLogError::Io { path, source })
+    /// Replaces small files of the folder, durably. One that holds its bytes stays.
+    fn replace_all(&self, files: &[(&str, &[u8])]) -> Result<(), MetadataLogError> {
+        for (name, bytes) in files {
+            let path = self.folder.join(name);
+            if read_file(&self.disk, &path).is_ok_and(|held| held == *bytes) {
+                continue;
+            }
+            let temporary = self.folder.join(format!("{name}.tmp"));
+            let written = File::open(&self.disk, &temporary, OpenMode::REWRITE).and_then(|file| {
+                file.write_all_at(0, bytes)?;
+                file.sync()?;
+                self.disk.rename(&temporary, &path)
+            });
+            written.map_err(|source| MetadataLogError::Io { path, source })?;
+        }
+        let folder = &self.folder;
+        self.disk.sync_dir(folder).map_err(|source| MetadataLogError::Io { path: folder.clone(), source })
     }
 }
 
