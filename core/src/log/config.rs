@@ -170,7 +170,7 @@ impl Default for StoreConfig {
             dirty_bytes_max: 16 << 20,
             direct: DirectConfig::default(),
             commit_log: CommitLogConfig::default(),
-            carried_logs_min: 64,
+            carried_logs_min: 1,
             producer_expiry: ProducerExpiry::default(),
         }
     }

@@ -4,7 +4,7 @@
 //! | partition | now | when it is first used |
 //! |---|---|---|
 //! | has entries in a commit log | cut at its synced point, rewritten from the entries | opened up to there |
-//! | the same, where many have | its entries are carried over the start (`carried`) | cut and rewritten |
+//! | the same, of class sync and not very much | its entries are carried over the start (`carried`) | cut and rewritten |
 //! | class sync, has none | nothing | opened up to its synced point, the rest was never acked and is cut |
 //! | class page-cache, or not known | batches behind the synced point are kept while their CRC is right | opened up to there |
 //! | class page-cache, on the page cache that it was written to | whole batches are kept | opened up to there |
@@ -59,7 +59,7 @@ const OPEN_FILES_MAX: usize = 128;
 const REPLAY_BYTES_MAX: usize = 16 << 20;
 
 /// Entries of one log that are carried, and of all. What is more is written into segments at the start.
-const CARRIED_LOG_BYTES_MAX: usize = 256 << 10;
+const CARRIED_LOG_BYTES_MAX: usize = 4 << 20;
 const CARRIED_BYTES_MAX: usize = 128 << 20;
 
 /// Up to so many logs are synced one by one; more with the whole file system, on which others may have much to write.
@@ -369,7 +369,7 @@ impl<'a> Recovery<'a> {
         })
     }
 
-    /// Where many logs have entries in the commit logs, what they have is carried over, within bounds.
+    /// Where enough logs have entries in the commit logs, what they have is carried over, within bounds.
     fn choose_carried(&mut self, carried_logs_min: usize) {
         let in_commit_log = self.partitions.iter().filter(|partition| partition.in_commit_log).count();
         if in_commit_log < carried_logs_min {
@@ -429,7 +429,7 @@ impl<'a> Recovery<'a> {
                 if header.last_offset() < self.partitions[index].point.end_offset {
                     continue;
                 }
-                self.replay_batch(index, &header, batch)?;
+                self.replay_batch(index, &header, &batch)?;
             }
         }
         self.hand_out(logs, |recovery, header, payload| {
@@ -450,22 +450,23 @@ impl<'a> Recovery<'a> {
         let header = BatchHeader::parse(payload)
             .filter(|header| header.base_offset == entry.base_offset && header.size_bytes as usize == payload.len())
             .ok_or_else(|| self.corrupt(index, "the commit log's entry is no batch".to_owned()))?;
-        self.replay_batch(index, &header, Bytes::copy_from_slice(payload))
+        self.replay_batch(index, &header, payload)
     }
 
-    fn replay_batch(&mut self, index: usize, header: &BatchHeader, batch: Bytes) -> Result<(), StoreError> {
+    fn replay_batch(&mut self, index: usize, header: &BatchHeader, batch: &[u8]) -> Result<(), StoreError> {
         let gap =
             |recovery: &Self| recovery.corrupt(index, format!("the commit log goes on at {}", header.base_offset));
         let partition = &mut self.partitions[index];
         self.result.replayed_entries += 1;
         if let Some(part) = &mut partition.carried {
-            return if part.push(header, &batch) { Ok(()) } else { Err(gap(self)) };
+            return if part.push(header, batch) { Ok(()) } else { Err(gap(self)) };
         }
         let log = partition.log.as_mut().expect("what has entries and is not carried was opened");
         if header.base_offset != log.log_end_offset {
             return Err(gap(self));
         }
         self.waiting_bytes += batch.len();
+        let batch = Bytes::copy_from_slice(batch);
         log.replay(header, batch, None, self.now_ms, &mut self.files).map_err(|error| log.io_error(error))?;
         if self.waiting_bytes > REPLAY_BYTES_MAX {
             self.write_tails()?;

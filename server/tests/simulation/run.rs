@@ -118,9 +118,9 @@ impl Run {
         let clock = Rc::clone(world.clock());
         let direct_bytes_min = [700, 1_500, 1 << 20][clock.below(3) as usize];
         let mut store = tight_store(2 + clock.below(3) as u32, 1 + clock.below(4) as usize, direct_bytes_min);
-        if seed % 3 == 1 {
-            // Whatever is in the commit logs at a crash waits for the first use of its log.
-            store.carried_logs_min = 1;
+        if seed % 3 != 1 {
+            // Whatever is in the commit logs at a crash is written into segments before anything is served.
+            store.carried_logs_min = 64;
         }
         let is_changing = seed.is_multiple_of(CHANGING_ONE_IN);
         let groups = (cast == Cast::Groups).then(|| groups::Plan::new(&clock, is_changing));
