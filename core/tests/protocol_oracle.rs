@@ -302,6 +302,12 @@ fn partitions_of_a_produce_response_are_read_as_the_decoded_response_has_them() 
                 .responses
                 .iter()
                 .flat_map(|topic| topic.partition_responses.iter().collect::<Vec<_>>())
+                .map(|partition| messages::ProducedPartition {
+                    index: partition.index,
+                    error_code: partition.error_code,
+                    base_offset: partition.base_offset,
+                    error_message: partition.error_message,
+                })
                 .collect();
             let mut partitions = Vec::with_capacity(expected.len());
             let mut reader = Reader::new(bytes);

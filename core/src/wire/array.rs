@@ -232,6 +232,7 @@ pub fn read_each<'a>(
 }
 
 /// How many elements follow, within the reader's bounds; nothing for null.
+#[inline]
 fn read_count(reader: &mut Reader<'_>, scope: Scope) -> Result<Option<usize>, DecodeError> {
     let Some(count) = read_len(reader, scope)? else { return Ok(None) };
     if count > reader.remaining() {

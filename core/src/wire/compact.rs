@@ -11,17 +11,20 @@ use super::writer::{EncodeError, Writer};
 /// The longest string Kafka reads or writes, in every version.
 pub(super) const STRING_LEN_MAX: usize = i16::MAX as usize;
 
+#[inline]
 pub(super) fn read_string_len(reader: &mut Reader<'_>, scope: Scope) -> Result<Option<usize>, DecodeError> {
     let len = if scope.flexible { i64::from(read_unsigned_varint(reader)?) - 1 } else { i64::from(reader.read_i16()?) };
     checked(len, STRING_LEN_MAX)
 }
 
 /// For bytes, record data and arrays. The caller compares the result with what remains.
+#[inline]
 pub(super) fn read_len(reader: &mut Reader<'_>, scope: Scope) -> Result<Option<usize>, DecodeError> {
     let len = if scope.flexible { i64::from(read_unsigned_varint(reader)?) - 1 } else { i64::from(reader.read_i32()?) };
     checked(len, i32::MAX as usize)
 }
 
+#[inline]
 fn checked(len: i64, max: usize) -> Result<Option<usize>, DecodeError> {
     match usize::try_from(len) {
         Ok(len) if len <= max => Ok(Some(len)),

@@ -127,6 +127,7 @@ impl<'a> Element<'a> for &'a str {
 }
 
 impl<'a> Element<'a> for Option<&'a str> {
+    #[inline]
     fn read(reader: &mut Reader<'a>, scope: Scope) -> Result<Self, DecodeError> {
         read_string_len(reader, scope)?.map(|len| reader.read_str(len)).transpose()
     }

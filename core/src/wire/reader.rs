@@ -81,6 +81,7 @@ impl<'a> Reader<'a> {
         Self { bytes, ..*self }
     }
 
+    #[inline]
     pub(super) fn take_elements(&mut self, count: usize) -> Result<(), DecodeError> {
         let left = u32::try_from(count).ok().and_then(|count| self.elements_left.checked_sub(count));
         self.elements_left = left.ok_or(DecodeError::Elements(self.elements_max))?;
@@ -136,41 +137,49 @@ impl<'a> Reader<'a> {
     }
 
     /// Two bytes.
+    #[inline]
     pub fn read_i16(&mut self) -> Result<i16, DecodeError> {
         self.read_array().map(i16::from_be_bytes)
     }
 
     /// Two bytes, unsigned.
+    #[inline]
     pub fn read_u16(&mut self) -> Result<u16, DecodeError> {
         self.read_array().map(u16::from_be_bytes)
     }
 
     /// Four bytes.
+    #[inline]
     pub fn read_i32(&mut self) -> Result<i32, DecodeError> {
         self.read_array().map(i32::from_be_bytes)
     }
 
     /// Four bytes, unsigned.
+    #[inline]
     pub fn read_u32(&mut self) -> Result<u32, DecodeError> {
         self.read_array().map(u32::from_be_bytes)
     }
 
     /// Eight bytes.
+    #[inline]
     pub fn read_i64(&mut self) -> Result<i64, DecodeError> {
         self.read_array().map(i64::from_be_bytes)
     }
 
     /// A float of eight bytes.
+    #[inline]
     pub fn read_f64(&mut self) -> Result<f64, DecodeError> {
         self.read_array().map(f64::from_be_bytes)
     }
 
     /// Sixteen bytes.
+    #[inline]
     pub fn read_uuid(&mut self) -> Result<uuid::Uuid, DecodeError> {
         self.read_array().map(uuid::Uuid::from_bytes)
     }
 
     /// `len` bytes that must be UTF-8.
+    #[inline]
     pub fn read_str(&mut self, len: usize) -> Result<&'a str, DecodeError> {
         str::from_utf8(self.read_slice(len)?).map_err(|_| DecodeError::Utf8)
     }

@@ -6,6 +6,7 @@ use super::varint::{read_unsigned_varint, write_unsigned_varint};
 use super::writer::Writer;
 
 /// How many tagged fields follow. Each takes two bytes or more.
+#[inline]
 pub fn read_count(reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
     let count = read_unsigned_varint(reader)?;
     if count as usize > reader.remaining() / 2 {
@@ -23,6 +24,7 @@ pub fn read_next<'a>(reader: &mut Reader<'a>) -> Result<(u32, Reader<'a>), Decod
 }
 
 /// Skips all tagged fields of a struct that knows none.
+#[inline]
 pub fn skip(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     for _ in 0..read_count(reader)? {
         read_next(reader)?;

@@ -205,7 +205,7 @@ pub use offset_for_leader_epoch::{
 };
 pub use produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceData, TopicProduceResponse,
+    ProducedPartition, TopicProduceData, TopicProduceResponse,
 };
 pub use shared::{LeaderIdAndEpoch, NodeEndpoint};
 pub use sync_group::{SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{LeaderIdAndEpoch, NodeEndpoint};
-use crate::wire::{Array, DecodeError, Element, Message as _, Reader, Records, read_each, tagged};
+use crate::wire::{Array, DecodeError, Element, Message as _, Reader, Records, Scope, read_each, tagged};
 
 #[derive(Debug, Clone, PartialEq, Message)]
 #[message(versions = 3..=13, flexible = 9..)]
@@ -65,13 +65,48 @@ pub struct BatchIndexAndErrorMessage<'a> {
     #[field(versions = 8..)] pub batch_index_error_message: Option<&'a str>,
 }
 
+/// What a partition says of what was produced to it, for who wants no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducedPartition<'a> {
+    /// Which partition.
+    pub index: i32,
+    /// Whether it was done.
+    pub error_code: ErrorCode,
+    /// The offset of the first record; -1 if it was not done.
+    pub base_offset: i64,
+    /// More about the error.
+    pub error_message: Option<&'a str>,
+}
+
+impl<'a> ProducedPartition<'a> {
+    #[inline]
+    fn read(reader: &mut Reader<'a>, scope: Scope) -> Result<Self, DecodeError> {
+        let index = reader.read_i32()?;
+        let error_code = ErrorCode(reader.read_i16()?);
+        let base_offset = reader.read_i64()?;
+        let _log_append_time_ms = reader.read_i64()?;
+        if scope.version >= 5 {
+            let _log_start_offset = reader.read_i64()?;
+        }
+        let mut error_message = None;
+        if scope.version >= 8 {
+            read_each(reader, scope, |reader| BatchIndexAndErrorMessage::read(reader, scope).map(drop))?;
+            error_message = Element::read(reader, scope)?;
+        }
+        if scope.flexible {
+            tagged::skip(reader)?;
+        }
+        Ok(Self { index, error_code, base_offset, error_message })
+    }
+}
+
 impl ProduceResponse<'_> {
     /// Reads a response once, for who wants no more than what each partition says: iterating the arrays of a decoded one
     /// reads every partition three times. Partitions in front of a damaged one have been handed over.
     pub fn read_partitions<'a>(
         reader: &mut Reader<'a>,
         version: i16,
-        mut each: impl FnMut(PartitionProduceResponse<'a>),
+        mut each: impl FnMut(ProducedPartition<'a>),
     ) -> Result<(), DecodeError> {
         if !Self::VERSIONS.contains(&version) {
             return Err(DecodeError::Version(version));
@@ -82,10 +117,10 @@ impl ProduceResponse<'_> {
                 ..13 => _ = <&str>::read(reader, scope)?,
                 13.. => _ = Uuid::read(reader, scope)?,
             }
-            read_each(reader, scope, |reader| PartitionProduceResponse::read(reader, scope).map(&mut each))?;
+            read_each(reader, scope, |reader| ProducedPartition::read(reader, scope).map(&mut each))?;
             if scope.flexible { tagged::skip(reader) } else { Ok(()) }
         })?;
-        i32::read(reader, scope)?;
+        let _throttle_time_ms = reader.read_i32()?;
         if scope.flexible { tagged::skip(reader) } else { Ok(()) }
     }
 }
