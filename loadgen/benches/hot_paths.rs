@@ -58,7 +58,6 @@ fn send_batch(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(MANY));
     for size in [200, 16 << 10, 1 << 20] {
         let batches = PrebuiltBatches::build(&spec(size, Codec::None), 1);
-        let mut head = Vec::new();
         group.bench_function(format!("{size} B"), |bencher| {
             bencher.iter(|| {
                 let mut out = Outgoing::default();
@@ -66,7 +65,7 @@ fn send_batch(criterion: &mut Criterion) {
                     let instant = Duration::from_nanos(sequence);
                     let stamp = Stamp { run: 1, producer: 2, sequence, planned: instant, sent: instant };
                     let front = Front { timestamp_ms: 1, producer: None, stamp };
-                    batches.get(sequence as usize % batches.variants()).write(&front, &mut head, &mut out);
+                    batches.get(sequence as usize % batches.variants()).write(&front, &mut out);
                 }
                 out.take()
             });

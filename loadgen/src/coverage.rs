@@ -25,6 +25,13 @@ pub enum Inserted {
 impl Coverage {
     /// Adds `start..end`, unless it overlaps.
     pub fn insert(&mut self, start: i64, end: i64) -> Inserted {
+        // Most numbers come in their order.
+        if let Some(mut last) = self.0.last_entry()
+            && *last.get() == start
+        {
+            *last.get_mut() = end;
+            return Inserted::New;
+        }
         let before = self.0.range(..=start).next_back().map(|(from, to)| (*from, *to));
         let after = self.0.range(start..).next().map(|(from, to)| (*from, *to));
         if before.is_some_and(|(_, to)| to > start) || after.is_some_and(|(from, _)| from < end) {

@@ -1,7 +1,8 @@
 //! Latencies of one worker: from the planned instant and from the actual send, in histograms of fixed size.
 //!
 //! Invariants: recording allocates nothing but at the end of an interval; what does not fit is clipped and counted;
-//! histograms are merged, percentiles are never averaged.
+//! histograms are merged, percentiles are never averaged. Answers of one timing, as those to requests that left together
+//! and came back together, go into the histograms together.
 
 use std::time::Duration;
 
@@ -40,10 +41,20 @@ pub struct Recorder {
     pub last_answered: Duration,
     /// The same by interval.
     pub series: Series,
+    /// What came last and is not in the histograms yet.
+    alike: Alike,
+}
+
+/// Answers of one timing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Alike {
+    timing: Timing,
+    requests: u64,
+    volume: Volume,
 }
 
 /// The instants of one request since the start of the run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timing {
     /// When it should have left.
     pub planned: Duration,
@@ -83,6 +94,7 @@ impl Recorder {
             volume: Volume::default(),
             last_answered: Duration::ZERO,
             series: Series::new(cut),
+            alike: Alike::default(),
         }
     }
 
@@ -91,6 +103,20 @@ impl Recorder {
         self.requests += 1;
         self.volume.add(volume);
         self.last_answered = timing.answered;
+        if self.alike.timing != timing {
+            self.settle();
+            self.alike.timing = timing;
+        }
+        self.alike.requests += 1;
+        self.alike.volume.add(volume);
+    }
+
+    /// Puts what is held back into the histograms.
+    fn settle(&mut self) {
+        let Alike { timing, requests, volume } = std::mem::take(&mut self.alike);
+        if requests == 0 {
+            return;
+        }
         let latency = timing.answered.saturating_sub(timing.planned);
         let spans = [
             (&mut self.latency, latency),
@@ -98,20 +124,31 @@ impl Recorder {
             (&mut self.lateness, timing.sent.saturating_sub(timing.planned)),
         ];
         for (histogram, span) in spans {
-            self.clipped += u64::from(span > LATENCY_MAX);
-            histogram.saturating_record(span.min(LATENCY_MAX).as_nanos() as u64);
+            self.clipped += if span > LATENCY_MAX { requests } else { 0 };
+            histogram.saturating_record_n(span.min(LATENCY_MAX).as_nanos() as u64, requests);
         }
-        self.series.answered(timing.answered, latency.min(LATENCY_MAX).as_nanos() as u64, volume);
+        let latency_ns = latency.min(LATENCY_MAX).as_nanos() as u64;
+        self.series.answered(timing.answered, latency_ns, requests, volume);
+    }
+
+    /// All of it, with nothing held back: histograms are read from one that is settled or merged.
+    pub fn settled(&self) -> Self {
+        let mut settled = self.clone();
+        settled.settle();
+        settled
     }
 
     /// Notes a request that failed.
     pub fn fail(&mut self, at: Duration) {
+        self.settle();
         self.failed += 1;
         self.series.failed(at);
     }
 
     /// Adds what another worker recorded.
     pub fn merge(&mut self, other: &Self) {
+        self.settle();
+        let other = other.settled();
         for (mine, theirs) in [
             (&mut self.latency, &other.latency),
             (&mut self.service, &other.service),
@@ -145,6 +182,7 @@ mod tests {
     fn latency_counts_from_the_plan() {
         let mut recorder = recorder();
         recorder.record(at(0, 900, 1_000), Volume::default());
+        let recorder = recorder.settled();
         assert!(recorder.latency.max().abs_diff(1_000_000) <= 1_000);
         assert!(recorder.service.max().abs_diff(100_000) <= 100);
         assert!(recorder.lateness.max().abs_diff(900_000) <= 1_000);
@@ -154,8 +192,27 @@ mod tests {
     fn what_is_too_long_is_clipped_and_counted() {
         let mut recorder = recorder();
         recorder.record(at(0, 0, 3_600_000_000), Volume::default());
+        let recorder = recorder.settled();
         assert_eq!(recorder.clipped, 2);
         assert!(recorder.latency.max() >= 60_000_000_000);
+    }
+
+    #[test]
+    fn answers_that_are_alike_count_one_by_one() {
+        let mut recorder = recorder();
+        let volume = Volume { records: 1, bytes: 5 };
+        (0..3).for_each(|_| recorder.record(at(0, 100, 200), volume));
+        recorder.record(at(0, 100, 1_100_000), volume);
+        recorder.fail(Duration::from_millis(1_200));
+        assert_eq!(recorder.latency.len(), 4, "a failure settles what came before");
+        recorder.record(at(0, 100, 1_300_000), volume);
+        assert_eq!((recorder.requests, recorder.volume.bytes), (5, 25), "counts are never held back");
+        let settled = recorder.settled();
+        assert_eq!((settled.latency.len(), settled.service.len(), settled.lateness.len()), (5, 5, 5));
+        assert_eq!(settled.lateness.count_at(100_000), 5);
+        let counts: Vec<_> = settled.series.intervals().iter().map(|(_, interval)| interval.counts).collect();
+        assert_eq!((counts[0].requests, counts[0].volume.bytes, counts[0].failed), (3, 15, 0));
+        assert_eq!((counts[1].requests, counts[1].volume.bytes, counts[1].failed), (2, 10, 1));
     }
 
     #[test]

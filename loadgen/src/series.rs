@@ -93,12 +93,12 @@ impl Series {
         Self { cut, open: 0, counts, latency: histogram(), closed: BTreeMap::new() }
     }
 
-    /// Notes an answer. Answers come in the order of their instants.
-    pub fn answered(&mut self, at: Duration, latency_ns: u64, volume: Volume) {
+    /// Notes answers of one instant and latency. They come in the order of their instants.
+    pub fn answered(&mut self, at: Duration, latency_ns: u64, requests: u64, volume: Volume) {
         self.open_at(at);
-        self.counts.requests += 1;
+        self.counts.requests += requests;
         self.counts.volume.add(volume);
-        self.latency.saturating_record(latency_ns);
+        self.latency.saturating_record_n(latency_ns, requests);
     }
 
     /// Notes a request that failed.
@@ -163,9 +163,9 @@ mod tests {
     fn answers_fall_into_their_intervals_and_workers_are_merged() {
         let volume = Volume { records: 2, bytes: 10 };
         let (mut one, mut other) = (series(), series());
-        one.answered(ms(1_000), 1_000, volume);
-        one.answered(ms(1_250), 3_000, volume);
-        other.answered(ms(1_299), 1_000_000, volume);
+        one.answered(ms(1_000), 1_000, 1, volume);
+        one.answered(ms(1_250), 3_000, 1, volume);
+        other.answered(ms(1_299), 1_000_000, 1, volume);
         other.failed(ms(1_300));
         let mut all = series();
         all.merge(&one);

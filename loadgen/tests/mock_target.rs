@@ -118,7 +118,7 @@ fn an_injected_delay_comes_back_right() {
         let rate = 5.0 / delay.as_secs_f64();
         let pipe = run(quiet_net(), config, pace(rate, ms(2_000)), produce);
         let pipe = pipe.borrow();
-        let recorder = pipe.recorder.borrow();
+        let recorder = pipe.recorder.borrow().settled();
         assert!(pipe.findings.is_clean(), "{:?}", pipe.findings);
         assert_eq!(recorder.requests, (rate * 2.0) as u64);
         let expected = delay + Duration::from_micros(20);
@@ -134,7 +134,7 @@ fn a_stall_of_the_target_shows_in_every_request_it_delayed() {
     let config = SinkConfig { stall: Some((ms(500), ms(1_000))), ..SinkConfig::default() };
     let pipe = run(quiet_net(), config, pace(1_000.0, ms(3_000)), produce);
     let pipe = pipe.borrow();
-    let recorder = pipe.recorder.borrow();
+    let recorder = pipe.recorder.borrow().settled();
     assert_eq!(recorder.requests, 3_000);
     // A third of the requests was planned during the stall, evenly: they waited from 1,000 ms down to nothing.
     assert_about(recorder.latency.max(), ms(1_000));
@@ -176,7 +176,7 @@ fn a_broken_connection_is_made_again_and_what_was_lost_is_counted() {
     let config = SinkConfig { fault: Some((Fault::Close, 100)), ..SinkConfig::default() };
     let pipe = run(quiet_net(), config, pace(1_000.0, ms(500)), produce);
     let pipe = pipe.borrow();
-    let recorder = pipe.recorder.borrow();
+    let recorder = pipe.recorder.borrow().settled();
     assert!(pipe.findings.is_verified(), "{:?}", pipe.findings);
     let lost = pipe.findings.errors[&Failure::ConnectionLost];
     assert_eq!((recorder.failed, recorder.requests), (lost, 500 - lost));

@@ -74,13 +74,18 @@ impl<W: Workload + 'static> Driver<W> {
     async fn receive(&self, socket: Socket) -> io::Result<()> {
         let mut frames = Frames::new(socket);
         while frames.advance().await? {
-            let mut pipe = self.pipe.borrow_mut();
-            if let Err(wrong) = pipe.answer(frames.frame(), self.elapsed()) {
-                pipe.findings.problem(wrong, || format!("from {}", self.route.address));
-                return Err(io::Error::new(io::ErrorKind::InvalidData, wrong));
-            }
-            if pipe.is_drained() {
-                return Ok(());
+            let (mut pipe, now) = (self.pipe.borrow_mut(), self.elapsed());
+            loop {
+                if let Err(wrong) = pipe.answer(frames.frame(), now) {
+                    pipe.findings.problem(wrong, || format!("from {}", self.route.address));
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, wrong));
+                }
+                if pipe.is_drained() {
+                    return Ok(());
+                }
+                if !frames.advance_in_chunk()? {
+                    break;
+                }
             }
             pipe.signal.set();
         }

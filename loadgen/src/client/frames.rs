@@ -2,6 +2,7 @@
 //! one buffer that is used again.
 
 use std::io;
+use std::ops::Range;
 
 use bytes::Bytes;
 use ringlog_core::reactor::Socket;
@@ -17,55 +18,67 @@ const DIRECT_MIN: usize = 48 << 10;
 #[derive(Debug)]
 pub struct Frames {
     socket: Socket,
-    /// Received and not yet looked at.
+    /// What was received last; from `at` on it was not yet looked at.
     chunk: Bytes,
+    at: usize,
     /// A frame that came in pieces: `filled` bytes of it. Its memory and length stay for the next one.
     buffer: Vec<u8>,
     filled: usize,
     frame: Frame,
 }
 
+/// Where a frame stands, with its length.
 #[derive(Debug)]
 enum Frame {
     None,
-    Received(Bytes),
-    Buffered(usize),
+    InChunk(Range<usize>),
+    InBuffer(usize),
 }
 
 impl Frames {
     /// Of a fresh connection.
     pub fn new(socket: Socket) -> Self {
-        Self { socket, chunk: Bytes::new(), buffer: Vec::new(), filled: 0, frame: Frame::None }
+        Self { socket, chunk: Bytes::new(), at: 0, buffer: Vec::new(), filled: 0, frame: Frame::None }
     }
 
-    /// The frame that `advance` found, without its length.
+    /// The frame that was found last, without its length.
     pub fn frame(&self) -> &[u8] {
         match &self.frame {
             Frame::None => &[],
-            Frame::Received(bytes) => &bytes[PREFIX..],
-            Frame::Buffered(size) => &self.buffer[PREFIX..*size],
+            Frame::InChunk(place) => &self.chunk[place.start + PREFIX..place.end],
+            Frame::InBuffer(size) => &self.buffer[PREFIX..*size],
         }
     }
 
-    /// Whether the next frame is here already.
-    pub fn has_next(&self) -> bool {
-        self.filled == 0 && matches!(frame_size(&self.chunk), Ok(Some(size)) if size <= self.chunk.len())
+    /// Goes on to the next frame if it lies in what was received last, as most small ones do.
+    #[inline]
+    pub fn advance_in_chunk(&mut self) -> io::Result<bool> {
+        self.frame = Frame::None;
+        if self.filled > 0 {
+            return Ok(false);
+        }
+        let left = &self.chunk[self.at..];
+        match frame_size(left)? {
+            Some(size) if size <= left.len() => {
+                self.frame = Frame::InChunk(self.at..self.at + size);
+                self.at += size;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Goes on to the next frame; false at the end of the connection.
     pub async fn advance(&mut self) -> io::Result<bool> {
-        self.frame = Frame::None;
         loop {
-            if self.filled == 0
-                && let Some(size) = frame_size(&self.chunk)?
-                && size <= self.chunk.len()
-            {
-                self.frame = Frame::Received(self.chunk.split_to(size));
+            if self.advance_in_chunk()? {
                 return Ok(true);
             }
             if self.gather()? {
                 return Ok(true);
             }
+            // All of it was taken: whoever waits keeps no buffer of the driver.
+            (self.chunk, self.at) = (Bytes::new(), 0);
             match self.missing()? {
                 Some(missing) if missing >= DIRECT_MIN => {
                     let buffer = std::mem::take(&mut self.buffer);
@@ -101,15 +114,17 @@ impl Frames {
             };
             if self.filled == wanted && wanted > PREFIX {
                 self.filled = 0;
-                self.frame = Frame::Buffered(wanted);
+                self.frame = Frame::InBuffer(wanted);
                 return Ok(true);
             }
-            let count = (wanted - self.filled).min(self.chunk.len());
+            let left = &self.chunk[self.at..];
+            let count = (wanted - self.filled).min(left.len());
             if count == 0 {
                 return Ok(false);
             }
-            self.buffer[self.filled..self.filled + count].copy_from_slice(&self.chunk.split_to(count));
+            self.buffer[self.filled..self.filled + count].copy_from_slice(&left[..count]);
             self.filled += count;
+            self.at += count;
         }
     }
 

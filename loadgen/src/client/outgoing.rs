@@ -17,24 +17,37 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Appends a copy.
-    pub fn copy(&mut self, bytes: &[u8]) {
+    /// Appends a copy, and hands it out to be changed.
+    pub fn copy(&mut self, bytes: &[u8]) -> &mut [u8] {
         if self.joined.capacity() - self.joined.len() < bytes.len() {
             self.cut();
             self.joined.reserve(bytes.len().max(CHUNK));
         }
+        let start = self.joined.len();
         self.joined.extend_from_slice(bytes);
         self.size_bytes += bytes.len();
+        &mut self.joined[start..]
     }
 
     /// Appends bytes that live elsewhere.
     pub fn share(&mut self, bytes: &Bytes) {
         if bytes.len() <= COPY_MAX {
-            return self.copy(bytes);
+            self.copy(bytes);
+            return;
         }
         self.cut();
         self.parts.push(bytes.clone());
         self.size_bytes += bytes.len();
+    }
+
+    /// Appends what is in `buffer`, which is empty afterwards.
+    pub fn append(&mut self, buffer: &mut Vec<u8>) {
+        if buffer.len() <= COPY_MAX {
+            self.copy(buffer);
+            buffer.clear();
+        } else {
+            self.share(&std::mem::take(buffer).into());
+        }
     }
 
     fn cut(&mut self) {
@@ -64,10 +77,10 @@ mod tests {
     fn order_is_kept() {
         let mut out = Outgoing::default();
         let large = Bytes::from(vec![7; COPY_MAX + 1]);
-        out.copy(b"ab");
+        out.copy(b"xb")[0] = b'a';
         out.share(&Bytes::from_static(b"cd"));
         out.share(&large);
-        out.copy(b"e");
+        out.append(&mut b"e".to_vec());
         assert_eq!(out.size_bytes(), large.len() + 5);
         let parts = out.take();
         assert_eq!(parts.len(), 3);

@@ -331,7 +331,7 @@ mod tests {
             recorder.record(Timing { planned, sent: planned, answered }, Volume { records: 10, bytes: 1_000 });
         }
         Measured {
-            recorder,
+            recorder: recorder.settled(),
             control: None,
             read_back: None,
             findings: crate::findings::Findings::default(),

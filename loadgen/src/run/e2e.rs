@@ -91,7 +91,7 @@ impl Run<'_> {
         });
         stop(&reactor)?;
         outcome.recorder.merge(&recorder.borrow());
-        outcome.control = echoed.map(|recorder| recorder.borrow().clone());
+        outcome.control = echoed.map(|recorder| recorder.borrow().settled());
         outcome.findings.merge(&mark.borrow().findings);
         outcome.unsent(mark.borrow_mut().give_up_plan());
         for (partition, tail) in &tails {

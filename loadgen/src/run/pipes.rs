@@ -121,7 +121,7 @@ impl Worker<'_> {
         });
         stop(&reactor)?;
         outcome.recorder.merge(&recorder.borrow());
-        outcome.control = echoed.map(|recorder| recorder.borrow().clone());
+        outcome.control = echoed.map(|recorder| recorder.borrow().settled());
         for pipe in &pipes {
             let pipe = &mut *pipe.borrow_mut();
             outcome.findings.merge(&pipe.findings);

@@ -1,31 +1,29 @@
 //! What the sink answers to each request.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use ringlog_core::protocol::messages::{
     ApiVersion, ApiVersionsResponse, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse, EpochEndOffset,
     FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, ListOffsetsPartitionResponse,
     ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse, MetadataRequest, MetadataResponse,
-    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic, PartitionData, PartitionProduceResponse,
-    ProduceRequest, ProduceResponse, SnapshotId, TopicProduceResponse,
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic, PartitionData, PartitionProduceData,
+    PartitionProduceResponse, ProduceRequest, ProduceResponse, SnapshotId, TopicProduceResponse,
 };
-use ringlog_core::protocol::{ApiKey, ErrorCode, RequestHeader, encode_response};
+use ringlog_core::protocol::{ApiKey, ErrorCode, RequestHeader};
 use ringlog_core::record::{BatchBuilder, BatchHeader, NewRecord, patch_base_offset_and_epoch};
-use ringlog_core::wire::{Array, Message, Reader, Records};
+use ringlog_core::wire::{Array, Reader, Records};
 use uuid::Uuid;
 
 use super::groups::{Committed, find_coordinator};
 use super::kept::Kept;
+use super::request::Request;
 use super::{Fault, SinkConfig, members};
 
 pub(super) const NODE_ID: i32 = 1;
 /// Records and bytes of the batch that every fetch gets.
 const BATCH_RECORDS: usize = 16;
 const RECORD_BYTES: usize = 1_000;
-/// Memory of an answer at first: enough for one partition without records.
-const ANSWER_BYTES: usize = 128;
 /// Each partition pretends to hold so many records.
 const END_OFFSET: i64 = 16_000;
 /// Highest versions in which topics go by their names.
@@ -54,21 +52,13 @@ const LOAD: [ApiKey; 6] =
 pub struct Topics {
     address: SocketAddr,
     /// The next offset by partition.
-    topics: HashMap<String, Vec<i64>>,
+    topics: BTreeMap<String, Vec<i64>>,
     committed: Committed,
     /// What was produced, if it is kept.
     kept: Option<Kept>,
     batch: Vec<u8>,
     fault: Option<(Fault, u64)>,
     answers: u64,
-}
-
-/// One answer.
-pub(super) struct Answer {
-    /// Empty when there is none (acks=0).
-    pub(super) bytes: Bytes,
-    /// Of one of [`LOAD`].
-    pub(super) is_load: bool,
 }
 
 impl Topics {
@@ -80,7 +70,7 @@ impl Topics {
         let batch = builder.build();
         Self {
             address,
-            topics: HashMap::new(),
+            topics: BTreeMap::new(),
             committed: Committed::default(),
             kept: config.keep.then(Kept::default),
             batch,
@@ -89,10 +79,11 @@ impl Topics {
         }
     }
 
-    /// The answer to one frame; nothing if it cannot be read, or if the fault says so: then the connection is closed.
-    pub(super) fn answer(&mut self, frame: &[u8]) -> Option<Answer> {
-        let mut reader = Reader::new(frame);
-        let header = RequestHeader::decode(&mut reader).ok()?;
+    /// Appends the answer to one frame (none with acks=0), and tells whether it was one of [`LOAD`]. Nothing if the frame
+    /// cannot be read, or if the fault says so: then the connection is closed.
+    pub(super) fn answer(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Option<bool> {
+        let mut body = Reader::new(frame);
+        let header = RequestHeader::decode(&mut body).ok()?;
         let is_load = LOAD.contains(&header.api_key);
         self.answers += u64::from(is_load);
         let fault =
@@ -100,27 +91,28 @@ impl Topics {
         if fault == Some(Fault::Close) {
             return None;
         }
-        let bytes = match header.api_key {
-            ApiKey::ApiVersions => api_versions(&header)?,
-            ApiKey::Metadata => self.metadata(&header, &mut reader)?,
-            ApiKey::CreateTopics => self.create_topics(&header, &mut reader)?,
-            ApiKey::ListOffsets => self.list_offsets(&header, &mut reader)?,
-            ApiKey::Produce => self.produce(&header, &mut reader, fault)?,
-            ApiKey::Fetch => self.fetch(&header, &mut reader, fault)?,
-            ApiKey::FindCoordinator => find_coordinator(&header, &mut reader, self.address)?,
-            ApiKey::OffsetCommit => self.committed.commit(&header, &mut reader, fault)?,
-            ApiKey::OffsetFetch => self.committed.fetch(&header, &mut reader)?,
-            ApiKey::JoinGroup => members::join(&header, &mut reader)?,
-            ApiKey::SyncGroup => members::sync(&header, &mut reader, fault)?,
-            ApiKey::Heartbeat => members::heartbeat(&header, &mut reader, fault)?,
-            ApiKey::LeaveGroup => members::leave(&header, &mut reader)?,
+        let request = &mut Request { header, fault, body, out };
+        match header.api_key {
+            ApiKey::ApiVersions => api_versions(request)?,
+            ApiKey::Metadata => self.metadata(request)?,
+            ApiKey::CreateTopics => self.create_topics(request)?,
+            ApiKey::ListOffsets => self.list_offsets(request)?,
+            ApiKey::Produce => self.produce(request)?,
+            ApiKey::Fetch => self.fetch(request)?,
+            ApiKey::FindCoordinator => find_coordinator(request, self.address)?,
+            ApiKey::OffsetCommit => self.committed.commit(request)?,
+            ApiKey::OffsetFetch => self.committed.fetch(request)?,
+            ApiKey::JoinGroup => members::join(request)?,
+            ApiKey::SyncGroup => members::sync(request)?,
+            ApiKey::Heartbeat => members::heartbeat(request)?,
+            ApiKey::LeaveGroup => members::leave(request)?,
             _ => return None,
-        };
-        Some(Answer { bytes: bytes.into(), is_load })
+        }
+        Some(is_load)
     }
 
-    fn metadata(&self, header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
-        let request = MetadataRequest::decode(reader, header.api_version).ok()?;
+    fn metadata(&self, request: &mut Request<'_, '_>) -> Option<()> {
+        let body: MetadataRequest<'_> = request.body()?;
         let topic = |name| {
             let known = self.topics.get(name);
             let partition = |index| MetadataResponsePartition {
@@ -149,17 +141,17 @@ impl Topics {
             brokers: Array::from(vec![broker]),
             cluster_id: None,
             controller_id: NODE_ID,
-            topics: request.topics.iter().flatten().filter_map(|wanted| wanted.name).map(topic).collect(),
+            topics: body.topics.iter().flatten().filter_map(|wanted| wanted.name).map(topic).collect(),
             cluster_authorized_operations: i32::MIN,
             error_code: ErrorCode::NONE,
         };
-        encode(header, &response)
+        request.answer(&response)
     }
 
-    fn create_topics(&mut self, header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
-        let request = CreateTopicsRequest::decode(reader, header.api_version).ok()?;
+    fn create_topics(&mut self, request: &mut Request<'_, '_>) -> Option<()> {
+        let body: CreateTopicsRequest<'_> = request.body()?;
         let mut results = Vec::new();
-        for topic in &request.topics {
+        for topic in &body.topics {
             let count = usize::try_from(topic.num_partitions).unwrap_or(1).min(100_000);
             self.topics.entry(topic.name.to_owned()).or_insert_with(|| vec![0; count]);
             results.push(CreatableTopicResult {
@@ -173,13 +165,13 @@ impl Topics {
                 configs: None,
             });
         }
-        encode(header, &CreateTopicsResponse { throttle_time_ms: 0, topics: Array::from(results) })
+        request.answer(&CreateTopicsResponse { throttle_time_ms: 0, topics: Array::from(results) })
     }
 
-    fn list_offsets(&self, header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
-        let request = ListOffsetsRequest::decode(reader, header.api_version).ok()?;
+    fn list_offsets(&self, request: &mut Request<'_, '_>) -> Option<()> {
+        let body: ListOffsetsRequest<'_> = request.body()?;
         let mut topics = Vec::new();
-        for topic in &request.topics {
+        for topic in &body.topics {
             let answer = |asked: ringlog_core::protocol::messages::ListOffsetsPartition| ListOffsetsPartitionResponse {
                 partition_index: asked.partition_index,
                 error_code: ErrorCode::NONE,
@@ -192,7 +184,7 @@ impl Topics {
                 partitions: topic.partitions.iter().map(answer).collect(),
             });
         }
-        encode(header, &ListOffsetsResponse { throttle_time_ms: 0, topics: Array::from(topics) })
+        request.answer(&ListOffsetsResponse { throttle_time_ms: 0, topics: Array::from(topics) })
     }
 
     fn end_offset(&self, topic: &str, partition: i32) -> i64 {
@@ -200,18 +192,13 @@ impl Topics {
         if self.kept.is_some() { next.copied().unwrap_or(0) } else { END_OFFSET }
     }
 
-    fn produce(
-        &mut self,
-        header: &RequestHeader<'_>,
-        reader: &mut Reader<'_>,
-        fault: Option<Fault>,
-    ) -> Option<Vec<u8>> {
-        let request = ProduceRequest::decode(reader, header.api_version).ok()?;
-        let mut responses = Vec::new();
+    fn produce(&mut self, request: &mut Request<'_, '_>) -> Option<()> {
+        let (body, fault): (ProduceRequest<'_>, _) = (request.body()?, request.fault);
         let kept = &mut self.kept;
-        for topic in &request.topic_data {
+        let mut responses = Vec::new();
+        for topic in &body.topic_data {
             let mut next_offsets = self.topics.get_mut(topic.name);
-            let answer = |data: ringlog_core::protocol::messages::PartitionProduceData<'_>| {
+            let answer = |data: PartitionProduceData<'_>| {
                 let next = next_offsets.as_mut().and_then(|offsets| offsets.get_mut(usize::try_from(data.index).ok()?));
                 let batch = data.records.map(|records| records.bytes()).unwrap_or_default();
                 let count = BatchHeader::parse(batch).ok().map(|header| header.record_count());
@@ -234,16 +221,16 @@ impl Topics {
             let partition_responses = topic.partition_data.iter().map(answer).collect();
             responses.push(TopicProduceResponse { name: topic.name, topic_id: Uuid::nil(), partition_responses });
         }
-        if request.acks == 0 {
-            return Some(Vec::new());
+        if body.acks == 0 {
+            return Some(());
         }
         let responses = Array::from(responses);
-        encode(header, &ProduceResponse { responses, throttle_time_ms: 0, node_endpoints: Array::default() })
+        request.answer(&ProduceResponse { responses, throttle_time_ms: 0, node_endpoints: Array::default() })
     }
 
-    fn fetch(&self, header: &RequestHeader<'_>, reader: &mut Reader<'_>, fault: Option<Fault>) -> Option<Vec<u8>> {
-        let request = FetchRequest::decode(reader, header.api_version).ok()?;
-        let topic = request.topics.iter().next()?;
+    fn fetch(&self, request: &mut Request<'_, '_>) -> Option<()> {
+        let (body, fault): (FetchRequest<'_>, _) = (request.body()?, request.fault);
+        let topic = body.topics.iter().next()?;
         let asked = topic.partitions.iter().next()?;
         let records = match &self.kept {
             Some(kept) => {
@@ -278,7 +265,7 @@ impl Topics {
             responses: Array::from(&responses),
             node_endpoints: Array::default(),
         };
-        encode(header, &response)
+        request.answer(&response)
     }
 
     /// Whole batches from the one that holds `offset` on, at least one.
@@ -316,7 +303,7 @@ fn refusal<'a>(index: i32, error_code: ErrorCode) -> PartitionProduceResponse<'a
 
 const NO_LEADER: LeaderIdAndEpoch = LeaderIdAndEpoch { leader_id: -1, leader_epoch: -1 };
 
-fn api_versions(header: &RequestHeader<'_>) -> Option<Vec<u8>> {
+fn api_versions(request: &mut Request<'_, '_>) -> Option<()> {
     let apis = APIS.map(|(key, min_version, max_version)| ApiVersion { api_key: key as i16, min_version, max_version });
     let response = ApiVersionsResponse {
         error_code: ErrorCode::NONE,
@@ -327,16 +314,5 @@ fn api_versions(header: &RequestHeader<'_>) -> Option<Vec<u8>> {
         finalized_features: Array::default(),
         zk_migration_ready: false,
     };
-    encode(header, &response)
-}
-
-pub(super) fn encode<'a>(header: &RequestHeader<'_>, response: &impl Message<'a>) -> Option<Vec<u8>> {
-    let encoded = encode_response(
-        Vec::with_capacity(ANSWER_BYTES),
-        header.api_key,
-        header.api_version,
-        header.correlation_id,
-        response,
-    );
-    encoded.ok().map(|encoded| encoded.bytes)
+    request.answer(&response)
 }

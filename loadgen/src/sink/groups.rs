@@ -3,39 +3,35 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use ringlog_core::protocol::ErrorCode;
 use ringlog_core::protocol::messages::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse, OffsetCommitRequest, OffsetCommitRequestPartition,
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic, OffsetFetchRequest,
     OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
-use ringlog_core::protocol::{ErrorCode, RequestHeader};
-use ringlog_core::wire::{Array, Message, Reader};
+use ringlog_core::wire::Array;
 use uuid::Uuid;
 
 use super::Fault;
-use super::answers::{NODE_ID, encode};
+use super::answers::NODE_ID;
+use super::request::Request;
 
 /// Offsets by group, topic and partition.
 #[derive(Debug, Default)]
 pub(super) struct Committed(HashMap<String, HashMap<(String, i32), i64>>);
 
 impl Committed {
-    pub(super) fn commit(
-        &mut self,
-        header: &RequestHeader<'_>,
-        reader: &mut Reader<'_>,
-        fault: Option<Fault>,
-    ) -> Option<Vec<u8>> {
-        let request = OffsetCommitRequest::decode(reader, header.api_version).ok()?;
-        if !self.0.contains_key(request.group_id) {
-            self.0.insert(request.group_id.to_owned(), HashMap::new());
+    pub(super) fn commit(&mut self, request: &mut Request<'_, '_>) -> Option<()> {
+        let (body, fault): (OffsetCommitRequest<'_>, _) = (request.body()?, request.fault);
+        if !self.0.contains_key(body.group_id) {
+            self.0.insert(body.group_id.to_owned(), HashMap::new());
         }
-        let group = self.0.get_mut(request.group_id)?;
+        let group = self.0.get_mut(body.group_id)?;
         let error_code = if fault == Some(Fault::Error) { ErrorCode::NOT_COORDINATOR } else { ErrorCode::NONE };
         let is_kept = error_code.is_none() && fault != Some(Fault::ForgetCommit);
         let mut topics = Vec::new();
-        for topic in &request.topics {
+        for topic in &body.topics {
             let mut answer = |partition: OffsetCommitRequestPartition<'_>| {
                 let partition_index = partition.partition_index;
                 if is_kept {
@@ -46,7 +42,7 @@ impl Committed {
             let partitions = topic.partitions.iter().map(&mut answer).collect();
             topics.push(OffsetCommitResponseTopic { name: topic.name, topic_id: Uuid::nil(), partitions });
         }
-        encode(header, &OffsetCommitResponse { throttle_time_ms: 0, topics: Array::from(topics) })
+        request.answer(&OffsetCommitResponse { throttle_time_ms: 0, topics: Array::from(topics) })
     }
 
     fn offset(&self, group_id: &str, topic: &str, partition: i32) -> i64 {
@@ -54,13 +50,13 @@ impl Committed {
         found.copied().unwrap_or(-1)
     }
 
-    pub(super) fn fetch(&self, header: &RequestHeader<'_>, reader: &mut Reader<'_>) -> Option<Vec<u8>> {
-        let request = OffsetFetchRequest::decode(reader, header.api_version).ok()?;
+    pub(super) fn fetch(&self, request: &mut Request<'_, '_>) -> Option<()> {
+        let body: OffsetFetchRequest<'_> = request.body()?;
         let mut topics = Vec::new();
-        for topic in request.topics.iter().flatten() {
+        for topic in body.topics.iter().flatten() {
             let partition = |partition_index| OffsetFetchResponsePartition {
                 partition_index,
-                committed_offset: self.offset(request.group_id, topic.name, partition_index),
+                committed_offset: self.offset(body.group_id, topic.name, partition_index),
                 committed_leader_epoch: -1,
                 metadata: None,
                 error_code: ErrorCode::NONE,
@@ -69,7 +65,7 @@ impl Committed {
             topics.push(OffsetFetchResponseTopic { name: topic.name, partitions });
         }
         let mut groups = Vec::new();
-        for group in &request.groups {
+        for group in &body.groups {
             let mut topics = Vec::new();
             for topic in group.topics.iter().flatten() {
                 let partition = |partition_index| OffsetFetchResponsePartitions {
@@ -87,17 +83,13 @@ impl Committed {
         }
         let error_code = ErrorCode::NONE;
         let (topics, groups) = (Array::from(topics), Array::from(groups));
-        encode(header, &OffsetFetchResponse { throttle_time_ms: 0, topics, error_code, groups })
+        request.answer(&OffsetFetchResponse { throttle_time_ms: 0, topics, error_code, groups })
     }
 }
 
 /// It is the sink itself.
-pub(super) fn find_coordinator(
-    header: &RequestHeader<'_>,
-    reader: &mut Reader<'_>,
-    address: SocketAddr,
-) -> Option<Vec<u8>> {
-    let request = FindCoordinatorRequest::decode(reader, header.api_version).ok()?;
+pub(super) fn find_coordinator(request: &mut Request<'_, '_>, address: SocketAddr) -> Option<()> {
+    let body: FindCoordinatorRequest<'_> = request.body()?;
     let host = address.ip().to_string();
     let port = i32::from(address.port());
     let coordinator = |key| Coordinator {
@@ -115,7 +107,7 @@ pub(super) fn find_coordinator(
         node_id: NODE_ID,
         host: &host,
         port,
-        coordinators: request.coordinator_keys.iter().map(coordinator).collect(),
+        coordinators: body.coordinator_keys.iter().map(coordinator).collect(),
     };
-    encode(header, &response)
+    request.answer(&response)
 }

@@ -8,6 +8,7 @@ mod answers;
 mod groups;
 mod kept;
 mod members;
+mod request;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -21,10 +22,10 @@ pub use answers::Topics;
 
 use crate::client::{Frames, Outgoing, Signal};
 
-/// Answers of one connection that wait to be sent; a client with more in flight is cut off.
-const QUEUE_MAX: usize = 1 << 16;
-/// Bytes of one send at most, but for its last answer.
-const SEND_MAX: usize = 1 << 20;
+/// Answers of one connection that are held back at most, and bytes that wait to be sent, but for the last answer: a client
+/// that takes none is cut off.
+const HELD_BACK_MAX: usize = 1 << 16;
+const OUT_BYTES_MAX: usize = 256 << 20;
 
 /// How the sink behaves.
 #[derive(Debug, Clone, Default)]
@@ -98,32 +99,57 @@ struct Connection {
 
 #[derive(Default)]
 struct Queue {
-    answers: VecDeque<(Instant, Bytes)>,
+    /// What may leave.
+    out: Outgoing,
+    /// What may leave later, in order.
+    held_back: VecDeque<(Instant, Bytes)>,
     ended: bool,
+}
+
+impl Queue {
+    /// Takes an answer out of `answer`; false if there is no room.
+    fn push(&mut self, answer: &mut Vec<u8>, due: Instant, now: Instant) -> bool {
+        if due <= now && self.held_back.is_empty() {
+            let has_room = self.out.size_bytes() < OUT_BYTES_MAX;
+            self.out.append(answer);
+            return has_room;
+        }
+        self.held_back.push_back((due, std::mem::take(answer).into()));
+        self.held_back.len() <= HELD_BACK_MAX
+    }
+
+    /// Lets go of what may leave now; tells when the next answer may.
+    fn release(&mut self, now: Instant) -> Option<Instant> {
+        while let Some((_, answer)) = self.held_back.pop_front_if(|(due, _)| *due <= now) {
+            self.out.share(&answer);
+        }
+        self.held_back.front().map(|(due, _)| *due)
+    }
 }
 
 impl Connection {
     async fn read(&self, topics: &RefCell<Topics>) {
         let mut frames = Frames::new(self.socket.clone());
+        let mut answer = Vec::new();
         while let Ok(true) = frames.advance().await {
-            let Some(answer) = topics.borrow_mut().answer(frames.frame()) else { return };
-            if !answer.bytes.is_empty() {
-                let due = if answer.is_load { self.due() } else { self.reactor.now() };
-                let mut queue = self.queue.borrow_mut();
-                if queue.answers.len() >= QUEUE_MAX {
+            let (mut topics, mut queue, now) = (topics.borrow_mut(), self.queue.borrow_mut(), self.reactor.now());
+            loop {
+                let Some(is_load) = topics.answer(frames.frame(), &mut answer) else { return };
+                let due = if is_load { self.due(now) } else { now };
+                if !answer.is_empty() && !queue.push(&mut answer, due, now) {
                     return;
                 }
-                queue.answers.push_back((due, answer.bytes));
+                let Ok(has_next) = frames.advance_in_chunk() else { return };
+                if !has_next {
+                    break;
+                }
             }
-            if !frames.has_next() {
-                self.signal.set();
-            }
+            self.signal.set();
         }
     }
 
     /// When an answer to what came now may leave.
-    fn due(&self) -> Instant {
-        let now = self.reactor.now();
+    fn due(&self, now: Instant) -> Instant {
         let first = *self.first.borrow_mut().get_or_insert(now);
         let mut due = now.0 + self.config.delay.as_nanos() as u64;
         if let Some((after, length)) = self.config.stall {
@@ -137,31 +163,22 @@ impl Connection {
     }
 
     async fn write(&self) {
-        let mut out = Outgoing::default();
         loop {
-            let due = self.take_due(&mut out);
-            if out.size_bytes() > 0 {
-                if self.socket.send_all(out.take()).await.is_err() {
+            let (next, parts) = {
+                let mut queue = self.queue.borrow_mut();
+                (queue.release(self.reactor.now()), queue.out.take())
+            };
+            if !parts.is_empty() {
+                if self.socket.send_all(parts).await.is_err() {
                     return;
                 }
                 continue;
             }
-            match due {
+            match next {
                 Some(due) => self.reactor.sleep_until(due).await,
                 None if self.queue.borrow().ended => return,
                 None => self.signal.wait().await,
             }
         }
-    }
-
-    /// Puts what may leave now into `out`; tells when the next answer may.
-    fn take_due(&self, out: &mut Outgoing) -> Option<Instant> {
-        let now = self.reactor.now();
-        let mut queue = self.queue.borrow_mut();
-        while let Some((_, answer)) = queue.answers.pop_front_if(|(due, _)| *due <= now && out.size_bytes() < SEND_MAX)
-        {
-            out.share(&answer);
-        }
-        queue.answers.front().map(|(due, _)| *due)
     }
 }

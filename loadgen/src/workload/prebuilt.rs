@@ -83,9 +83,8 @@ impl PrebuiltBatch {
     }
 
     /// Appends the batch.
-    pub fn write(&self, front: &Front, head: &mut Vec<u8>, out: &mut Outgoing) {
-        head.clear();
-        head.extend_from_slice(&self.head);
+    pub fn write(&self, front: &Front, out: &mut Outgoing) {
+        let head = out.copy(&self.head);
         head[27..35].copy_from_slice(&front.timestamp_ms.to_be_bytes());
         head[35..43].copy_from_slice(&front.timestamp_ms.to_be_bytes());
         if let Some((producer_id, producer_epoch, base_sequence)) = front.producer {
@@ -98,7 +97,6 @@ impl PrebuiltBatch {
         }
         let crc = self.join.join(crc32c(&head[CRC_FROM..]), self.tail_crc);
         head[17..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
-        out.copy(head);
         out.share(&self.tail);
     }
 }
@@ -248,7 +246,7 @@ mod tests {
         let stamp = Stamp { run: 5, producer: 6, sequence, planned, sent: planned };
         let mut out = Outgoing::default();
         let front = Front { timestamp_ms: 1_700_000_000_000, producer: Some((7, 8, 9)), stamp };
-        batch.write(&front, &mut Vec::new(), &mut out);
+        batch.write(&front, &mut out);
         out.take().concat()
     }
 

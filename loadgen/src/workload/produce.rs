@@ -55,7 +55,6 @@ pub struct Produce {
     sent: VecDeque<Sent>,
     /// To be sent again, in order.
     again: VecDeque<Sent>,
-    head: Vec<u8>,
 }
 
 /// One partition on this connection.
@@ -104,7 +103,6 @@ impl Produce {
             partitions: (0..production.partitions_count()).map(|_| Progress::default()).collect(),
             sent: VecDeque::new(),
             again: VecDeque::new(),
-            head: Vec::new(),
         }
     }
 
@@ -140,20 +138,20 @@ impl Produce {
         Sent { assembly, batches, sends: 0 }
     }
 
-    fn write(&mut self, sent: &Sent, leaving: &Leaving, out: &mut Outgoing) {
+    fn write(&self, sent: &Sent, leaving: &Leaving, out: &mut Outgoing) {
         let production = &*self.production;
         let assembly = self.requests.get(sent.assembly);
+        let correlation_id = leaving.correlation_id.to_be_bytes();
         let mut batches = sent.batches.iter().zip(&assembly.batches);
         let mut is_first = true;
         for segment in &assembly.segments {
             match segment {
-                Segment::Bytes(bytes) if std::mem::take(&mut is_first) => {
-                    let (before, after) = bytes.split_at(CORRELATION_ID_AT);
-                    out.copy(before);
-                    out.copy(&leaving.correlation_id.to_be_bytes());
-                    out.copy(&after[size_of::<i32>()..]);
+                Segment::Bytes(bytes) => {
+                    let copy = out.copy(bytes);
+                    if std::mem::take(&mut is_first) {
+                        copy[CORRELATION_ID_AT..][..size_of::<i32>()].copy_from_slice(&correlation_id);
+                    }
                 }
-                Segment::Bytes(bytes) => out.copy(bytes),
                 Segment::Elsewhere { .. } => {
                     let Some((batch, (_, index))) = batches.next() else { continue };
                     let stamp = Stamp {
@@ -168,7 +166,7 @@ impl Produce {
                         producer: self.identity.idempotent.map(|(id, epoch)| (id, epoch, batch.base_sequence)),
                         stamp,
                     };
-                    production.batches.get(*index).write(&front, &mut self.head, out);
+                    production.batches.get(*index).write(&front, out);
                 }
             }
         }

@@ -95,7 +95,7 @@ pub fn run_with(
         (findings, read.expect("the sink has Fetch").records)
     });
     let pipe = pipe.borrow();
-    let recorder = pipe.recorder.borrow();
+    let recorder = pipe.recorder.borrow().settled();
     let latency_max = Duration::from_nanos(recorder.latency.max());
     Run { findings, requests: recorder.requests, failed: recorder.failed, records_read, latency_max }
 }
