@@ -53,15 +53,38 @@ pub(super) struct Computing {
     ended: Arc<Ended>,
 }
 
-/// Numbers of computations that have ended, from the workers.
-struct Ended {
+/// Numbers of computations that have ended, from the workers, and of signals that were given.
+pub(super) struct Ended {
     numbers: Mutex<Vec<u64>>,
     wake: Arc<dyn Wake>,
+}
+
+impl Ended {
+    /// From any thread.
+    pub(super) fn tell(&self, number: u64) {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+        self.wake.wake();
+    }
 }
 
 impl Computing {
     pub(super) fn new(wake: Arc<dyn Wake>) -> Self {
         Self { next: 0, wakers: AHashMap::new(), ended: Arc::new(Ended { numbers: Mutex::default(), wake }) }
+    }
+
+    /// A number for a signal, and where it is told.
+    pub(super) fn new_signal(&mut self) -> (u64, Arc<Ended>) {
+        self.next += 1;
+        (self.next, Arc::clone(&self.ended))
+    }
+
+    /// The task to wake when `number` is told.
+    pub(super) fn await_number(&mut self, number: u64, waker: Waker) {
+        self.wakers.insert(number, waker);
+    }
+
+    pub(super) fn forget_number(&mut self, number: u64) {
+        self.wakers.remove(&number);
     }
 
     /// Wakes the tasks whose results have come.
@@ -128,8 +151,7 @@ impl Reactor {
         let job = Box::new(move || {
             let outcome = catch_unwind(AssertUnwindSafe(work));
             *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-            ended.numbers.lock().unwrap_or_else(PoisonError::into_inner).push(number);
-            ended.wake.wake();
+            ended.tell(number);
         });
         if workers.0.try_send(job).is_err() {
             computing.wakers.remove(&number);
@@ -151,7 +173,7 @@ impl<T> Future for Computation<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         // Before the look at the result: whoever has put it there afterwards finds this waker.
-        self.reactor.computing().borrow_mut().wakers.insert(self.number, context.waker().clone());
+        self.reactor.computing().borrow_mut().await_number(self.number, context.waker().clone());
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
         match result {
             None => Poll::Pending,
@@ -163,7 +185,7 @@ impl<T> Future for Computation<T> {
 
 impl<T> Drop for Computation<T> {
     fn drop(&mut self) {
-        self.reactor.computing().borrow_mut().wakers.remove(&self.number);
+        self.reactor.computing().borrow_mut().forget_number(self.number);
     }
 }
 
