@@ -4,7 +4,8 @@
 //! Invariants:
 //! - Answers leave in the order of their requests, whenever they were ready.
 //! - Reading stops while requests and answers fill the connection's budget or its shard's, while there are
-//!   `REQUESTS_MAX` requests, and before a large frame that has no room. What is there is counted, never refused.
+//!   `REQUESTS_MAX` requests, and before a large frame that has no room. What is there is counted, never refused:
+//!   a request until it is over, also when its connection has ended.
 //! - A muted connection is not read from until its time is over; its answers leave.
 //! - A connection that is not read from keeps no buffer of the driver: others need them.
 //! - When either task ends, the socket is shut down, so that the other ends too.
@@ -87,6 +88,21 @@ struct Slot {
     on_close: Option<Waker>,
 }
 
+impl State {
+    fn slot(&mut self, number: u64) -> &mut Slot {
+        let at = usize::try_from(number - self.first).expect("a slot's index fits");
+        &mut self.slots[at]
+    }
+}
+
+impl Slot {
+    /// The connection has ended, and nothing is done any more for this request.
+    fn give_back(&mut self) {
+        self.answer = None;
+        self.held.resize(0);
+    }
+}
+
 /// A request as it is counted when its answer has been sent.
 #[derive(Clone, Copy)]
 struct Arrival {
@@ -145,7 +161,11 @@ impl Connection {
                 return;
             }
             state.closed = true;
-            let mut wakers: Vec<Waker> = state.slots.drain(..).filter_map(|slot| slot.on_close).collect();
+            let mut wakers: Vec<Waker> = state.slots.iter_mut().filter_map(|slot| slot.on_close.take()).collect();
+            // The others are still worked on, in their frames.
+            for slot in state.slots.iter_mut().filter(|slot| slot.answer.is_some()) {
+                slot.give_back();
+            }
             wakers.extend(state.writer.take());
             wakers.extend(state.reader.take());
             wakers
@@ -322,15 +342,14 @@ impl Connection {
     fn answer(&self, number: u64, pieces: Pieces) {
         let mut state = self.0.state.borrow_mut();
         if state.closed {
-            return;
+            return state.slot(number).give_back();
         }
         let answer_bytes = pieces.iter().map(Piece::size_bytes).sum::<usize>();
-        let at = usize::try_from(number - state.first).expect("a slot's index fits");
-        let slot = &mut state.slots[at];
+        let slot = state.slot(number);
         assert!(slot.answer.is_none(), "a request is answered once");
         slot.answer = Some((pieces, self.0.reactor.now()));
         slot.held.resize(slot.held.bytes() + answer_bytes);
-        if at == 0
+        if number == state.first
             && let Some(writer) = state.writer.take()
         {
             drop(state);
@@ -391,8 +410,7 @@ impl Responder {
             if state.closed {
                 return Poll::Ready(());
             }
-            let at = usize::try_from(self.number - state.first).expect("a slot's index fits");
-            state.slots[at].on_close = Some(context.waker().clone());
+            state.slot(self.number).on_close = Some(context.waker().clone());
             Poll::Pending
         })
         .await;
@@ -403,6 +421,59 @@ impl Drop for Responder {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.close();
+            connection.0.state.borrow_mut().slot(self.number).give_back();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringlog_core::reactor::sim::{SimConfig, SimWorld};
+
+    use super::*;
+    use crate::net::accept_loop;
+
+    /// Keeps the frames, and who waits for an answer.
+    #[derive(Default)]
+    struct Keeps(RefCell<Vec<(Bytes, Responder)>>);
+
+    impl FrameHandler for Keeps {
+        fn handle(&self, frame: Bytes, responder: Responder) {
+            self.0.borrow_mut().push((frame, responder));
+        }
+    }
+
+    #[test]
+    fn a_request_counts_until_it_is_over_also_when_its_connection_has_ended() {
+        const BYTES_MAX: usize = 1 << 20;
+        let world = SimWorld::new(1, SimConfig::default());
+        let (reactor, client) = (world.reactor(0, 0), world.reactor(1, 0));
+        let address = SocketAddr::new(world.host_ip(0), 9092);
+        let (budget, keeps) = (Budget::new(BYTES_MAX), Rc::new(Keeps::default()));
+        let limits = ConnectionLimits {
+            frame_bytes_max: BYTES_MAX,
+            budget: budget.clone(),
+            pool: FramePool::new(BYTES_MAX),
+            meters: Rc::default(),
+        };
+        let (serving, handler) = (reactor.clone(), Rc::clone(&keeps));
+        reactor.spawn(accept_loop(reactor.clone(), reactor.listen(address).unwrap(), move |socket| {
+            Connection::start(&serving, socket, limits.clone(), Rc::clone(&handler) as Rc<dyn FrameHandler>);
+        }));
+        let second = Duration::from_secs(1);
+        world.block_on(&client.clone(), second, async move {
+            let socket = client.connect(address).await.unwrap();
+            let frame = [&100_i32.to_be_bytes()[..], &[7; 100]].concat();
+            socket.send_all([Bytes::from(frame.repeat(3))].into_iter().collect()).await.unwrap();
+        });
+        world.run_for(second);
+        let mut kept = keeps.0.take();
+        assert!(kept.len() == 3 && kept.iter().all(|(_, responder)| responder.is_closed()));
+        assert_eq!(budget.left(), BYTES_MAX - 300);
+        drop(kept.pop());
+        kept.pop().unwrap().1.send(Pieces::new());
+        assert_eq!(budget.left(), BYTES_MAX - 100);
+        kept.pop().unwrap().1.none();
+        assert_eq!(budget.left(), BYTES_MAX);
     }
 }
