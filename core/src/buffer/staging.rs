@@ -14,8 +14,9 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fmt;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 
 use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
@@ -33,6 +34,10 @@ struct Pool {
     /// Lent and warm.
     allocated: AtomicUsize,
     warm: ArrayQueue<Memory>,
+    /// A chunk was refused, and none has come back since.
+    starved: AtomicBool,
+    /// Woken by the first one that does.
+    on_return: OnceLock<Waker>,
 }
 
 impl fmt::Debug for StagingPool {
@@ -47,12 +52,27 @@ impl StagingPool {
     pub fn new(chunk_bytes: usize, bytes_max: usize, warm_chunks_max: usize) -> Self {
         assert!(chunk_bytes > 0 && chunk_bytes.is_multiple_of(ALIGNMENT));
         let warm = ArrayQueue::new(warm_chunks_max.max(1));
-        Self(Arc::new(Pool { chunk_bytes, bytes_max, allocated: AtomicUsize::new(0), warm }))
+        let (starved, on_return) = (AtomicBool::new(false), OnceLock::new());
+        Self(Arc::new(Pool { chunk_bytes, bytes_max, allocated: AtomicUsize::new(0), warm, starved, on_return }))
+    }
+
+    /// Wakes `waker`, on whichever thread that happens, when memory comes back after some was refused. Told once.
+    pub fn set_on_return(&self, waker: Waker) {
+        assert!(self.0.on_return.set(waker).is_ok(), "once");
     }
 
     /// A chunk with room for at least `len` bytes; longer than usual, and not kept afterwards, when `len` is.
     /// `None` when the bound is reached: take again after shared bytes were dropped.
     pub fn take(&self, len: usize) -> Option<Staging> {
+        self.try_take(len).or_else(|| {
+            // AcqRel, the pair of the swap in `Chunk::drop`: either what came back meanwhile is found now, or whoever
+            // gives it back finds this.
+            self.0.starved.swap(true, Ordering::AcqRel);
+            self.try_take(len)
+        })
+    }
+
+    fn try_take(&self, len: usize) -> Option<Staging> {
         if len <= self.0.chunk_bytes
             && let Some(memory) = self.0.warm.pop()
         {
@@ -130,6 +150,11 @@ impl Drop for Chunk {
         let size = memory.size;
         if size != pool.chunk_bytes || pool.warm.push(memory).is_err() {
             pool.allocated.fetch_sub(size, Ordering::Relaxed);
+        }
+        if pool.starved.swap(false, Ordering::AcqRel)
+            && let Some(waker) = pool.on_return.get()
+        {
+            waker.wake_by_ref();
         }
     }
 }

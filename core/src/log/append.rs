@@ -140,16 +140,14 @@ impl Log {
             })),
             SequenceCheck::InvalidTransactionState => Err(AppendError::InvalidTransactionState),
             SequenceCheck::OutOfOrder => Err(AppendError::OutOfOrderSequence),
-            SequenceCheck::BehindRefused => Err(AppendError::Busy),
+            SequenceCheck::BehindRefused => Err(AppendError::BehindRefused),
             SequenceCheck::StaleEpoch => Err(AppendError::InvalidProducerEpoch),
         }
     }
 
     /// A batch found no room and will be sent again: see [`ProducerState::refuse`](super::producer_state::ProducerState::refuse).
-    pub fn note_refused(&mut self, batch: &Bytes, error: &AppendError) {
-        if matches!(error, AppendError::Busy | AppendError::DiskFull)
-            && let Some(batch) = producer_batch(batch)
-        {
+    pub fn note_refused(&mut self, batch: &[u8]) {
+        if let Some(batch) = producer_batch(batch) {
             self.producers.refuse(&batch);
         }
     }
@@ -316,7 +314,9 @@ impl Log {
         self.tail.clear();
         self.log_end_offset = end;
         let error = self.append_error(error);
-        refused.iter().for_each(|head| self.note_refused(head, &error));
+        if error == AppendError::DiskFull {
+            refused.iter().for_each(|head| self.note_refused(head));
+        }
         error
     }
 }

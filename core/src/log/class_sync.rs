@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -23,7 +24,7 @@ use super::late_writes::LateWrites;
 use super::log::Log;
 use super::{LogKey, LogSpec, StoreConfig};
 use crate::buffer::staging::StagingPool;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, Signal};
 
 /// An append that waits for the commit log.
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +57,21 @@ pub(crate) struct SyncClass {
     pub direct_due: Vec<LogKey>,
     /// Logs with a group that was written and is to be announced, in that order.
     pub announcing: VecDeque<LogKey>,
-    /// A push was refused: segments must be synced now.
-    pub is_full: bool,
+    /// The commit log had no memory or no file, for an append of this turn or for a group that waits to be announced: until
+    /// the end of the turn nothing takes what comes back, and that writes what holds memory.
+    pub is_short: bool,
+    /// The same of `direct_memory`, for appends that need it. That comes back only at the end of a turn.
+    pub is_direct_short: bool,
+    /// Given when memory of the commit log comes back that was refused.
+    memory_returned: Rc<Signal>,
 }
 
 impl SyncClass {
     pub fn open(reactor: &Reactor, dir: &Path, shard_id: u16, config: &StoreConfig) -> Result<Self, StoreError> {
         let commit_log = CommitLog::open(reactor.clone(), dir, shard_id, config.commit_log.clone())
             .map_err(|error| StoreError::CommitLog(error.to_string()))?;
+        let memory_returned = reactor.signal();
+        commit_log.set_on_memory(memory_returned.waker());
         Ok(Self {
             commit_log,
             waiting: VecDeque::new(),
@@ -77,7 +85,9 @@ impl SyncClass {
             direct_writes: DirectWrites::new(),
             direct_due: Vec::new(),
             announcing: VecDeque::new(),
-            is_full: false,
+            is_short: false,
+            is_direct_short: false,
+            memory_returned: Rc::new(memory_returned),
         })
     }
 
@@ -121,6 +131,11 @@ impl SyncClass {
         is_large || !log.direct.is_empty()
     }
 
+    /// Whether an append of a batch would come before one that was refused.
+    pub fn is_short_for(&self, log: &Log, size_bytes: usize) -> bool {
+        self.is_short || (self.is_direct_short && self.goes_direct(log, size_bytes))
+    }
+
     /// Tells the commit log of a group that was synced in its segment; acked when that is durable.
     pub fn announce(&mut self, key: LogKey, spec: &LogSpec, group: &Group) -> Result<(), CommitLogError> {
         let entry = EntryHeader {
@@ -149,11 +164,24 @@ impl SyncClass {
         Some((self.waiting.drain(..).collect(), AppendError::MaybeAppended(format!("commit log: {kind}"))))
     }
 
+    /// Calls once when memory that was refused comes back. One call waits at a time.
+    pub fn call_on_memory(&self, reactor: &Reactor, call: Rc<dyn Fn()>) {
+        // A task that waits holds the other one.
+        if Rc::strong_count(&self.memory_returned) == 1 {
+            let memory_returned = Rc::clone(&self.memory_returned);
+            reactor.spawn(async move {
+                memory_returned.given().await;
+                drop(memory_returned);
+                call();
+            });
+        }
+    }
+
     /// What the appender is told.
     pub fn push_error(&mut self, error: CommitLogError) -> AppendError {
         match error {
             CommitLogError::Full | CommitLogError::Memory => {
-                self.is_full = true;
+                self.is_short = true;
                 AppendError::Busy
             }
             CommitLogError::NoSpace => AppendError::DiskFull,

@@ -33,7 +33,7 @@ fn stopped() -> World {
     let mut store = world.open_with(&[sync_spec(0)]);
     let key = store.create(sync_spec(0)).expect("created");
     for sequence in 0..BATCHES {
-        store.append(key, sent(sequence), sequence / 15).expect("appended");
+        store.append(key, &sent(sequence), sequence / 15).expect("appended");
         store.end_turn();
         world.turns(3);
     }
@@ -81,7 +81,7 @@ fn look(world: &World) -> Outcome {
         }
     }
     for sequence in BATCHES - 5..BATCHES {
-        let again = store.append(key, sent(sequence), 9).expect("known");
+        let again = store.append(key, &sent(sequence), 9).expect("known");
         assert!(again.duplicate && again.base_offset == i64::from(sequence) * 2, "{again:?}");
     }
     Outcome::SameRecords

@@ -58,9 +58,13 @@ pub enum AppendError {
     /// A batch outside of the transaction that its producer has open.
     #[error("the producer's transaction is open")]
     InvalidTransactionState,
-    /// The commit log's bounds are reached, or were for a batch before this one: try again when segments were synced.
-    #[error("the commit log is full for now")]
+    /// There is no room for it at the moment. What comes after it in this log is to wait for it, until it is appended,
+    /// after some end of a turn, or given up ([`LogStore::refuse`](super::LogStore::refuse)).
+    #[error("the log has no room for now")]
     Busy,
+    /// A batch of the producer that comes before this one was refused: it is to be sent again first.
+    #[error("an earlier batch of the producer was refused")]
+    BehindRefused,
     /// No space is left. Later appends may succeed.
     #[error("no space left")]
     DiskFull,

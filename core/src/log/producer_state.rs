@@ -320,7 +320,7 @@ impl ProducerState {
 
     /// Notes a batch that was appended. Nothing is refused here: what is in the log counts.
     pub fn update(&mut self, batch: &ProducerBatch) -> ProducerUndo {
-        self.refused.forget(batch.producer_id);
+        self.refused.note_appended(batch);
         let before = self.producers.get(&batch.producer_id).map(|known| **known);
         let producer = self.producers.entry(batch.producer_id).or_insert_with(Producer::unknown);
         producer.enter_epoch(batch.producer_epoch);

@@ -40,8 +40,12 @@ impl Refused {
         })
     }
 
-    /// A batch of this producer found room.
-    pub fn forget(&mut self, producer_id: i64) {
-        self.0.remove(&producer_id);
+    /// A batch of a producer found room: what was refused before it, or with it, was sent again or given up.
+    pub fn note_appended(&mut self, batch: &ProducerBatch) {
+        if let Some((epoch, sequence)) = self.0.get(&batch.producer_id)
+            && (*epoch != batch.producer_epoch || !is_before(batch.base_sequence, *sequence))
+        {
+            self.0.remove(&batch.producer_id);
+        }
     }
 }

@@ -44,6 +44,7 @@ use super::recovery::{COMMIT_LOG_FOLDER, DELETED_SUFFIX};
 use super::retention::Expired;
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{AbortedTransaction, Durability, LogConfig, LogKey, LogSpec, StoreConfig};
+use crate::buffer::ALIGNMENT;
 use crate::reactor::{Pieces, Reactor};
 
 /// A read that waits for the device.
@@ -406,20 +407,39 @@ impl LogStore {
 
     /// Appends one batch that was validated: checks its producer's sequence and gives it offsets. Acked later, see
     /// [`LogStore::take_acked`].
-    pub fn append(&mut self, key: LogKey, batch: Bytes, leader_epoch: i32) -> Result<Appended, AppendError> {
-        let result = self.try_append(key, &batch, leader_epoch);
+    pub fn append(&mut self, key: LogKey, batch: &Bytes, leader_epoch: i32) -> Result<Appended, AppendError> {
+        let result = self.try_append(key, batch, leader_epoch);
         if let Err(error) = &result
             && let Some(stored) = stored_mut(&mut self.logs, key)
         {
             match &mut stored.state {
-                LogState::Open(log) => log.note_refused(&batch, error),
+                LogState::Open(log) if *error == AppendError::DiskFull => log.note_refused(batch),
+                LogState::Open(_) => {}
                 LogState::Unopened(_) if *error == AppendError::DiskFull => {
-                    producer_batch(&batch).inspect(|batch| stored.refused.get_or_insert_default().note(batch));
+                    producer_batch(batch).inspect(|batch| stored.refused.get_or_insert_default().note(batch));
                 }
                 LogState::Unopened(_) => stored.is_unopenable = true,
             }
         }
         result
+    }
+
+    /// Gives up a batch for which there was no room: those of its producer that come behind it are refused until it is sent
+    /// again.
+    pub fn refuse(&mut self, key: LogKey, batch: &Bytes) {
+        if let Some(log) = opened(&mut self.logs, key) {
+            log.note_refused(batch);
+        }
+    }
+
+    /// Whether something was refused since the last end of a turn for what all appends of class sync need.
+    pub fn is_short(&self) -> bool {
+        self.sync.is_short
+    }
+
+    /// The class of a log. `None` for a log that is not there.
+    pub fn durability(&self, key: LogKey) -> Option<Durability> {
+        self.stored(key).map(|stored| stored.spec.durability)
     }
 
     fn try_append(&mut self, key: LogKey, batch: &Bytes, leader_epoch: i32) -> Result<Appended, AppendError> {
@@ -431,17 +451,17 @@ impl LogStore {
                     error => AppendError::Stopped(error.to_string()),
                 })?
                 .ok_or(AppendError::UnknownLog)?;
-        if stored.is_changing_class {
-            self.is_flush_due = true;
-            return Err(AppendError::Busy);
-        }
+        let is_sync = stored.spec.durability == Durability::Sync;
         if *stored.is_unopenable {
             log.stop(&"could not be opened for an earlier batch");
         }
-        if let Some(kind) = self.sync.commit_log.failure()
-            && stored.spec.durability == Durability::Sync
-        {
+        if is_sync && let Some(kind) = self.sync.commit_log.failure() {
             log.stop(&kind);
+        }
+        if log.stopped.is_none() && (stored.is_changing_class || (is_sync && self.sync.is_short_for(log, batch.len())))
+        {
+            self.is_flush_due |= stored.is_changing_class;
+            return Err(AppendError::Busy);
         }
         log.producers.expire(now_ms, &self.config.producer_expiry);
         let (tail_before, segments_before) = (log.tail.mark(), log.segments.len());
@@ -480,6 +500,10 @@ impl LogStore {
                 }
             }
             Durability::Sync if self.sync.goes_direct(log, staged.header.size_bytes as usize) => {
+                let (size_bytes, bytes_max) = (staged.header.size_bytes, self.sync.direct_memory.bytes_max());
+                if size_bytes as usize + 2 * ALIGNMENT > bytes_max {
+                    return Err(AppendError::TooLarge { size_bytes, segment_bytes: bytes_max as u32 });
+                }
                 if log.tail.is_under_way() {
                     return Err(AppendError::Busy);
                 }
@@ -493,7 +517,10 @@ impl LogStore {
                 }
                 match result {
                     Ok(true) => {}
-                    Ok(false) => return Err(AppendError::Busy),
+                    Ok(false) => {
+                        self.sync.is_direct_short = true;
+                        return Err(AppendError::Busy);
+                    }
                     Err(error) => return Err(log.append_error(&error)),
                 }
                 if !std::mem::replace(&mut log.direct.due, true) {

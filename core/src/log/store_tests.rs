@@ -332,7 +332,7 @@ fn reads_cross_segments_without_a_gap_whatever_the_limit() {
         for step in 0..turn % 4 + 1 {
             let bytes = batch(step + 1, turn * 7 % 130, turn as u8);
             sent.push(bytes[16..].to_vec());
-            store.append(key, bytes, 3).expect("appended");
+            store.append(key, &bytes, 3).expect("appended");
         }
         store.end_turn();
     }
@@ -369,7 +369,7 @@ fn a_clean_stop_leaves_what_the_next_start_trusts() {
         for step in 0..17 {
             let bytes = batch(2, 60, (round * 17 + step) as u8);
             sent.push(bytes[16..].to_vec());
-            store.append(key, bytes, round as i32).expect("appended");
+            store.append(key, &bytes, round as i32).expect("appended");
             store.end_turn();
         }
         assert_eq!(store.log_end_offset(key), sent.len() as i64 * 2);
@@ -398,20 +398,20 @@ fn a_repeated_batch_gets_its_first_offsets_and_a_gap_is_refused() {
     let key = store.create(spec(0)).expect("created");
     let of = |epoch, sequence| batch_of(Some((7, epoch, sequence)), &[NOW_MS, NOW_MS], b"v");
     for step in 0..7 {
-        assert_eq!(store.append(key, of(0, step * 2), 0).expect("fresh").base_offset, i64::from(step) * 2);
+        assert_eq!(store.append(key, &of(0, step * 2), 0).expect("fresh").base_offset, i64::from(step) * 2);
         store.end_turn();
     }
-    let repeated = store.append(key, of(0, 4), 0).expect("repeated");
+    let repeated = store.append(key, &of(0, 4), 0).expect("repeated");
     assert_eq!((repeated.base_offset, repeated.last_offset, repeated.duplicate), (4, 5, true));
-    assert_eq!(store.append(key, of(0, 18), 0), Err(AppendError::OutOfOrderSequence));
-    assert_eq!(store.append(key, of(1, 2), 0), Err(AppendError::OutOfOrderSequence));
-    assert_eq!(store.append(key, of(1, 0), 0).expect("new epoch").base_offset, 14);
-    assert_eq!(store.append(key, of(0, 14), 0), Err(AppendError::InvalidProducerEpoch));
+    assert_eq!(store.append(key, &of(0, 18), 0), Err(AppendError::OutOfOrderSequence));
+    assert_eq!(store.append(key, &of(1, 2), 0), Err(AppendError::OutOfOrderSequence));
+    assert_eq!(store.append(key, &of(1, 0), 0).expect("new epoch").base_offset, 14);
+    assert_eq!(store.append(key, &of(0, 14), 0), Err(AppendError::InvalidProducerEpoch));
     world.close(store);
     let mut store = world.open();
     let key = store.create(spec(0)).expect("opened");
-    assert!(store.append(key, of(1, 0), 0).expect("remembered").duplicate);
-    assert_eq!(store.append(key, of(1, 2), 0).expect("next").base_offset, 16);
+    assert!(store.append(key, &of(1, 0), 0).expect("remembered").duplicate);
+    assert_eq!(store.append(key, &of(1, 2), 0).expect("next").base_offset, 16);
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn the_broker_s_time_is_stamped_with_a_right_crc() {
     let mut stamped = spec(0);
     Rc::make_mut(&mut stamped.config).timestamp_type = TimestampType::LogAppendTime;
     let key = store.create(stamped).expect("created");
-    let appended = store.append(key, batch_of(None, &[5, 6], b"v"), 0).expect("appended");
+    let appended = store.append(key, &batch_of(None, &[5, 6], b"v"), 0).expect("appended");
     store.end_turn();
     assert_eq!(appended.log_append_time_ms, NOW_MS);
     let bytes = ready(store.read(key, 0, 2, 1_000, true));
@@ -435,7 +435,7 @@ fn cold_batches_come_through_the_reactor() {
     let mut store = world.open();
     let key = store.create(spec(0)).expect("created");
     for tag in 0..30 {
-        store.append(key, batch(1, 100, tag), 0).expect("appended");
+        store.append(key, &batch(1, 100, tag), 0).expect("appended");
         store.end_turn();
     }
     for entry in world.disk.list_dir(Path::new("/data/t-0")).expect("folder") {
@@ -457,7 +457,7 @@ fn the_first_record_that_is_late_enough_is_found() {
     let key = store.create(spec(0)).expect("created");
     for step in 0..50_i64 {
         let first = NOW_MS + step * 30;
-        store.append(key, batch_of(None, &[first, first + 10, first + 20], &[0; 40]), 0).expect("appended");
+        store.append(key, &batch_of(None, &[first, first + 10, first + 20], &[0; 40]), 0).expect("appended");
         store.end_turn();
     }
     let end = store.acked_end_offset(key);
@@ -474,7 +474,7 @@ fn bytes_behind_the_last_batch_are_refused_after_a_clean_stop() {
     let world = World::new(10);
     let mut store = world.open();
     let key = store.create(spec(0)).expect("created");
-    store.append(key, batch(3, 10, 0), 0).expect("appended");
+    store.append(key, &batch(3, 10, 0), 0).expect("appended");
     world.close(store);
     let path = Path::new("/data/t-0/00000000000000000000.log");
     let file = File::open(&world.dyn_disk(), path, OpenMode::READ_WRITE).expect("there");
@@ -482,7 +482,7 @@ fn bytes_behind_the_last_batch_are_refused_after_a_clean_stop() {
     file.write_all_at(len, &[0; 100]).expect("written");
     let mut store = world.open();
     let key = store.create(spec(0)).expect("taken in");
-    assert!(matches!(store.append(key, batch(1, 1, 1), 0), Err(AppendError::Stopped(_))));
+    assert!(matches!(store.append(key, &batch(1, 1, 1), 0), Err(AppendError::Stopped(_))));
 }
 
 pub(super) fn sync_spec(partition_index: i32) -> LogSpec {
@@ -498,7 +498,7 @@ fn class_sync_acks_from_the_commit_log_and_serves_the_tail() {
     for step in 0..200_usize {
         let bytes = batch(step % 3 + 1, step * 13 % 200, step as u8);
         sent[step % 2].push(bytes[16..].to_vec());
-        let appended = store.append(keys[step % 2], bytes, 0).expect("appended");
+        let appended = store.append(keys[step % 2], &bytes, 0).expect("appended");
         store.end_turn();
         assert!(store.acked_end_offset(keys[step % 2]) <= appended.base_offset, "not before the commit log says so");
         world.turns(3);
@@ -559,7 +559,7 @@ fn a_repeated_batch_that_was_not_acked_is_known_after_a_stop_of_any_kind() {
         for life in 0..4 {
             for sequence in life * 10..life * 10 + 10 {
                 for key in keys {
-                    store.append(key, sent(sequence), 0).expect("appended");
+                    store.append(key, &sent(sequence), 0).expect("appended");
                 }
                 store.end_turn();
                 world.turns(3);
@@ -578,7 +578,7 @@ fn a_repeated_batch_that_was_not_acked_is_known_after_a_stop_of_any_kind() {
             keys = specs.clone().map(|spec| store.create(spec).expect("created"));
             for sequence in life * 10 + 5..life * 10 + 10 {
                 for key in keys {
-                    let again = store.append(key, sent(sequence), 0).expect("known");
+                    let again = store.append(key, &sent(sequence), 0).expect("known");
                     assert!(again.duplicate && again.base_offset == i64::from(sequence), "stop {stop}: {again:?}");
                 }
             }
@@ -623,7 +623,7 @@ fn crash_history(seed: u64, carried_logs_min: usize) {
                 continue;
             }
             let bytes = batch(clock.between(1, 4) as usize, clock.below(300) as usize, clock.below(250) as u8);
-            match store.append(keys[index], bytes.clone(), life) {
+            match store.append(keys[index], &bytes, life) {
                 Ok(appended) => sent[index].push((appended.last_offset, bytes[16..].to_vec())),
                 Err(AppendError::Busy) => {}
                 Err(error) => panic!("seed {seed}: {error}"),
@@ -672,7 +672,7 @@ fn a_folder_says_durably_whose_it_is_before_a_point_is_noted() {
         let key = store.create(sync_spec(0)).expect("created");
         let points = Path::new("/data/.ringlog/synced-0");
         while !world.disk.exists(points) {
-            store.append(key, batch(1, 300, 0), 0).expect("appended");
+            store.append(key, &batch(1, 300, 0), 0).expect("appended");
             store.end_turn();
             world.turns(3);
         }
@@ -692,7 +692,7 @@ fn large_reads_are_ranges_of_the_page_cache_that_end_with_a_batch_below_the_boun
     let key = store.create(LogSpec { config, ..spec(0) }).expect("created");
     let batch_bytes = batch(1, 10_000, 0).len();
     for tag in 0..100 {
-        store.append(key, batch(1, 10_000, tag), 0).expect("appended");
+        store.append(key, &batch(1, 10_000, tag), 0).expect("appended");
         store.end_turn();
     }
     for (from, bound, max_bytes, expected) in [
@@ -734,7 +734,7 @@ fn large_batches_go_past_the_commit_log_and_small_ones_keep_their_place() {
     for step in 0..60_usize {
         let bytes = if step % 5 < 3 { batch(2, 500, step as u8) } else { batch(1, 20, step as u8) };
         sent.push(bytes[16..].to_vec());
-        let appended = store.append(key, bytes, 3).expect("appended");
+        let appended = store.append(key, &bytes, 3).expect("appended");
         let before = store.acked_end_offset(key);
         store.end_turn();
         assert_eq!(store.acked_end_offset(key), before, "not before the device says so");

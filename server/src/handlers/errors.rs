@@ -52,7 +52,8 @@ fn append_error(error: &AppendError) -> ErrorCode {
         AppendError::DiskFull | AppendError::Stopped(_) => ErrorCode::KAFKA_STORAGE_ERROR,
         // Idempotent producers must not take it for not appended, as they take KAFKA_STORAGE_ERROR.
         AppendError::MaybeAppended(_) => ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-        AppendError::Busy => ErrorCode::REQUEST_TIMED_OUT,
+        // Clients repeat it as it is.
+        AppendError::Busy | AppendError::BehindRefused => ErrorCode::REQUEST_TIMED_OUT,
     }
 }
 

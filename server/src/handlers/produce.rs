@@ -2,7 +2,7 @@
 //!
 //! v7 zstd   v8 record errors   v9 flexible   v10 current leader   v13 topic ids
 //! Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_REQUIRED_ACKS, those of batch validation, those of
-//! idempotent producers, KAFKA_STORAGE_ERROR.
+//! idempotent producers, KAFKA_STORAGE_ERROR, REQUEST_TIMED_OUT (no room in the log for `timeout_ms`).
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -42,7 +42,7 @@ struct Pending {
 
 /// Stage 1: checks and hands each batch to its partition.
 pub fn handle(context: &Rc<Context>, mut request: Request) {
-    let (acks, batches) = match plan(context, &request) {
+    let (acks, timeout_ms, batches) = match plan(context, &request) {
         Ok(planned) => planned,
         Err(error) => return request.close(&error),
     };
@@ -72,8 +72,13 @@ pub fn handle(context: &Rc<Context>, mut request: Request) {
                     pending.put(at, Outcome::from(result));
                 });
                 match rules {
-                    None => context.router.request(owner, partition, PartitionRequest::Append(batch), reply),
-                    Some(rules) => context.recompressor.append(owner, partition, batch, &rules, reply),
+                    None => {
+                        let append = PartitionRequest::Append { batch, timeout_ms };
+                        context.router.request(owner, partition, append, reply);
+                    }
+                    Some(rules) => {
+                        context.recompressor.append(owner, partition, batch, timeout_ms, &rules, reply);
+                    }
                 }
             }
         }
@@ -91,7 +96,7 @@ struct Append {
     rules: Option<Box<ProduceRules>>,
 }
 
-fn plan(context: &Context, request: &Request) -> Result<(i16, Vec<Planned>), DecodeError> {
+fn plan(context: &Context, request: &Request) -> Result<(i16, i32, Vec<Planned>), DecodeError> {
     let encoded = request.body();
     let body: ProduceRequest<'_> = encoded.decode()?;
     let metadata = context.metadata.image();
@@ -112,7 +117,7 @@ fn plan(context: &Context, request: &Request) -> Result<(i16, Vec<Planned>), Dec
             });
         }
     }
-    Ok((body.acks, planned))
+    Ok((body.acks, body.timeout_ms, planned))
 }
 
 fn plan_partition(

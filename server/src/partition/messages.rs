@@ -176,18 +176,18 @@ impl PartitionError {
     pub fn is_until_restart(&self) -> bool {
         matches!(self, Self::Storage | Self::Append(AppendError::Stopped(_) | AppendError::MaybeAppended(_)))
     }
-
-    /// Whether the same append may succeed a moment later: there was no room for it, and nothing of it is there.
-    pub fn is_for_the_moment(&self) -> bool {
-        matches!(self, Self::Busy | Self::Append(AppendError::Busy))
-    }
 }
 
 /// A request to a partition.
 #[derive(Debug)]
 pub enum PartitionRequest {
     /// Append one validated batch as the producer sent it.
-    Append(Bytes),
+    Append {
+        /// The batch.
+        batch: Bytes,
+        /// For so long it may wait for room in the log.
+        timeout_ms: i32,
+    },
     /// Read.
     Read(ReadRequest),
     /// Watch the high watermark.

@@ -8,6 +8,7 @@ mod cleaner;
 mod deletions;
 mod messages;
 mod partitions;
+mod queue;
 mod reads;
 mod recompressor;
 mod retention;

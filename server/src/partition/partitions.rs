@@ -16,6 +16,7 @@ use ringlog_core::log::{ClosedLog, Durability, LogConfig, LogKey, LogSpec, LogSt
 use ringlog_core::reactor::Reactor;
 
 use super::cleaner::{Cleaner, CleanerSource};
+use super::queue::AppendQueue;
 use super::retention::Retention;
 use super::scrubber::{Scrubber, ScrubberSource};
 use super::{AppendOutcome, PartitionError, PartitionReply, PartitionRequest, TopicPartition};
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     pub(super) retention: Retention,
     pub(super) cleaner: Cleaner,
     pub(super) scrubber: Scrubber,
+    /// Appends that found no room.
+    pub(super) queue: AppendQueue,
 }
 
 #[derive(Default)]
@@ -60,6 +63,8 @@ pub(super) struct Partition {
     pub(super) high_watermark: i64,
     /// Appends in offset order, each until the high watermark reaches its end.
     pub(super) appends: VecDeque<AppendWait>,
+    /// How many more are in the shard's queue.
+    pub(super) queued: usize,
     pub(super) watches: Vec<Watch>,
     /// Those who wait for a log start, at or above an offset, to become durable.
     pub(super) deletions: Vec<(i64, Reply)>,
@@ -97,6 +102,7 @@ impl Partitions {
             retention: Retention::new(retention_check_interval),
             cleaner: Cleaner::new(cleaner_source),
             scrubber: Scrubber::new(scrubber_source),
+            queue: AppendQueue::default(),
         }));
         let acknowledging = Rc::downgrade(&partitions.0);
         partitions.0.store.borrow_mut().set_on_acked(Rc::new(move || {
@@ -126,6 +132,7 @@ impl Partitions {
             leader_epoch,
             high_watermark,
             appends: VecDeque::new(),
+            queued: 0,
             watches: Vec::new(),
             deletions: Vec::new(),
         });
@@ -164,8 +171,9 @@ impl Partitions {
         let removed = self.0.store.borrow_mut().remove(key);
         drop(partition.meters);
         self.0.meters.release(&partition.topic_name);
-        for wait in partition.appends {
-            (wait.reply)(PartitionReply::Append(Err(PartitionError::Unknown)));
+        let waiting = partition.appends.into_iter().map(|wait| wait.reply);
+        for reply in waiting.chain(self.unqueue(key).into_iter().map(|append| append.reply)) {
+            reply(PartitionReply::Append(Err(PartitionError::Unknown)));
         }
         for watch in partition.watches {
             (watch.reply)(PartitionReply::Watch);
@@ -179,7 +187,7 @@ impl Partitions {
     /// Does what is asked of one partition; `reply` may be called before this returns.
     pub fn request(&self, name: TopicPartition, request: PartitionRequest, reply: Reply) {
         match request {
-            PartitionRequest::Append(batch) => self.append(name, batch, reply),
+            PartitionRequest::Append { batch, timeout_ms } => self.append(name, batch, timeout_ms, reply),
             PartitionRequest::Read(read) => self.read(name, read, reply),
             PartitionRequest::Watch(watch) => self.watch(name, watch, reply),
             PartitionRequest::Unwatch(watch) => self.unwatch(name, watch),
@@ -236,6 +244,7 @@ impl Partitions {
         // Those who still wait are gone with their connections; what they hold may lead back here.
         let table = self.0.table.take();
         drop(table);
+        self.0.queue.close();
         closed
     }
 
@@ -251,9 +260,10 @@ impl Partitions {
         self.0.flush_due.set(false);
         let mut acked = self.0.acked.take();
         let mut failed = Vec::new();
-        let moved_starts;
+        let (moved_starts, was_short);
         {
             let mut store = self.0.store.borrow_mut();
+            was_short = store.is_short();
             store.end_turn();
             store.take_acked(&mut acked);
             store.take_failed(&mut failed);
@@ -273,6 +283,11 @@ impl Partitions {
             }
         }
         self.arm_cleaner();
+        self.append_queued();
+        if !was_short && self.0.store.borrow().is_short() {
+            // The end of the next turn makes room.
+            self.schedule_flush();
+        }
     }
 
     fn advance_high_watermark(&self, key: LogKey, acked_end_offset: i64) {
@@ -307,6 +322,14 @@ impl Table {
     pub(super) fn find_mut(&mut self, name: TopicPartition) -> Result<&mut Partition, PartitionError> {
         let key = *self.keys.get(&name).ok_or_else(|| self.missing(name))?;
         Ok(self.partitions[key.0 as usize].as_mut().expect("every key has its partition"))
+    }
+
+    pub(super) fn partition(&self, key: LogKey) -> Option<&Partition> {
+        self.partitions.get(key.0 as usize)?.as_ref()
+    }
+
+    pub(super) fn partition_mut(&mut self, key: LogKey) -> Option<&mut Partition> {
+        self.partitions.get_mut(key.0 as usize)?.as_mut()
     }
 
     fn missing(&self, name: TopicPartition) -> PartitionError {

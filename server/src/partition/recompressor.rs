@@ -39,6 +39,7 @@ struct Waiting {
 struct Slot {
     number: u64,
     owner: u16,
+    timeout_ms: i32,
     reply: Reply,
     /// What is to be appended, once that is known.
     batch: Option<Result<Bytes, PartitionError>>,
@@ -57,7 +58,15 @@ impl Recompressor {
     }
 
     /// Appends one batch. What is to be compressed anew is checked by `rules` on the way; anything else was checked.
-    pub fn append(&self, owner: u16, partition: TopicPartition, batch: Bytes, rules: &ProduceRules, reply: Reply) {
+    pub fn append(
+        &self,
+        owner: u16,
+        partition: TopicPartition,
+        batch: Bytes,
+        timeout_ms: i32,
+        rules: &ProduceRules,
+        reply: Reply,
+    ) {
         let mut waiting = self.0.waiting.borrow_mut();
         if waiting.count >= BATCHES_MAX {
             drop(waiting);
@@ -68,7 +77,7 @@ impl Recompressor {
         let number = waiting.next;
         let due = rules.recompression.filter(|to| to.is_due(&batch));
         let ready = due.is_none().then(|| Ok(batch.clone()));
-        waiting.queues.entry(partition).or_default().push_back(Slot { number, owner, reply, batch: ready });
+        waiting.queues.entry(partition).or_default().push_back(Slot { number, owner, timeout_ms, reply, batch: ready });
         drop(waiting);
         if let Some(to) = due {
             self.compress(partition, number, batch, *rules, to);
@@ -104,9 +113,11 @@ impl Recompressor {
             }
             waiting.count -= going.len();
         }
-        for Slot { owner, reply, batch, .. } in going {
+        for Slot { owner, timeout_ms, reply, batch, .. } in going {
             match batch.expect("looked at above") {
-                Ok(batch) => self.0.router.request(owner, partition, PartitionRequest::Append(batch), reply),
+                Ok(batch) => {
+                    self.0.router.request(owner, partition, PartitionRequest::Append { batch, timeout_ms }, reply);
+                }
                 Err(error) => reply(PartitionReply::Append(Err(error))),
             }
         }

@@ -219,10 +219,11 @@ impl Producer {
                 true
             }
             _ if !model.is_live(target.topic_id) => true,
-            // Busy, or the disk is full or broken: the client tries again.
-            ErrorCode::REQUEST_TIMED_OUT => false,
-            // What was under way when a log failed may be there after the restart.
-            ErrorCode::KAFKA_STORAGE_ERROR | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
+            // The disk is full, or was for a batch before this one, or is broken: what was under way when a log failed may be
+            // there after the restart.
+            ErrorCode::REQUEST_TIMED_OUT
+            | ErrorCode::KAFKA_STORAGE_ERROR
+            | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
                 if bench.tolerates_errors(self.life) =>
             {
                 false

@@ -147,7 +147,7 @@ impl History {
     /// Has the first segment's name on the disk before there is a second one: recovery relies on it, as journals keep it.
     fn note_first_segment(&mut self, store: &mut LogStore, key: LogKey) {
         let bytes = Bytes::from(self.batch(None));
-        let appended = store.append(key, bytes.clone(), 0).expect("the disk is well");
+        let appended = store.append(key, &bytes, 0).expect("the disk is well");
         self.note(None, bytes, &appended);
         store.end_turn();
         store.rolled = true;
@@ -173,7 +173,7 @@ impl History {
         for producer in 0..self.sent.len() {
             let Some(last) = self.sent[producer].last() else { continue };
             let (bytes, base_offset) = (last.bytes.clone(), last.base_offset);
-            let again = store.append(key, bytes.clone(), 0).expect("taken, or known");
+            let again = store.append(key, &bytes, 0).expect("taken, or known");
             if self.may_forget && !again.duplicate {
                 // It is forgotten, and what it sends is a batch of an unknown producer.
                 self.note(Some(producer), bytes, &again);
@@ -215,7 +215,7 @@ impl History {
         for _ in 0..self.clock.between(1, 6) {
             let producer = self.clock.chance(500).then(|| self.clock.below(3) as usize);
             let bytes = Bytes::from(self.batch(producer));
-            match store.append(key, bytes.clone(), 0) {
+            match store.append(key, &bytes, 0) {
                 Ok(appended) => self.note(producer, bytes, &appended),
                 Err(AppendError::Busy) => {}
                 Err(_) => return Err(Died),

@@ -65,7 +65,7 @@ impl Compacted {
 
     /// Returns the offset of its first record.
     fn append(&mut self, bytes: Vec<u8>) -> i64 {
-        let appended = self.store.append(self.key, Bytes::from(bytes), 0).expect("appended");
+        let appended = self.store.append(self.key, &Bytes::from(bytes), 0).expect("appended");
         self.turn();
         appended.base_offset
     }

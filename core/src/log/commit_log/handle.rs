@@ -138,9 +138,14 @@ impl CommitLog {
         self.shared.writer.borrow().next_lsn()
     }
 
-    /// Called (from a task of the reactor) when `durable_lsn` has moved, and once when the log has failed.
+    /// Called (from a task of the reactor) when `durable_lsn` has moved or a file is free, and once when the log has failed.
     pub fn set_on_durable(&mut self, call: Rc<dyn Fn()>) {
         *self.shared.on_durable.borrow_mut() = Some(call);
+    }
+
+    /// Woken, on whichever thread, when memory comes back after a push was refused for the lack of it.
+    pub fn set_on_memory(&self, waker: Waker) {
+        self.shared.writer.borrow().set_on_memory(waker);
     }
 
     /// Every entry below `lsn` is synced in its segment, with all that recovery would need, or is not needed any more:
@@ -281,18 +286,19 @@ impl Shared {
                 result = shared.make_sparse(slot).and(result);
             }
             shared.writer.borrow_mut().prepared(slot, result.is_ok());
+            if shared.closed.get() {
+                return;
+            }
             match result {
-                _ if shared.closed.get() => {}
                 Ok(()) => shared.start_prewriting(),
                 // The log goes on in sparse files: on a disk this tight zeros would take the room of segments.
                 Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                     shared.prewrite.set(false);
                 }
-                Err(error) => {
-                    shared.writer.borrow_mut().fail(error.kind());
-                    shared.after_write(true);
-                }
+                Err(error) => shared.writer.borrow_mut().fail(error.kind()),
             }
+            // It may be the file that a push waits for.
+            shared.after_write(true);
         });
     }
 

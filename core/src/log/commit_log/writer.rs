@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::task::Waker;
 
 use bytes::Bytes;
 
@@ -174,6 +175,11 @@ impl Writer {
         self.counters.entries += 1;
         self.counters.payload_bytes += payload_length as u64;
         Ok((lsn, staging.share(entry_start + ENTRY_HEADER..entry_start + length)))
+    }
+
+    /// Woken when staging memory comes back after some was refused.
+    pub(super) fn set_on_memory(&self, waker: Waker) {
+        self.pool.set_on_return(waker);
     }
 
     fn check_open(&self) -> Result<(), CommitLogError> {

@@ -51,7 +51,7 @@ impl LogStore {
             Ordering::Equal => active_bytes >= file_bytes / 4,
             Ordering::Greater => false,
         };
-        if !fills && !self.sync.is_full {
+        if !fills {
             return false;
         }
         let Some(end) = oldest_file_end else { return true };
@@ -76,7 +76,7 @@ impl LogStore {
     /// Syncs what was written since the last run: all segments of class sync, ended ones of class page-cache.
     fn start_checkpoint(&mut self) {
         self.write_tails_of_changing_logs();
-        (self.sync.is_full, self.rolled, self.is_start_moved, self.is_flush_due) = (false, false, false, false);
+        (self.rolled, self.is_start_moved, self.is_flush_due) = (false, false, false);
         let mut release = Some(match is_planted(PlantedBug::ReleasedUnwritten) {
             true => self.sync.commit_log.next_lsn(),
             false => self.sync.first_unwritten(),

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - Class page-cache with `flush.messages`: an ack that leaves so many records unsynced waits for the sync.
 //! - A class changes when all that was appended before is acked and synced, and the synced point says the new class.
-//!   Until then appends are refused as busy, and come again. So a commit log never holds what a log of class page-cache
+//!   Until then appends find no room. So a commit log never holds what a log of class page-cache
 //!   lacks, and its entries follow on what is durable.
 
 use super::super::error::AppendError;

@@ -16,7 +16,7 @@ use super::super::log::Log;
 use super::{LogState, LogStore, opened, stored_mut};
 
 impl LogStore {
-    pub(super) fn end_turn_tails(&mut self) {
+    pub(super) fn end_turn_tails(&mut self, is_short: bool) {
         for (key, result) in self.sync.late_writes.take_ended() {
             self.end_late_write(key, result);
         }
@@ -29,7 +29,7 @@ impl LogStore {
                 self.flush_tail(key);
             }
         }
-        let bound = if self.sync.is_full { 0 } else { self.config.dirty_bytes_max };
+        let bound = if is_short { 0 } else { self.config.dirty_bytes_max };
         self.flush_oldest_tails(|sync, _| sync.tail_bytes > bound);
         // Small tails of many logs keep large chunks: each write of the commit log is padded to a block.
         if let Some(end) = self.sync.commit_log.scarce_memory_end() {

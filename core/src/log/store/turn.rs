@@ -3,6 +3,7 @@
 //! Class page-cache is written here; groups that go past the commit log are started, and announced when they were written.
 
 use std::io;
+use std::rc::Rc;
 
 use super::super::LogKey;
 use super::super::commit_log::CommitLogError;
@@ -20,12 +21,18 @@ impl LogStore {
             None => {}
         }
         self.note_failure();
+        let was_short = std::mem::take(&mut self.sync.is_short);
+        self.sync.is_direct_short = false;
         self.end_turn_direct();
+        let is_short = was_short || self.sync.is_short;
+        if is_short && let Some(call) = &self.on_acked {
+            self.sync.call_on_memory(&self.reactor, Rc::clone(call));
+        }
         self.sync.commit_log.end_turn();
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);
         }
-        self.end_turn_tails();
+        self.end_turn_tails(is_short);
         self.end_turn_checkpoint();
     }
 

@@ -14,7 +14,7 @@ fn recovered(batches: i32, value_bytes: usize) -> (Vec<String>, World) {
     let mut store = world.open_with(&[]);
     let key = store.create(spec.clone()).expect("created");
     for sequence in 0..batches {
-        store.append(key, of_producer(sequence, value_bytes), 0).expect("fresh");
+        store.append(key, &of_producer(sequence, value_bytes), 0).expect("fresh");
         while store.acked_end_offset(key) <= i64::from(sequence) {
             store.end_turn();
             world.turns(1);
@@ -45,7 +45,7 @@ fn of_a_producer_that_may_send_several_batches_again_kafka_reads_all_that_are_re
         let mut store = world.open_with(&[sync_spec(0)]);
         let key = store.create(sync_spec(0)).expect("opened");
         for sequence in 0..batches {
-            let again = store.append(key, of_producer(sequence, value_bytes), 0).expect("known");
+            let again = store.append(key, &of_producer(sequence, value_bytes), 0).expect("known");
             assert_eq!((again.base_offset, again.duplicate), (i64::from(sequence), true));
         }
     }

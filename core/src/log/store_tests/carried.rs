@@ -21,7 +21,7 @@ fn create_all(store: &mut LogStore, specs: &[LogSpec]) -> Vec<LogKey> {
 /// Appends one batch to each and waits for the ack.
 fn append_all(world: &World, store: &mut LogStore, keys: &[LogKey], tag: u8) {
     for key in keys {
-        store.append(*key, batch(1, 50, tag), 0).expect("appended");
+        store.append(*key, &batch(1, 50, tag), 0).expect("appended");
     }
     store.end_turn();
     world.turns(3);
@@ -66,7 +66,7 @@ fn a_start_makes_no_folder_for_what_is_carried_and_its_tail_does_when_it_is_writ
             break;
         }
         assert!(step < 5_000, "the tails are never written");
-        match store.append(keys[2], batch(1, 300, 7), 0) {
+        match store.append(keys[2], &batch(1, 300, 7), 0) {
             Ok(_) => count += 1,
             Err(error) => assert_eq!(error, AppendError::Busy),
         }
@@ -144,7 +144,7 @@ fn a_log_that_is_to_have_another_class_is_not_carried() {
         world.turns(3);
     }
     assert!(world.disk.exists(&folder(1)));
-    assert_eq!(store.append(keys[1], batch(1, 50, 9), 0).map(|appended| appended.base_offset), Ok(3));
+    assert_eq!(store.append(keys[1], &batch(1, 50, 9), 0).map(|appended| appended.base_offset), Ok(3));
     assert_eq!(keys.iter().map(|key| store.log_end_offset(*key)).collect::<Vec<_>>(), [3, 4]);
 }
 
@@ -174,12 +174,12 @@ fn a_log_that_finds_no_room_to_be_opened_is_opened_later_and_takes_no_batch_out_
     let sent = |sequence| batch_of(Some((7, 0, sequence)), &[super::NOW_MS], b"v");
     world.disk.set_capacity(Some(0));
     for _ in 0..3 {
-        assert_eq!(store.append(keys[0], sent(0), 0), Err(AppendError::DiskFull));
+        assert_eq!(store.append(keys[0], &sent(0), 0), Err(AppendError::DiskFull));
     }
     world.disk.set_capacity(None);
-    assert_eq!(store.append(keys[0], sent(1), 0), Err(AppendError::Busy), "the one before it comes again");
+    assert_eq!(store.append(keys[0], &sent(1), 0), Err(AppendError::BehindRefused), "the one before it comes again");
     assert_eq!(
-        [0, 1].map(|sequence| store.append(keys[0], sent(sequence), 0).map(|appended| appended.base_offset)),
+        [0, 1].map(|sequence| store.append(keys[0], &sent(sequence), 0).map(|appended| appended.base_offset)),
         [Ok(3), Ok(4)]
     );
 }
@@ -192,15 +192,15 @@ fn a_repeated_batch_is_known_from_what_was_carried() {
     let mut store = world.open_with(&[]);
     let keys = create_all(&mut store, &specs);
     let sent = |sequence| batch_of(Some((7, 0, sequence)), &[super::NOW_MS], b"v");
-    (0..4).for_each(|sequence| assert!(!store.append(keys[0], sent(sequence), 0).expect("appended").duplicate));
+    (0..4).for_each(|sequence| assert!(!store.append(keys[0], &sent(sequence), 0).expect("appended").duplicate));
     store.end_turn();
     world.turns(3);
     world.crash(Some(store), Crash::Process);
     let mut store = world.open_with(&specs);
     let keys = create_all(&mut store, &specs);
-    let again = store.append(keys[0], sent(3), 0).expect("known");
+    let again = store.append(keys[0], &sent(3), 0).expect("known");
     assert!(again.duplicate && again.base_offset == 3);
-    assert_eq!(store.append(keys[0], sent(4), 0).expect("the next").base_offset, 4);
+    assert_eq!(store.append(keys[0], &sent(4), 0).expect("the next").base_offset, 4);
 }
 
 #[test]

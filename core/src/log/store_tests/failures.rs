@@ -9,15 +9,15 @@ fn a_full_disk_fails_appends_and_they_resume_by_themselves() {
     let world = World::new(3);
     let mut store = world.open();
     let key = store.create(spec(0)).expect("created");
-    store.append(key, batch(1, 10, 0), 0).expect("appended");
+    store.append(key, &batch(1, 10, 0), 0).expect("appended");
     store.end_turn();
     let fault = DiskFault::eio(".log", DiskCall::Write).effect(DiskEffect::Errno(libc::ENOSPC)).sticky();
     world.disk.inject(fault);
     for tag in 0..3 {
-        let appended = store.append(key, batch(1, 100, tag), 0).expect("taken");
+        let appended = store.append(key, &batch(1, 100, tag), 0).expect("taken");
         assert_eq!(appended.base_offset, 1 + i64::from(tag));
     }
-    assert_eq!(store.append(key, batch(1, 1_800, 9), 0), Err(AppendError::DiskFull), "the segment cannot be ended");
+    assert_eq!(store.append(key, &batch(1, 1_800, 9), 0), Err(AppendError::DiskFull), "the segment cannot be ended");
     store.end_turn();
     let mut failed = Vec::new();
     store.take_failed(&mut failed);
@@ -26,7 +26,7 @@ fn a_full_disk_fails_appends_and_they_resume_by_themselves() {
     assert_eq!(read_all(&world.reactor, &mut store, key, 100).len(), 1);
     world.disk.heal();
     let producer = |sequence| batch_of(Some((7, 0, sequence)), &[NOW_MS], b"x");
-    assert_eq!(store.append(key, producer(0), 0).expect("resumes").base_offset, 1);
+    assert_eq!(store.append(key, &producer(0), 0).expect("resumes").base_offset, 1);
     store.end_turn();
     assert_eq!(read_all(&world.reactor, &mut store, key, 100).len(), 2);
     assert_eq!(offsets_in_files(&world.dyn_disk(), Path::new("/data/t-0")), 2);
@@ -37,15 +37,15 @@ fn a_write_error_stops_the_log_and_takes_back_what_was_not_whole() {
     let world = World::new(4);
     let mut store = world.open();
     let key = store.create(spec(0)).expect("created");
-    let first = store.append(key, batch_of(Some((7, 0, 0)), &[NOW_MS], b"a"), 0).expect("appended");
+    let first = store.append(key, &batch_of(Some((7, 0, 0)), &[NOW_MS], b"a"), 0).expect("appended");
     store.end_turn();
     world.disk.inject(DiskFault::eio(".log", DiskCall::Write));
-    store.append(key, batch_of(Some((7, 0, 1)), &[NOW_MS], b"b"), 0).expect("taken");
+    store.append(key, &batch_of(Some((7, 0, 1)), &[NOW_MS], b"b"), 0).expect("taken");
     store.end_turn();
     let mut failed = Vec::new();
     store.take_failed(&mut failed);
     assert!(matches!(&failed[..], [FailedAppend { from_offset: 1, error: AppendError::Stopped(_), .. }]));
-    assert!(matches!(store.append(key, batch(1, 1, 1), 0), Err(AppendError::Stopped(_))));
+    assert!(matches!(store.append(key, &batch(1, 1, 1), 0), Err(AppendError::Stopped(_))));
     assert_eq!(read_all(&world.reactor, &mut store, key, 100).len() as i64, first.last_offset + 1);
 }
 
@@ -63,7 +63,7 @@ fn a_full_disk_behind_the_commit_log_keeps_what_was_acked_and_goes_on() {
             world.disk.heal();
         }
         let bytes = batch(1, 200, step);
-        match store.append(key, bytes.clone(), 0) {
+        match store.append(key, &bytes, 0) {
             Ok(_) => sent.push(bytes[16..].to_vec()),
             Err(AppendError::DiskFull) => refused += 1,
             Err(error) => panic!("{error}"),
@@ -90,7 +90,7 @@ fn a_failed_sync_of_a_segment_keeps_its_entries_in_the_commit_log() {
     let mut sent = [Vec::new(), Vec::new()];
     for step in 0..400_usize {
         let bytes = batch(1, 300, step as u8);
-        if store.append(keys[step % 2], bytes.clone(), 0).is_ok() {
+        if store.append(keys[step % 2], &bytes, 0).is_ok() {
             sent[step % 2].push(bytes[16..].to_vec());
         }
         store.end_turn();
@@ -98,7 +98,7 @@ fn a_failed_sync_of_a_segment_keeps_its_entries_in_the_commit_log() {
         store.take_acked(&mut Vec::new());
     }
     for key in keys {
-        assert!(matches!(store.append(key, batch(1, 1, 1), 0), Err(AppendError::Stopped(_))), "both share the log");
+        assert!(matches!(store.append(key, &batch(1, 1, 1), 0), Err(AppendError::Stopped(_))), "both share the log");
     }
     let acked = keys.map(|key| store.acked_end_offset(key) as usize);
     assert!(store.close().is_err(), "a later sync says nothing of what the failed one lost");
@@ -124,7 +124,7 @@ fn a_start_after_a_failed_sync_does_not_believe_the_page_cache() {
             // The note of it can be made a little later only.
             world.disk.inject(DiskFault::eio("sync-failed", DiskCall::Open));
         }
-        while store.append(key, batch(1, 300, 0), 0).is_ok() {
+        while store.append(key, &batch(1, 300, 0), 0).is_ok() {
             store.end_turn();
             world.turns(3);
         }
@@ -149,7 +149,7 @@ fn a_stop_that_cannot_note_a_failed_sync_begins_none() {
         let mut world = World::new(seed);
         let mut store = world.open_with(&[]);
         let key = store.create(spec(0)).expect("created");
-        store.append(key, batch(1, 300, 0), 0).expect("appended");
+        store.append(key, &batch(1, 300, 0), 0).expect("appended");
         store.end_turn();
         world.disk.inject(DiskFault::eio("", DiskCall::Sync).sticky());
         world.disk.inject(DiskFault::eio("sync-failed", DiskCall::Open).sticky());
@@ -178,7 +178,7 @@ fn syncs_that_failed_together_are_not_made_good_by_the_next_one() {
         world.disk.inject(DiskFault::eio(&format!("/t-{index}/00000000000000000000.log"), DiskCall::Sync));
     }
     for step in 0..400_usize {
-        let _ = store.append(keys[step % 3], batch(1, 300, step as u8), 0);
+        let _ = store.append(keys[step % 3], &batch(1, 300, step as u8), 0);
         store.end_turn();
         world.turns(3);
         store.take_acked(&mut Vec::new());
@@ -200,7 +200,7 @@ fn when_the_commit_log_fails_nobody_is_told_out_of_order_and_all_who_wait_are_to
     let keys = [0, 1, 2].map(|index| store.create(sync_spec(index)).expect("created"));
     let numbered = |sequence| batch_of(Some((7, 0, sequence)), &[NOW_MS], b"a");
     for key in keys {
-        store.append(key, numbered(0), 0).expect("appended");
+        store.append(key, &numbered(0), 0).expect("appended");
     }
     store.end_turn();
     world.turns(3);
@@ -209,9 +209,9 @@ fn when_the_commit_log_fails_nobody_is_told_out_of_order_and_all_who_wait_are_to
     world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Write));
     world.disk.inject(DiskFault::eio("commit-", DiskCall::Write));
     for value_bytes in [10, 600, 600] {
-        store.append(keys[0], batch(1, value_bytes, 0), 0).expect("taken");
+        store.append(keys[0], &batch(1, value_bytes, 0), 0).expect("taken");
     }
-    store.append(keys[1], numbered(1), 0).expect("taken");
+    store.append(keys[1], &numbered(1), 0).expect("taken");
     store.end_turn();
     world.turns(3);
     store.end_turn();
@@ -221,9 +221,9 @@ fn when_the_commit_log_fails_nobody_is_told_out_of_order_and_all_who_wait_are_to
         let of_key = failed.iter().find(|failure| failure.key == *key).expect("it is told");
         assert!(matches!(of_key, FailedAppend { from_offset: 1, error: AppendError::MaybeAppended(_), .. }));
     }
-    assert!(matches!(store.append(keys[1], numbered(1), 0), Err(AppendError::MaybeAppended(_))));
+    assert!(matches!(store.append(keys[1], &numbered(1), 0), Err(AppendError::MaybeAppended(_))));
     for (key, sequence) in [(keys[1], 2), (keys[1], 3), (keys[2], 1), (keys[2], 2)] {
-        assert!(matches!(store.append(key, numbered(sequence), 0), Err(AppendError::Stopped(_))), "{sequence}");
+        assert!(matches!(store.append(key, &numbered(sequence), 0), Err(AppendError::Stopped(_))), "{sequence}");
     }
 }
 
@@ -232,13 +232,13 @@ fn a_failed_direct_write_fails_what_was_on_its_way_and_stops_the_log() {
     let world = World::new(15);
     let mut store = world.open_with(&[]);
     let key = store.create(sync_spec(0)).expect("created");
-    store.append(key, batch(1, 10, 0), 0).expect("appended");
+    store.append(key, &batch(1, 10, 0), 0).expect("appended");
     store.end_turn();
     world.turns(3);
     store.take_acked(&mut Vec::new());
     world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Write).sticky());
     for tag in 1..3 {
-        match store.append(key, batch(1, 900, tag), 0) {
+        match store.append(key, &batch(1, 900, tag), 0) {
             Ok(_) => store.end_turn(),
             Err(error) => assert!(matches!(error, AppendError::Stopped(_))),
         }
@@ -249,7 +249,7 @@ fn a_failed_direct_write_fails_what_was_on_its_way_and_stops_the_log() {
     store.take_failed(&mut failed);
     assert!(failed.iter().all(|failure| failure.from_offset >= 1), "{failed:?}");
     assert_eq!(store.acked_end_offset(key), 1);
-    assert!(matches!(store.append(key, batch(1, 10, 9), 0), Err(AppendError::Stopped(_))));
+    assert!(matches!(store.append(key, &batch(1, 10, 9), 0), Err(AppendError::Stopped(_))));
 }
 
 /// A log of class sync that has acked three records, which wait in memory for their segment.
@@ -258,7 +258,7 @@ fn three_acked(seed: u64) -> (World, LogStore, LogKey) {
     let mut store = world.open_with(&[]);
     let key = store.create(sync_spec(0)).expect("created");
     for tag in 0..3 {
-        store.append(key, batch(1, 100, tag), 0).expect("appended");
+        store.append(key, &batch(1, 100, tag), 0).expect("appended");
     }
     store.end_turn();
     world.turns(3);
@@ -280,7 +280,7 @@ fn a_checkpoint_does_not_count_what_a_failed_sync_beside_it_may_have_lost() {
         // Both of them sync the segment: the first time for the large batch, and then for the checkpoint.
         world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Sync));
         store.delete_records(key, 1).expect("taken");
-        store.append(key, batch(1, 900, 3), 0).expect("taken");
+        store.append(key, &batch(1, 900, 3), 0).expect("taken");
         for _ in 0..10 {
             store.end_turn();
             world.turns(1);
@@ -297,7 +297,7 @@ fn a_failure_that_the_stop_cuts_off_from_its_task_is_no_clean_stop() {
         let (mut world, mut store, key) = three_acked(seed);
         // The first sync of the large batch is of the small ones.
         world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Sync));
-        store.append(key, batch(1, 900, 3), 0).expect("taken");
+        store.append(key, &batch(1, 900, 3), 0).expect("taken");
         store.end_turn();
         world.turns(1);
         assert_eq!(world.reactor.stop(Duration::from_secs(1)).expect("the driver works"), 0);
@@ -319,7 +319,7 @@ fn a_failure_of_one_shard_ends_the_acks_of_all() {
         world.turns(3);
         stores.iter_mut().for_each(|store| store.take_acked(&mut Vec::new()));
     };
-    let append = |stores: &mut [LogStore; 2], index: usize| stores[index].append(keys[index], batch(1, 10, 0), 0);
+    let append = |stores: &mut [LogStore; 2], index: usize| stores[index].append(keys[index], &batch(1, 10, 0), 0);
     (0..2).for_each(|index| _ = append(&mut stores, index).expect("appended"));
     turn(&mut stores);
     world.disk.inject(DiskFault::eio("commit-0-", DiskCall::Write));
@@ -332,7 +332,7 @@ fn a_failure_of_one_shard_ends_the_acks_of_all() {
         store.take_failed(&mut failed);
         assert!(matches!(failed[..], [FailedAppend { error: AppendError::MaybeAppended(_), .. }]), "{index}");
         assert_eq!(store.acked_end_offset(keys[index]), 1);
-        assert!(matches!(store.append(keys[index], batch(1, 10, 0), 0), Err(AppendError::Stopped(_))));
+        assert!(matches!(store.append(keys[index], &batch(1, 10, 0), 0), Err(AppendError::Stopped(_))));
     }
 }
 
@@ -343,7 +343,7 @@ fn a_segment_whose_name_alone_came_through_a_power_cut_is_written_again() {
     let mut store = world.open_with(std::slice::from_ref(&spec));
     let key = store.create(spec.clone()).expect("created");
     for _ in 0..10 {
-        store.append(key, batch(3, 100, 1), 3).expect("appended");
+        store.append(key, &batch(3, 100, 1), 3).expect("appended");
         store.end_turn();
         world.turns(5);
     }
@@ -378,7 +378,7 @@ fn what_the_failed_first_write_of_a_log_has_left_is_cut_by_the_next_start() {
         let mut store = world.open_with(&[sync_spec(0)]);
         let key = store.create(sync_spec(0)).expect("created");
         world.disk.inject(DiskFault::eio("/t-0/", DiskCall::Sync));
-        store.append(key, batch(1, 900, 0), 0).expect("taken");
+        store.append(key, &batch(1, 900, 0), 0).expect("taken");
         for _ in 0..10 {
             store.end_turn();
             world.turns(1);

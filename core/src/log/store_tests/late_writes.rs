@@ -58,7 +58,7 @@ impl LateWorld {
         for _ in 0..batches {
             let bytes = batch(1, value_bytes, self.sent.len() as u8);
             self.sent.push(bytes[16..].to_vec());
-            self.store.append(self.key, bytes, 0).expect("appended");
+            self.store.append(self.key, &bytes, 0).expect("appended");
         }
         self.store.end_turn();
     }
@@ -108,7 +108,7 @@ fn small_batches_of_several_logs_do_not_keep_the_memory_of_the_commit_log() {
     let keys = [late.key, a, b, c];
     // Each turn is a block of the commit log, of which there are 64 in memory, however little is in it.
     for turn in 0..300 {
-        late.store.append(keys[turn % keys.len()], batch(1, 20, 0), 0).expect("there is room");
+        late.store.append(keys[turn % keys.len()], &batch(1, 20, 0), 0).expect("there is room");
         late.store.end_turn();
         late.world.turns(2);
     }
@@ -186,7 +186,7 @@ fn what_a_late_write_could_not_bring_stays_and_is_served() {
     late.append(12, RECORD_BYTES);
     late.settle();
     late.check();
-    let refused = late.store.append(late.key, batch(1, 10, 0), 0).expect_err("the log has stopped");
+    let refused = late.store.append(late.key, &batch(1, 10, 0), 0).expect_err("the log has stopped");
     assert!(matches!(refused, AppendError::Stopped(_)), "{refused}");
     // Nobody syncs what is not there, and the commit log keeps it: a power cut takes nothing.
     let (acked, sent) = (late.store.acked_end_offset(late.key), late.sent.clone());

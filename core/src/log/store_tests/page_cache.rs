@@ -14,7 +14,7 @@ const FLIPPED_BYTE: u64 = 700;
 /// Appends so many batches of 300 bytes, one record each; all of them are acked.
 fn append(world: &World, store: &mut LogStore, key: LogKey, leader_epoch: i32, count: usize) {
     for _ in 0..count {
-        store.append(key, batch(1, 300, 0), leader_epoch).expect("appended");
+        store.append(key, &batch(1, 300, 0), leader_epoch).expect("appended");
         store.end_turn();
         world.turns(3);
         store.take_acked(&mut Vec::new());

@@ -9,7 +9,7 @@ fn spec_with(durability: Durability, config: LogConfig) -> LogSpec {
 
 /// One record.
 fn append(store: &mut LogStore, key: LogKey) -> Result<Appended, AppendError> {
-    store.append(key, batch(1, 50, 1), 3)
+    store.append(key, &batch(1, 50, 1), 3)
 }
 
 fn settle(world: &World, store: &mut LogStore) {

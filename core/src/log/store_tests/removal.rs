@@ -7,14 +7,14 @@ fn a_removed_log_leaves_nothing_and_its_name_can_be_used_again() {
     let world = World::new(9);
     let mut store = world.open();
     let key = store.create(spec(0)).expect("created");
-    store.append(key, batch(3, 10, 0), 0).expect("appended");
+    store.append(key, &batch(3, 10, 0), 0).expect("appended");
     store.end_turn();
     store.remove(key).expect("removed");
-    assert_eq!(store.append(key, batch(3, 10, 0), 0), Err(AppendError::UnknownLog));
+    assert_eq!(store.append(key, &batch(3, 10, 0), 0), Err(AppendError::UnknownLog));
     assert!(world.disk.list_dir(Path::new("/data")).expect("there").iter().all(|entry| !entry.name.starts_with("t-")));
     let again = store.create(spec(0)).expect("created");
     assert_eq!(store.log_end_offset(again), 0);
-    assert_eq!(store.append(again, batch(3, 10, 0), 0).expect("appended").base_offset, 0);
+    assert_eq!(store.append(again, &batch(3, 10, 0), 0).expect("appended").base_offset, 0);
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn what_a_deletion_left_that_was_cut_short_is_removed_at_the_next_start() {
     let mut world = World::new(19);
     let mut store = world.open();
     let key = store.create(spec(0)).expect("created");
-    store.append(key, batch(3, 10, 0), 0).expect("appended");
+    store.append(key, &batch(3, 10, 0), 0).expect("appended");
     store.end_turn();
     world.disk.create_dir_all(Path::new("/data/mine.a-delete")).expect("of somebody else");
     world.disk.inject(DiskFault::eio("-delete", DiskCall::Remove));
@@ -43,7 +43,7 @@ fn a_topic_made_again_under_its_old_name_starts_empty_after_a_crash() {
     let mut store = world.open_with(&[]);
     let key = store.create(sync_spec(0)).expect("created");
     for tag in 0..20 {
-        store.append(key, batch(1, 300, tag), 0).expect("appended");
+        store.append(key, &batch(1, 300, tag), 0).expect("appended");
         store.end_turn();
         world.turns(3);
     }
@@ -55,7 +55,7 @@ fn a_topic_made_again_under_its_old_name_starts_empty_after_a_crash() {
     store.remove(key).expect("removed");
     let again = LogSpec { topic_id: uuid::Uuid::from_u128(99), ..sync_spec(0) };
     let key = store.create(again.clone()).expect("created");
-    store.append(key, batch(1, 10, 0), 0).expect("appended");
+    store.append(key, &batch(1, 10, 0), 0).expect("appended");
     store.end_turn();
     world.turns(3);
     store.take_acked(&mut Vec::new());
@@ -71,7 +71,7 @@ fn a_folder_left_by_a_deleted_topic_is_not_taken_for_the_new_one() {
     let mut world = World::new(15);
     let mut store = world.open_with(&[]);
     let key = store.create(spec(0)).expect("created");
-    store.append(key, batch(3, 10, 0), 0).expect("appended");
+    store.append(key, &batch(3, 10, 0), 0).expect("appended");
     store.end_turn();
     world.crash(Some(store), Crash::Process);
     let again = LogSpec { topic_id: uuid::Uuid::from_u128(99), ..spec(0) };
@@ -81,5 +81,5 @@ fn a_folder_left_by_a_deleted_topic_is_not_taken_for_the_new_one() {
     world.crash(Some(store), Crash::Process);
     let mut store = world.open_with(std::slice::from_ref(&again));
     let key = store.create(again).expect("created");
-    assert_eq!(store.append(key, batch(1, 10, 0), 0).expect("appended").base_offset, 0);
+    assert_eq!(store.append(key, &batch(1, 10, 0), 0).expect("appended").base_offset, 0);
 }

@@ -5,7 +5,7 @@ use super::*;
 /// Appends batches of three records, `turns` of them, and lets the background sync do its work.
 fn fill(world: &World, store: &mut LogStore, key: LogKey, turns: usize, timestamp: i64) {
     for _ in 0..turns {
-        store.append(key, batch_of(None, &[timestamp; 3], &[7; 100]), 3).expect("appended");
+        store.append(key, &batch_of(None, &[timestamp; 3], &[7; 100]), 3).expect("appended");
         store.end_turn();
         world.turns(5);
     }
@@ -35,7 +35,7 @@ fn segments_end_earlier_by_a_jitter_of_their_own() {
         let segments =
             || world.disk.list_dir(&folder).expect("a folder").iter().filter(|entry| is_segment(entry)).count();
         let append = |store: &mut LogStore, timestamp| {
-            store.append(key, batch_of(None, &[timestamp], b"v"), 0).expect("appended");
+            store.append(key, &batch_of(None, &[timestamp], b"v"), 0).expect("appended");
             store.end_turn();
             world.turns(1);
         };
@@ -64,7 +64,7 @@ fn what_is_not_acked_is_not_retired() {
     // The commit log waits for room, and the segments do not.
     world.disk.inject(DiskFault::eio("commit-", DiskCall::Write).effect(DiskEffect::Errno(libc::ENOSPC)).sticky());
     for _ in 0..9 {
-        store.append(key, batch_of(None, &[NOW_MS - 2 * HOUR; 3], &[7; 100]), 3).expect("appended");
+        store.append(key, &batch_of(None, &[NOW_MS - 2 * HOUR; 3], &[7; 100]), 3).expect("appended");
         store.end_turn();
     }
     for _ in 0..5 {
@@ -89,7 +89,7 @@ fn a_segment_that_was_retired_is_not_made_again_by_a_large_batch() {
     let segments = || names(&world).into_iter().filter(|name| name.ends_with(".log")).collect::<Vec<_>>();
     let before = segments();
     assert!(store.log_start_offset(key) > 0 && !before.contains(&"00000000000000000000.log".to_owned()), "{before:?}");
-    store.append(key, batch(1, 900, 1), 3).expect("goes directly");
+    store.append(key, &batch(1, 900, 1), 3).expect("goes directly");
     fill(&world, &mut store, key, 0, NOW_MS);
     assert_eq!(store.acked_end_offset(key), store.log_end_offset(key));
     assert!(segments().iter().all(|name| *name >= before[0]), "{:?} after {before:?}", segments());
@@ -172,7 +172,7 @@ fn when_all_is_old_the_active_segment_goes_too() {
         fill(&world, &mut store, key, 0, NOW_MS);
     }
     assert_eq!((store.log_start_offset(key), store.log_end_offset(key)), (end, end));
-    assert_eq!(store.append(key, batch(1, 10, 1), 3).expect("appended").base_offset, end);
+    assert_eq!(store.append(key, &batch(1, 10, 1), 3).expect("appended").base_offset, end);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn the_log_starts_behind_what_was_retired_whichever_names_a_power_cut_brings_bac
         let key = store.create(spec).expect("created");
         assert_eq!(store.log_start_offset(key), start, "seed {seed}");
         assert_eq!(read_all(&world.reactor, &mut store, key, 1_000), kept, "seed {seed}");
-        store.append(key, batch(1, 10, 1), 3).expect("opened");
+        store.append(key, &batch(1, 10, 1), 3).expect("opened");
         let bases = names(&world).into_iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok());
         let mut bases: Vec<i64> = bases.collect();
         bases.sort_unstable();

@@ -15,7 +15,7 @@ fn filled(world: &World, durability: Durability) -> (LogStore, LogKey, Vec<i64>)
     let mut store = world.open_with(std::slice::from_ref(&spec));
     let key = store.create(spec).expect("created");
     for tag in 0..30 {
-        store.append(key, batch(1, 200, tag), 3).expect("appended");
+        store.append(key, &batch(1, 200, tag), 3).expect("appended");
         store.end_turn();
         world.turns(5);
         store.take_acked(&mut Vec::new());

@@ -1,15 +1,13 @@
 //! A coordinator that is loaded: the records that it has to write, and the answers that wait for them.
 //!
 //! Invariants:
-//! - Appends are numbered in the order of their records; one that was refused keeps its number and its place.
+//! - Appends are numbered in the order of their records.
 //! - An answer goes when the append of its records, or of the last ones before it, is acked.
 //! - What waits is bounded (`WAITING_MAX`): more is refused, not queued.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use bytes::Bytes;
-use ringlog_core::reactor::Instant;
 use ringlog_core::record::{BatchBuilder, NewRecord};
 
 use super::planted::{PlantedBug, is_planted};
@@ -38,10 +36,6 @@ pub(super) struct Active {
     /// Appends begun, and acked.
     appends: u64,
     acked: u64,
-    /// The log had no room when an append was begun; it is not asked meanwhile.
-    is_paused: bool,
-    /// Since when it has none.
-    no_room_since: Option<Instant>,
     /// Answers that wait for the append of this number.
     waiting: VecDeque<(u64, ReplyTo, GroupReply)>,
 }
@@ -56,8 +50,6 @@ impl Active {
             batch: BatchBuilder::new(),
             appends: 0,
             acked: 0,
-            is_paused: false,
-            no_room_since: None,
             waiting: VecDeque::new(),
         }
     }
@@ -68,7 +60,7 @@ impl Active {
 
     /// Whether an append can be begun.
     pub fn has_records(&self) -> bool {
-        !self.is_paused && (self.batch.count() > 0 || !self.closed.is_empty())
+        self.batch.count() > 0 || !self.closed.is_empty()
     }
 
     pub fn open(&mut self, reply: ReplyTo) -> Token {
@@ -110,24 +102,9 @@ impl Active {
         Some((self.appends, batch))
     }
 
-    /// The last append begun found no room in the log: it is the next again after [`Self::go_on`]. Returns for how long
-    /// there has been none.
-    pub fn put_back(&mut self, append: u64, batch: Bytes, now: Instant) -> Duration {
-        assert_eq!(append, self.appends, "the log refuses before the next append is begun");
-        self.appends -= 1;
-        self.closed.push_front(batch);
-        self.is_paused = true;
-        Duration::from_nanos(now.0 - self.no_room_since.get_or_insert(now).0)
-    }
-
-    pub fn go_on(&mut self) {
-        self.is_paused = false;
-    }
-
     /// All up to this append is acked: returns the answers that waited for it.
     pub fn take_acked(&mut self, append: u64) -> Due {
         self.acked = append;
-        self.no_room_since = None;
         let mut due = Due::new();
         while let Some((_, reply_to, reply)) = self.waiting.pop_front_if(|(wanted, ..)| *wanted <= append) {
             due.push((reply_to, reply));

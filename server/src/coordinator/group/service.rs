@@ -4,7 +4,7 @@
 //! - The records of one loop turn and partition are one batch (more only above `BATCH_BYTES_MAX`), appended at the end
 //!   of the turn: commits share their append and their sync without any timer.
 //! - An answer waits for the appends that were under way when the state machine gave it, in order.
-//! - An append that its log has no room for at the moment is repeated before any other, for a bounded time.
+//! - Behind an append that failed none is made: the log never lacks a record that comes before one that it has.
 //! - A log is loaded when no append to it is under way: what is acked later would not be in the state.
 //! - Logs are loaded one after another: to open one may take milliseconds, and what clients ask meanwhile waits for one at
 //!   most.
@@ -35,10 +35,8 @@ use crate::metadata::{MetadataImage, MetadataView};
 use crate::meters::CommittedSnapshot;
 use crate::partition::{PartitionError, PartitionReply, PartitionRequest, Partitions, TopicPartition};
 
-/// Wait before a log that had no room for an append is asked again.
-const ROOM_AFTER: Duration = Duration::from_millis(1);
-/// For so long it is asked: Kafka's default of `offsets.commit.timeout.ms`.
-const ROOM_WITHIN: Duration = Duration::from_secs(5);
+/// For so long an append may wait for room in its log: Kafka's default of `offsets.commit.timeout.ms`.
+const APPEND_TIMEOUT_MS: i32 = 5_000;
 /// Wait before a log that cannot be loaded or written is tried again.
 const RELOAD_AFTER: Duration = Duration::from_secs(1);
 const NANOS_PER_MS: u64 = 1_000_000;
@@ -104,9 +102,14 @@ impl GroupCoordinators {
         let earlier_life = |hosted: &&Hosted| hosted.name == name;
         let earlier =
             self.0.hosted.borrow().get(&name.partition_index).filter(earlier_life).map(|hosted| hosted.under_way);
-        let hosted = Hosted { name, incarnation, under_way: earlier.unwrap_or(0), active: None };
+        let under_way = earlier.unwrap_or(0);
+        let hosted = Hosted { name, incarnation, under_way, active: None };
         self.replace(name.partition_index, Some(hosted));
-        self.load_if_quiet(name);
+        match under_way {
+            0 => self.load(name, incarnation),
+            // The last of them asks for it.
+            _ => self.0.partitions.refuse_queued(name),
+        }
     }
 
     /// A partition is gone; if it is not one of `__consumer_offsets`, nothing happens.
@@ -203,14 +206,15 @@ impl GroupCoordinators {
     fn append_all(&self) {
         for partition_index in self.0.dirty.take() {
             while let Some((name, incarnation, append, batch)) = self.begin_append(partition_index) {
-                let (coordinators, sent) = (self.clone(), batch.clone());
+                let coordinators = self.clone();
                 let reply = Box::new(move |reply| {
                     let PartitionReply::Append(appended) = reply else {
                         unreachable!("an append is answered by an append")
                     };
-                    coordinators.on_append_answered(name, incarnation, append, sent, appended.map(drop));
+                    coordinators.on_append_answered(name, incarnation, append, appended.map(drop));
                 });
-                self.0.partitions.request(name, PartitionRequest::Append(batch), reply);
+                let append = PartitionRequest::Append { batch, timeout_ms: APPEND_TIMEOUT_MS };
+                self.0.partitions.request(name, append, reply);
             }
         }
     }
@@ -228,7 +232,6 @@ impl GroupCoordinators {
         name: TopicPartition,
         incarnation: u64,
         append: u64,
-        batch: Bytes,
         appended: Result<(), PartitionError>,
     ) {
         let is_current = match self.0.hosted.borrow_mut().get_mut(&name.partition_index) {
@@ -239,9 +242,6 @@ impl GroupCoordinators {
             _ => return,
         };
         if let Err(error) = &appended {
-            if is_current && error.is_for_the_moment() && self.append_later(name, incarnation, append, batch) {
-                return;
-            }
             tracing::error!(partition = name.partition_index, %error, "group records cannot be appended");
         }
         match appended {
@@ -251,33 +251,6 @@ impl GroupCoordinators {
             Err(_) if is_current => self.host(name),
             Ok(()) | Err(_) => self.load_if_quiet(name),
         }
-    }
-
-    /// Asks the log again a little later; false when it had no room for too long.
-    fn append_later(&self, name: TopicPartition, incarnation: u64, append: u64, batch: Bytes) -> bool {
-        let now = self.0.reactor.now();
-        let no_room_for = match self.0.hosted.borrow_mut().get_mut(&name.partition_index) {
-            Some(Hosted { active: Some(active), .. }) => active.put_back(append, batch, now),
-            _ => return false,
-        };
-        if no_room_for > ROOM_WITHIN {
-            return false;
-        }
-        let coordinators = self.clone();
-        self.0.reactor.spawn(async move {
-            coordinators.0.reactor.sleep(ROOM_AFTER).await;
-            let has_records = match coordinators.0.hosted.borrow_mut().get_mut(&name.partition_index) {
-                Some(Hosted { incarnation: current, active: Some(active), .. }) if *current == incarnation => {
-                    active.go_on();
-                    active.has_records()
-                }
-                _ => false,
-            };
-            if has_records {
-                coordinators.schedule_append(name.partition_index);
-            }
-        });
-        true
     }
 
     fn on_appended(&self, partition_index: i32, incarnation: u64, append: u64) {
