@@ -324,3 +324,36 @@ fn partitions_of_a_produce_response_are_read_as_the_decoded_response_has_them() 
         }
     }
 }
+
+#[test]
+fn partitions_of_a_produce_request_are_read_as_the_decoded_request_has_them() {
+    for version in messages::ProduceRequest::VERSIONS {
+        for seed in 0..SEEDS {
+            let request = messages::ProduceRequest::sample(&mut Random::new(seed, false));
+            let Ok(bytes) = encode(&request, version) else { continue };
+            let decoded = messages::ProduceRequest::decode(&mut Reader::new(bytes), version).expect("own bytes");
+            let mut expected = Vec::new();
+            for topic in &decoded.topic_data {
+                expected.extend(topic.partition_data.iter().map(|data| (topic.name, topic.topic_id, data)));
+            }
+            let mut partitions = Vec::with_capacity(expected.len());
+            let mut reader = Reader::new(bytes);
+            let (acks, allocated) = allocated_by(|| {
+                messages::ProduceRequest::read_partitions(&mut reader, version, |name, id, data| {
+                    partitions.push((name, id, data));
+                })
+            });
+            assert_eq!(
+                (acks, reader.remaining(), allocated),
+                (Ok(decoded.acks), 0, 0),
+                "version {version} seed {seed}"
+            );
+            assert_eq!(partitions, expected, "version {version} seed {seed}");
+            for len in 0..bytes.len() {
+                let mut cut = Reader::new(&bytes[..len]);
+                let read = messages::ProduceRequest::read_partitions(&mut cut, version, |_, _, _| {});
+                assert!(read.is_err(), "version {version} seed {seed} cut at {len}");
+            }
+        }
+    }
+}

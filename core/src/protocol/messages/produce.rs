@@ -100,6 +100,39 @@ impl<'a> ProducedPartition<'a> {
     }
 }
 
+impl ProduceRequest<'_> {
+    /// Reads a request once, for who looks at each partition once, as [`ProduceResponse::read_partitions`] does. `each` is
+    /// given the topic's name (from version 13 on its id) and what was produced. Returns `acks`.
+    pub fn read_partitions<'a>(
+        reader: &mut Reader<'a>,
+        version: i16,
+        mut each: impl FnMut(&'a str, Uuid, PartitionProduceData<'a>),
+    ) -> Result<i16, DecodeError> {
+        if !Self::VERSIONS.contains(&version) {
+            return Err(DecodeError::Version(version));
+        }
+        let scope = Self::scope(version);
+        let _transactional_id = Option::<&str>::read(reader, scope)?;
+        let acks = reader.read_i16()?;
+        let _timeout_ms = reader.read_i32()?;
+        read_each(reader, scope, |reader| {
+            let (name, topic_id) = match version {
+                ..13 => (Element::read(reader, scope)?, Uuid::nil()),
+                13.. => ("", reader.read_uuid()?),
+            };
+            read_each(reader, scope, |reader| {
+                each(name, topic_id, PartitionProduceData::read(reader, scope)?);
+                Ok(())
+            })?;
+            if scope.flexible { tagged::skip(reader) } else { Ok(()) }
+        })?;
+        if scope.flexible {
+            tagged::skip(reader)?;
+        }
+        Ok(acks)
+    }
+}
+
 impl ProduceResponse<'_> {
     /// Reads a response once, for who wants no more than what each partition says: iterating the arrays of a decoded one
     /// reads every partition three times. Partitions in front of a damaged one have been handed over.
