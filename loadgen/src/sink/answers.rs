@@ -7,8 +7,8 @@ use ringlog_core::protocol::messages::{
     ApiVersion, ApiVersionsResponse, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse, EpochEndOffset,
     FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, ListOffsetsPartitionResponse,
     ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse, MetadataRequest, MetadataResponse,
-    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic, PartitionData, PartitionProduceData,
-    PartitionProduceResponse, ProduceRequest, ProduceResponse, SnapshotId, TopicProduceResponse,
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic, PartitionData, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, SnapshotId, TopicProduceResponse,
 };
 use ringlog_core::protocol::{ApiKey, ErrorCode, RequestHeader};
 use ringlog_core::record::{BatchBuilder, BatchHeader, NewRecord, patch_base_offset_and_epoch};
@@ -193,38 +193,44 @@ impl Topics {
     }
 
     fn produce(&mut self, request: &mut Request<'_, '_>) -> Option<()> {
-        let (body, fault): (ProduceRequest<'_>, _) = (request.body()?, request.fault);
-        let kept = &mut self.kept;
-        let mut responses = Vec::new();
-        for topic in &body.topic_data {
-            let mut next_offsets = self.topics.get_mut(topic.name);
-            let answer = |data: PartitionProduceData<'_>| {
-                let next = next_offsets.as_mut().and_then(|offsets| offsets.get_mut(usize::try_from(data.index).ok()?));
-                let batch = data.records.map(|records| records.bytes()).unwrap_or_default();
-                let count = BatchHeader::parse(batch).ok().map(|header| header.record_count());
-                let (error_code, base_offset) = match (next, count) {
-                    _ if fault == Some(Fault::Error) => (ErrorCode::NOT_LEADER_OR_FOLLOWER, -1),
-                    (None, _) => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1),
-                    (_, None) => (ErrorCode::CORRUPT_MESSAGE, -1),
-                    (Some(next), Some(count)) => {
-                        let base_offset = *next;
-                        let kept = kept.as_mut().filter(|_| fault != Some(Fault::ForgetBatch));
-                        if kept.is_some_and(|kept| !kept.append(topic.name, data.index, base_offset, batch)) {
-                            return refusal(data.index, ErrorCode::KAFKA_STORAGE_ERROR);
-                        }
+        let (fault, kept) = (request.fault, &mut self.kept);
+        let mut answers: Vec<(&str, Vec<_>)> = Vec::new();
+        let version = request.header.api_version;
+        let acks = ProduceRequest::read_partitions(&mut request.body, version, |name, _, data| {
+            let offsets = self.topics.get_mut(name);
+            let next = offsets.and_then(|offsets| offsets.get_mut(usize::try_from(data.index).ok()?));
+            let batch = data.records.map(|records| records.bytes()).unwrap_or_default();
+            let count = BatchHeader::parse(batch).ok().map(|header| header.record_count());
+            let (error_code, base_offset) = match (next, count) {
+                _ if fault == Some(Fault::Error) => (ErrorCode::NOT_LEADER_OR_FOLLOWER, -1),
+                (None, _) => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1),
+                (_, None) => (ErrorCode::CORRUPT_MESSAGE, -1),
+                (Some(next), Some(count)) => {
+                    let base_offset = *next;
+                    let kept = kept.as_mut().filter(|_| fault != Some(Fault::ForgetBatch));
+                    if kept.is_none_or(|kept| kept.append(name, data.index, base_offset, batch)) {
                         *next += if fault == Some(Fault::RepeatOffset) { 0 } else { i64::from(count) };
                         (ErrorCode::NONE, base_offset)
+                    } else {
+                        (ErrorCode::KAFKA_STORAGE_ERROR, -1)
                     }
-                };
-                PartitionProduceResponse { base_offset, ..refusal(data.index, error_code) }
+                }
             };
-            let partition_responses = topic.partition_data.iter().map(answer).collect();
-            responses.push(TopicProduceResponse { name: topic.name, topic_id: Uuid::nil(), partition_responses });
-        }
-        if body.acks == 0 {
+            let answer = produced(data.index, error_code, base_offset);
+            match answers.last_mut() {
+                Some((last, partitions)) if *last == name => partitions.push(answer),
+                _ => answers.push((name, vec![answer])),
+            }
+        });
+        if acks.ok()? == 0 {
             return Some(());
         }
-        let responses = Array::from(responses);
+        let topic = |(name, partitions)| TopicProduceResponse {
+            name,
+            topic_id: Uuid::nil(),
+            partition_responses: Array::from(partitions),
+        };
+        let responses = answers.into_iter().map(topic).collect();
         request.answer(&ProduceResponse { responses, throttle_time_ms: 0, node_endpoints: Array::default() })
     }
 
@@ -288,11 +294,11 @@ impl Topics {
     }
 }
 
-fn refusal<'a>(index: i32, error_code: ErrorCode) -> PartitionProduceResponse<'a> {
+fn produced<'a>(index: i32, error_code: ErrorCode, base_offset: i64) -> PartitionProduceResponse<'a> {
     PartitionProduceResponse {
         index,
         error_code,
-        base_offset: -1,
+        base_offset,
         log_append_time_ms: -1,
         log_start_offset: 0,
         record_errors: Array::default(),
