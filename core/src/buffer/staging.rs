@@ -263,6 +263,8 @@ impl AsRef<[u8]> for Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
     use super::*;
 
     #[test]
@@ -312,6 +314,28 @@ mod tests {
         assert_eq!(large.remaining(), 8192);
         drop(large);
         assert_eq!(pool.lent_bytes(), 0);
+    }
+
+    #[test]
+    fn who_was_refused_is_woken_once_by_what_comes_back() {
+        #[derive(Default)]
+        struct Woken(AtomicUsize);
+
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        let (pool, woken) = (StagingPool::new(4096, 8192, 1), Arc::new(Woken::default()));
+        pool.set_on_return(Arc::clone(&woken).into());
+        let lent = [pool.take(1).expect("room"), pool.take(1).expect("room")];
+        drop(pool.take(4096 * 3));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0, "nothing came back");
+        drop(lent);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        drop(pool.take(1).expect("room"));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "nobody was refused since");
     }
 
     #[test]
