@@ -111,6 +111,26 @@ impl Bench {
         self.take().into_iter().map(|(id, answer)| answer.map(|_| id).expect("appended")).collect()
     }
 
+    /// One batch.
+    fn read(&self, partition_index: i32, offset: i64) -> Option<Pieces> {
+        let read = ReadRequest {
+            offset,
+            max_bytes: 1,
+            at_least_one_batch: true,
+            current_leader_epoch: -1,
+            isolation: Isolation::Uncommitted,
+        };
+        let pieces = Rc::new(RefCell::new(None));
+        let into = Rc::clone(&pieces);
+        let reply = Box::new(move |reply| {
+            if let PartitionReply::Read(Ok(outcome)) = reply {
+                into.replace(Some(outcome.records));
+            }
+        });
+        self.partitions.request(name(partition_index), PartitionRequest::Read(read), reply);
+        pieces.take()
+    }
+
     /// Has all memory of the commit log in use, until what is returned is dropped.
     fn fill(&self) -> Vec<Pieces> {
         let mut kept = Vec::new();
@@ -119,22 +139,7 @@ impl Bench {
             self.append(id, 0, batch(None, SMALL), 10);
             id += 1;
             self.run(SECOND / 10);
-            let read = ReadRequest {
-                offset: kept.len() as i64,
-                max_bytes: 1,
-                at_least_one_batch: true,
-                current_leader_epoch: -1,
-                isolation: Isolation::Uncommitted,
-            };
-            let pieces = Rc::new(RefCell::new(None));
-            let into = Rc::clone(&pieces);
-            let reply = Box::new(move |reply| {
-                if let PartitionReply::Read(Ok(outcome)) = reply {
-                    into.replace(Some(outcome.records));
-                }
-            });
-            self.partitions.request(name(0), PartitionRequest::Read(read), reply);
-            kept.extend(pieces.take());
+            kept.extend(self.read(0, kept.len() as i64));
             if let Some((_, Err(error))) = self.take().pop() {
                 assert_timed_out(&Err(error));
                 return kept;
@@ -226,6 +231,7 @@ fn reads_and_other_classes_go_on_while_appends_wait() {
     bench.append(1, 1, batch(None, SMALL), 60_000);
     bench.append(2, 2, batch(None, SMALL), 60_000);
     bench.run(SECOND);
+    assert!(bench.read(0, 0).is_some_and(|pieces| !pieces.is_empty()));
     assert_eq!((bench.take_ids(), bench.queued()), (vec![2], 1));
 }
 
