@@ -115,8 +115,8 @@ impl MetadataLog {
         self.leader_epoch
     }
 
-    /// Begins the next epoch: quorum-state, the control batch, the leader epochs. Blocking; the batch is durable with the
-    /// next [`sync`](Self::sync), the files are.
+    /// Begins the next epoch: quorum-state, the leader epochs, the control batch. Blocking and synced: of two batches that
+    /// are not, a power cut may leave the second.
     ///
     /// Whichever of them a power cut leaves alone, the next start goes on behind the largest epoch that it finds, as
     /// Kafka's does, and both leave out leader epochs behind the log's end.
@@ -133,7 +133,8 @@ impl MetadataLog {
         if self.end_offset == 0 && !node.is_static_quorum {
             records.extend([control::kraft_version(), control::voters(node, identity.directory_id)]);
         }
-        self.append_control(records, now_ms)
+        self.append_control(records, now_ms)?;
+        self.sync()
     }
 
     fn append_control(&mut self, records: Vec<ControlRecord>, now_ms: i64) -> Result<(), MetadataLogError> {
