@@ -116,7 +116,7 @@ impl MetadataLog {
     }
 
     /// Begins the next epoch: quorum-state, the leader epochs, the control batch. Blocking and synced: of two batches that
-    /// are not, a power cut may leave the second.
+    /// are not, a power cut may leave the second, and a later epoch behind a gap is damage to who loads the log.
     ///
     /// Whichever of them a power cut leaves alone, the next start goes on behind the largest epoch that it finds, as
     /// Kafka's does, and both leave out leader epochs behind the log's end.
@@ -246,6 +246,7 @@ impl MetadataLog {
 #[cfg(test)]
 mod tests {
     use ringlog_core::reactor::FsDisk;
+    use ringlog_core::reactor::sim::{Crash, SimDisk};
     use ringlog_core::record::Batches;
 
     use super::super::controller::tests::{identity, node, random};
@@ -316,6 +317,24 @@ mod tests {
 
     fn segment(log_dir: &Path) -> PathBuf {
         log_dir.join(METADATA_FOLDER).join("00000000000000000000.log")
+    }
+
+    #[test]
+    fn a_power_cut_behind_the_first_batch_of_an_epoch_is_no_damage() {
+        for seed in 0..64 {
+            let sim = SimDisk::new(seed);
+            let disk: Rc<dyn Disk> = Rc::clone(&sim) as _;
+            let log_dir = Path::new("/data");
+            disk.create_dir_all(log_dir).unwrap();
+            for life in 0..3 {
+                let LoadedLog { mut log, image, .. } = MetadataLog::find(&disk, log_dir).unwrap().open().unwrap();
+                disk.sync_all(log_dir).unwrap();
+                log.begin_epoch(&node(), &identity(), 5).unwrap();
+                assert_eq!(log.leader_epoch(), life + 1, "seed {seed}: each epoch is on the disk before its records");
+                log.append(&controller::start(&image, &node(), &identity(), random(seed)), 6).unwrap();
+                sim.crash(Crash::Power);
+            }
+        }
     }
 
     proptest::proptest! {
