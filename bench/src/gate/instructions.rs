@@ -23,8 +23,9 @@ const MANY: u32 = 600;
 const LIFE_MAX: Duration = Duration::from_secs(900);
 /// The function of the program inside of which is counted.
 const COUNTED: &str = "--toggle-collect=*broker_turn*";
-/// The simulated driver and disk, which stand for the kernel: what they execute is not the broker's.
-const SIMULATED: [&str; 2] = ["SimDriver as ", "SimDisk as "];
+/// The simulated driver and disk, which stand for the kernel: what they execute is not the broker's. An `impl` beside its
+/// type has another name than one in a module below.
+const SIMULATED: [&str; 3] = ["SimDriver as ", "SimDisk as ", "Disk for ringlog_core::reactor::sim::disk::SimDisk>"];
 const IN_SIMULATION: &str = "::reactor::sim::";
 /// Functions that allocate.
 const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
