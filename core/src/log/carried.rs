@@ -17,6 +17,7 @@
 //! - A part begins where its log was synced, and is dense.
 
 use std::io;
+use std::iter;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -31,7 +32,7 @@ use super::header::BatchHeader;
 use super::log::Log;
 use super::synced_points::SyncedPoint;
 use super::{LogKey, LogSpec};
-use crate::reactor::{Disk, File, OpenMode, remove_file_if_there};
+use crate::reactor::{Disk, File, OpenMode, put_file, remove_file_if_there};
 use crate::record::crc32c;
 
 const FILE_NAME: &str = "carried";
@@ -151,25 +152,13 @@ pub(crate) fn write_carried(
     let path = dir.join(FILE_NAME);
     let written = match parts {
         [] => remove_file_if_there(&**disk, &path),
-        parts => replace(disk, dir, &path, parts),
+        // Part by part: together they may be too much to be copied into one piece.
+        parts => {
+            let (head, batches) = (encode_head(parts), parts.iter().map(|(_, part)| &part.batches[..]));
+            put_file(disk, &path, iter::once(&head[..]).chain(batches)).and_then(|()| disk.sync_dir(dir))
+        }
     };
     written.map_err(|source| StoreError::Io { path, source })
-}
-
-/// Part by part: together they may be too much to be copied into one piece.
-fn replace(disk: &Rc<dyn Disk>, dir: &Path, path: &Path, parts: &[((Uuid, i32), NewPart)]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let file = File::open(disk, &temporary, OpenMode::REWRITE)?;
-    let head = encode_head(parts);
-    file.write_all_at(0, &head)?;
-    let mut position = head.len() as u64;
-    for (_, part) in parts {
-        file.write_all_at(position, &part.batches)?;
-        position += part.batches.len() as u64;
-    }
-    file.sync()?;
-    disk.rename(&temporary, path)?;
-    disk.sync_dir(dir)
 }
 
 /// All that comes before the batches.

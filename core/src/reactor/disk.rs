@@ -217,14 +217,23 @@ impl File {
 /// Replaces `path` by `bytes` so that a crash leaves the old or the new content: a `.tmp` file beside it is written,
 /// synced, renamed over it, and the directory synced. Blocking.
 pub fn replace_file(disk: &Rc<dyn Disk>, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put_file(disk, path, [bytes])?;
+    disk.sync_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)
+}
+
+/// All of [`replace_file`] but the sync of the directory, which files may share. The content may come in parts.
+pub fn put_file<'a>(disk: &Rc<dyn Disk>, path: &Path, parts: impl IntoIterator<Item = &'a [u8]>) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
     let file = File::open(disk, &temporary, OpenMode::REWRITE)?;
-    file.write_all_at(0, bytes)?;
+    let mut position = 0;
+    for part in parts {
+        file.write_all_at(position, part)?;
+        position += part.len() as u64;
+    }
     file.sync()?;
-    disk.rename(&temporary, path)?;
-    disk.sync_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)
+    disk.rename(&temporary, path)
 }
 
 /// Removes a file, if it is there.

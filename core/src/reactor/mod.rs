@@ -33,7 +33,7 @@ mod uring;
 mod wake;
 mod workers;
 
-pub use disk::{DirEntry, Disk, File, Handle, OpenMode, read_file, remove_file_if_there, replace_file};
+pub use disk::{DirEntry, Disk, File, Handle, OpenMode, put_file, read_file, remove_file_if_there, replace_file};
 pub use epoll::EpollDriver;
 pub use executor::{Reactor, Sleep};
 pub use fs_disk::FsDisk;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use ringlog_core::log::{LEADER_EPOCH_FILE, LeaderEpochCache, PARTITION_METADATA_FILE};
-use ringlog_core::reactor::{Disk, File, OpenMode, read_file};
+use ringlog_core::reactor::{Disk, File, OpenMode, put_file, read_file};
 
 use super::control::{self, ControlRecord, QuorumRecords};
 use super::directory::METADATA_FOLDER;
@@ -230,13 +230,7 @@ impl MetadataLog {
             if read_file(&self.disk, &path).is_ok_and(|held| held == *bytes) {
                 continue;
             }
-            let temporary = self.folder.join(format!("{name}.tmp"));
-            let written = File::open(&self.disk, &temporary, OpenMode::REWRITE).and_then(|file| {
-                file.write_all_at(0, bytes)?;
-                file.sync()?;
-                self.disk.rename(&temporary, &path)
-            });
-            written.map_err(|source| MetadataLogError::Io { path, source })?;
+            put_file(&self.disk, &path, [*bytes]).map_err(|source| MetadataLogError::Io { path, source })?;
         }
         let folder = &self.folder;
         self.disk.sync_dir(folder).map_err(|source| MetadataLogError::Io { path: folder.clone(), source })
