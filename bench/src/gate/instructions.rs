@@ -120,6 +120,9 @@ mod tests {
                     fn=(4) other\ncfn=(2)\ncalls=4 0\n1 1\ncfn=(5) <a::SimDisk as a::Disk>::open\ncalls=1 0\n+3 30\n\
                     fn=(6) core::reactor::sim::x\ncfn=(5)\ncalls=1 0\n* 7\ntotals: 5130\n";
         assert_eq!(Profile::read(file), Some(Profile { instructions: 5100.0, allocations: 7.0 }));
+        let below = "fn=(1) main\ncfn=(2) ringlog_core::reactor::sim::disk::calls::<impl ringlog_core::reactor::disk::Disk \
+                     for ringlog_core::reactor::sim::disk::SimDisk>::open\ncalls=1 0\n+3 30\ntotals: 130\n";
+        assert_eq!(Profile::read(below), Some(Profile { instructions: 100.0, allocations: 0.0 }));
         assert_eq!(Profile::read("nothing"), None);
         assert_eq!(Profile::read("totals: many"), None);
     }
