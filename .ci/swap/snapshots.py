@@ -43,8 +43,7 @@ def fail(what):
 
 
 def start(name):
-    command = java(jars, "kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
-    broker = Broker(name, command, bootstrap, log, fail, within=120)
+    broker = Broker(name, binary, jars, properties, bootstrap, log, fail, within=120)
     atexit.register(broker.process.kill)
     return broker
 

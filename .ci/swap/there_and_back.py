@@ -52,11 +52,6 @@ def fail(what):
     sys.exit(f"FAILED: {what} (seed {seed})")
 
 
-def start(name):
-    command = java(jars, "kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
-    return Broker(name, command, bootstrap, log, fail)
-
-
 def produce(topic, partitions, count, **settings):
     failed = []
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "log_level": 0, **settings})
@@ -226,7 +221,7 @@ subprocess.run(java(jars, "kafka.tools.StorageTool", "format", "--standalone", "
                     "-c", str(properties)), stdout=log, stderr=log, check=True, timeout=90)
 before, tools = None, Tools(jars)
 for swap in range(swaps + 1):
-    broker = start("kafka" if swap % 2 == 0 else "ringlog")
+    broker = Broker("kafka" if swap % 2 == 0 else "ringlog", binary, jars, properties, bootstrap, log, fail)
     if before is not None:
         compare(before, observe(), swap)
     add_history(broker, swap)
