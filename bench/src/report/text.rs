@@ -85,10 +85,10 @@ fn grid(table: &Table, preset: &str) -> Grid {
     header.extend(["Ringlog is".to_owned(), "% of limit".to_owned()]);
     let width = header.len();
     grid.set_header(header);
-    let mut last = "";
+    let mut above = None;
     for row in &table.rows {
-        grid.add_row(cells(row, row.cell == last));
-        last = &row.cell;
+        grid.add_row(cells(row, above));
+        above = Some(row);
     }
     for index in (2..width).filter(|index| *index != width - 2) {
         if let Some(column) = grid.column_mut(index) {
@@ -98,14 +98,18 @@ fn grid(table: &Table, preset: &str) -> Grid {
     grid
 }
 
-fn cells(row: &Row, same_cell: bool) -> Vec<String> {
+/// A row's texts: what says the same as the row above is not said again.
+fn cells(row: &Row, above: Option<&Row>) -> Vec<String> {
     let mut cells = vec![
-        if same_cell { String::new() } else { row.cell_title.clone() },
+        if above.is_some_and(|above| above.cell == row.cell) { String::new() } else { row.cell_title.clone() },
         format!("{}, {}", row.figure.label, row.figure.unit),
     ];
-    cells.extend(row.values.iter().map(|value| match value {
-        Value::Measured { text, .. } => text.clone(),
-        Value::Missing { reason } => first_line(reason),
+    cells.extend(row.values.iter().enumerate().map(|(column, value)| {
+        match (value, above.map(|row| &row.values[column])) {
+            (Value::Measured { text, .. }, _) => text.clone(),
+            (Value::Missing { reason }, Some(Value::Missing { reason: said })) if reason == said => "-".to_owned(),
+            (Value::Missing { reason }, _) => first_line(reason),
+        }
     }));
     cells.push(row.verdict.clone());
     cells.push(row.percent_of_limit.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.0} %")));
@@ -205,5 +209,16 @@ mod tests {
         results.missing.insert("kafka-fsync".to_owned(), "no Java here\nsecond line".to_owned());
         let text = plain(&results, &tables(&results));
         assert!(text.contains("No kafka-fsync: no Java here\n") && !text.contains("second line"));
+    }
+    #[test]
+    fn why_a_column_is_empty_is_said_once_in_it() {
+        let mut results = sample();
+        results.runs.retain(|run| run.target == "ringlog");
+        results.lives.retain(|life| life.target == "ringlog");
+        results.missing.insert("kafka".to_owned(), "no Java here".to_owned());
+        let tables = tables(&results);
+        let rows =
+            cells(&tables[0].rows[0], None).into_iter().chain(cells(&tables[0].rows[1], Some(&tables[0].rows[0])));
+        assert_eq!(rows.filter(|text| text == "no Java here").count(), 1);
     }
 }
