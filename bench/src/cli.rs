@@ -73,9 +73,9 @@ enum Command {
                         ringlog-bench run my.toml --targets ringlog,broker.example:9092 --set placement.broker=all"
 )]
 struct Run {
-    /// smoke, quick, standard, full, or a path
+    /// smoke, quick, standard, full, groups, shards, upkeep, or a path
     scenario: String,
-    /// Who is measured: ringlog, kafka, kafka-fsync, HOST:PORT; by default what the scenario says
+    /// Who is measured: ringlog, ringlog-1-shard, kafka, kafka-fsync, HOST:PORT; by default what the scenario says
     #[arg(long, value_delimiter = ',')]
     targets: Vec<Target>,
     /// Replaces one setting of the scenario, such as `rounds=9` or `kafka.num.io.threads=4`; may be repeated

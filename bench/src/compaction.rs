@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::load::{LoadError, Outcome};
 use crate::measure::process_cpu_s;
 use crate::scenario::{Class, Flags};
-use crate::target::{Running, Target};
+use crate::target::Running;
 use crate::wire::{self, Producer};
 use ringlog_core::record::{BatchBuilder, NewRecord};
 
@@ -56,7 +56,7 @@ impl<'a> Backlog<'a> {
             ("retention.ms", "-1"),
             ("file.delete.delay.ms", "0"),
         ];
-        if matches!(broker.target, Target::Ringlog | Target::Base) {
+        if broker.target.is_ringlog() {
             configs.push(("ringlog.durability", class.name()));
         }
         let data = broker.data_folder().ok_or_else(|| {

@@ -248,12 +248,13 @@ fn kafka_heap() -> String {
 }
 
 /// The scenarios in this program.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("smoke", include_str!("../scenarios/smoke.toml")),
     ("quick", include_str!("../scenarios/quick.toml")),
     ("standard", include_str!("../scenarios/standard.toml")),
     ("full", include_str!("../scenarios/full.toml")),
     ("groups", include_str!("../scenarios/groups.toml")),
+    ("shards", include_str!("../scenarios/shards.toml")),
     ("upkeep", include_str!("../scenarios/upkeep.toml")),
     ("gate", include_str!("../scenarios/gate.toml")),
 ];

@@ -9,6 +9,8 @@ use crate::stats::{Ratio, median, ratio, ratio_of_sets};
 
 /// The subject of every comparison.
 const SUBJECT: &str = "ringlog";
+/// The subject with one shard: shows what more of them cost and bring.
+const ONE_SHARD: &str = "ringlog-1-shard";
 
 /// One table.
 #[derive(Debug, Clone, Serialize)]
@@ -90,7 +92,8 @@ pub fn tables(results: &Results) -> Vec<Table> {
             "Kafka with log.flush.interval.messages=1; Ringlog with ringlog.durability=sync, its default.",
         ),
     ] {
-        let others = std::iter::once(base).chain(addresses(results)).filter(|target| was_asked(results, target));
+        let others =
+            [base, ONE_SHARD].into_iter().chain(addresses(results)).filter(|target| was_asked(results, target));
         let mut columns = vec![column(results, SUBJECT, class)];
         columns.extend(others.map(|target| column(results, target, class)));
         let cells = results.scenario.cells.iter().filter(|cell| cell.classes.contains(&class));
@@ -98,7 +101,8 @@ pub fn tables(results: &Results) -> Vec<Table> {
     }
     let both = |cell: &&Cell| cell.classes.len() == Class::ALL.len() && cell.load != LoadKind::Fetch;
     let columns = vec![column(results, SUBJECT, Class::Sync), column(results, "kafka", Class::PageCache)];
-    if !was_asked(results, "kafka") {
+    // What is missing, and why, stands in the tables above.
+    if !results.targets().contains(&"kafka") {
         return tables;
     }
     let mut mixed = table(
@@ -336,6 +340,18 @@ mod tests {
         assert_eq!(comparisons.len(), 2, "kafka is only in one of them");
         assert_eq!((comparisons[0].before, comparisons[0].after), (2.0, 1.0));
         assert!(comparisons[0].verdict.starts_with("2.00x better"));
+    }
+
+    #[test]
+    fn one_shard_stands_behind_kafka_or_in_its_place() {
+        let mut results = sample();
+        let mut of_one = results.runs.iter().find(|run| run.target == "ringlog").expect("measured").clone();
+        of_one.target = ONE_SHARD.to_owned();
+        results.runs.push(of_one);
+        results.scenario.targets.push(ONE_SHARD.to_owned());
+        assert_eq!(tables(&results)[0].columns, ["Ringlog", "Kafka 4.3.1", "Ringlog, one shard"]);
+        results.scenario.targets.retain(|target| target != "kafka");
+        assert_eq!(tables(&results)[0].columns, ["Ringlog", "Ringlog, one shard"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::load::{Load, LoadError, Outcome};
 use crate::measure::{Usage, Watch, mem_free_mib, rss_and_pss_mib, warm_memory};
 use crate::results::Run;
 use crate::scenario::{Cell, Class, Fill, Flags, LoadKind, Scenario};
-use crate::target::{Running, Target};
+use crate::target::Running;
 
 /// Where the load generator runs.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +68,7 @@ impl<'a> Turn<'a> {
         let partitions = flags.get("partitions").and_then(toml::Value::as_integer).unwrap_or(1);
         let mut configs: Vec<(&str, &str)> =
             self.cell.topic.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        if matches!(self.broker.target, Target::Ringlog | Target::Base) {
+        if self.broker.target.is_ringlog() {
             configs.push(("ringlog.durability", self.class.name()));
         }
         let partitions = i32::try_from(partitions).map_err(std::io::Error::other)?;

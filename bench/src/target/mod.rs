@@ -35,6 +35,8 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 pub enum Target {
     /// The broker of this checkout, one process per class.
     Ringlog,
+    /// The same with one shard, however many cores it may use.
+    RinglogOneShard,
     /// Another build of it.
     Base,
     /// Apache Kafka as it comes.
@@ -52,6 +54,7 @@ impl Target {
     pub fn name(&self) -> &str {
         match self {
             Self::Ringlog => "ringlog",
+            Self::RinglogOneShard => "ringlog-1-shard",
             Self::Base => "base",
             Self::Kafka => "kafka",
             Self::KafkaFsync => "kafka-fsync",
@@ -64,6 +67,7 @@ impl Target {
     pub fn title(&self) -> String {
         match self {
             Self::Ringlog => "Ringlog".to_owned(),
+            Self::RinglogOneShard => "Ringlog, one shard".to_owned(),
             Self::Base => "Ringlog, base".to_owned(),
             Self::Kafka => format!("Kafka {KAFKA_VERSION}"),
             Self::KafkaFsync => format!("Kafka {KAFKA_VERSION}, flushing each message"),
@@ -75,7 +79,7 @@ impl Target {
     /// Whether it can promise this. What an address promises only its owner knows, so it is shown in each.
     pub fn has_class(&self, class: Class) -> bool {
         match self {
-            Self::Ringlog | Self::Base | Self::Sink | Self::Address(_) => true,
+            Self::Ringlog | Self::RinglogOneShard | Self::Base | Self::Sink | Self::Address(_) => true,
             Self::Kafka => class == Class::PageCache,
             Self::KafkaFsync => class == Class::Sync,
         }
@@ -84,9 +88,14 @@ impl Target {
     /// The processes that a run in these classes needs: the class may be a setting of the process.
     pub fn lives(&self, classes: &[Class]) -> Vec<Option<Class>> {
         match self {
-            Self::Ringlog | Self::Base => classes.iter().copied().map(Some).collect(),
+            target if target.is_ringlog() => classes.iter().copied().map(Some).collect(),
             _ => vec![None],
         }
+    }
+
+    /// Whether it is a build of this broker, started here.
+    pub fn is_ringlog(&self) -> bool {
+        matches!(self, Self::Ringlog | Self::RinglogOneShard | Self::Base)
     }
 
     /// Whether it is compiled while it runs.
@@ -107,12 +116,13 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "ringlog" => Ok(Self::Ringlog),
+            "ringlog-1-shard" => Ok(Self::RinglogOneShard),
             "kafka" => Ok(Self::Kafka),
             "kafka-fsync" => Ok(Self::KafkaFsync),
             _ if text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) => {
                 Ok(Self::Address(text.to_owned()))
             }
-            _ => Err(format!("`{text}` is no target: write ringlog, kafka, kafka-fsync or HOST:PORT")),
+            _ => Err(format!("`{text}` is no target: write ringlog, ringlog-1-shard, kafka, kafka-fsync or HOST:PORT")),
         }
     }
 }
@@ -210,7 +220,9 @@ impl Running {
         let folder = ground.folder.join(class.map_or_else(|| name.to_owned(), |class| format!("{name}-{class}")));
         std::fs::create_dir_all(&folder)?;
         match target {
-            Target::Ringlog => ringlog::start(target, class, &ground.programs.ringlog, ground, &folder),
+            Target::Ringlog | Target::RinglogOneShard => {
+                ringlog::start(target, class, &ground.programs.ringlog, ground, &folder)
+            }
             Target::Base => {
                 let program = ground.programs.base.as_deref().context("there is no base")?;
                 ringlog::start(target, class, program, ground, &folder)

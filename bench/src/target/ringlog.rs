@@ -5,7 +5,8 @@ use std::path::Path;
 use super::{DATA_FOLDER, Ground, Launch, Running, Target, free_ports};
 use crate::scenario::Class;
 
-/// The broker with its defaults, one shard per core that it may use, formatted at its start.
+/// The broker with its defaults, one shard per core that it may use if the target says nothing else, formatted at its
+/// start.
 pub(super) fn start(
     target: &Target,
     class: Option<Class>,
@@ -19,6 +20,9 @@ pub(super) fn start(
         ("log.dirs".to_owned(), folder.join(DATA_FOLDER).display().to_string()),
     ];
     settings.extend(ground.scenario.ringlog.iter().map(|(key, value)| (key.clone(), value.clone())));
+    if *target == Target::RinglogOneShard {
+        settings.push(("ringlog.shards".to_owned(), "1".to_owned()));
+    }
     settings.extend(class.map(|class| ("ringlog.durability".to_owned(), class.name().to_owned())));
     let mut arguments = vec!["--format".to_owned()];
     for (key, value) in &settings {
