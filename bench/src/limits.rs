@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
@@ -23,6 +23,10 @@ const PROBE: Duration = Duration::from_millis(800);
 const PIECE: usize = 256 << 10;
 /// A small request or its answer.
 const SMALL: usize = 170;
+/// Requests of a connection that does nothing else, as many as in the load of connections.
+const ECHOES: usize = 2;
+/// Who connects at a time.
+const CLIENTS: usize = 4;
 /// A block that every disk can write directly.
 const BLOCK: usize = 4096;
 /// What a probe leaves on the disk at most.
@@ -32,6 +36,7 @@ const MEMORY_BYTES: usize = 64 << 20;
 
 /// Rates in 10^6 bytes per second, costs in CPU seconds per 10^9 bytes, waits in microseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// One TCP stream over loopback.
     pub loopback_mb_per_s: f64,
@@ -43,6 +48,8 @@ pub struct Limits {
     pub echo_p50_us: f64,
     /// CPU of the side that answers.
     pub echo_us_per_request: f64,
+    /// CPU of who accepts a connection, echoes two small requests and closes it, for four clients at a time.
+    pub connection_us: f64,
     /// Into the page cache of a new file.
     pub cached_write_mb_per_s: f64,
     /// CPU of it.
@@ -67,6 +74,7 @@ impl Limits {
         let measured = limits
             .stream(broker, loadgen)
             .and_then(|()| limits.echo(broker, loadgen))
+            .and_then(|()| limits.connections(broker, loadgen))
             .and_then(|()| limits.files(folder));
         limits.memory();
         own.bind()?;
@@ -74,13 +82,14 @@ impl Limits {
     }
 
     /// Names, values and units for tables.
-    pub fn rows(&self) -> [(&'static str, f64, &'static str); 12] {
+    pub fn rows(&self) -> [(&'static str, f64, &'static str); 13] {
         [
             ("loopback, one stream", self.loopback_mb_per_s, "MB/s"),
             ("CPU to receive", self.receive_s_per_gb, "s/GB"),
             ("CPU to send", self.send_s_per_gb, "s/GB"),
             ("bare echo p50", self.echo_p50_us, "us"),
             ("bare echo CPU", self.echo_us_per_request, "us/request"),
+            ("bare connection with two echoes, CPU", self.connection_us, "us"),
             ("write to the page cache", self.cached_write_mb_per_s, "MB/s"),
             ("CPU of it", self.cached_write_s_per_gb, "s/GB"),
             ("direct write", self.direct_write_mb_per_s, "MB/s"),
@@ -99,6 +108,7 @@ impl Limits {
             send_s_per_gb: self.send_s_per_gb.min(other.send_s_per_gb),
             echo_p50_us: self.echo_p50_us.min(other.echo_p50_us),
             echo_us_per_request: self.echo_us_per_request.min(other.echo_us_per_request),
+            connection_us: self.connection_us.min(other.connection_us),
             cached_write_mb_per_s: self.cached_write_mb_per_s.max(other.cached_write_mb_per_s),
             cached_write_s_per_gb: self.cached_write_s_per_gb.min(other.cached_write_s_per_gb),
             direct_write_mb_per_s: self.direct_write_mb_per_s.max(other.direct_write_mb_per_s),
@@ -152,6 +162,48 @@ impl Limits {
         let (work, count) = answered.map_err(|_| io::Error::other("a probe panicked"))??;
         self.echo_p50_us = median(&waits?).unwrap_or_default() * 1e6;
         self.echo_us_per_request = work.cpu_s * 1e6 / count.max(1) as f64;
+        Ok(())
+    }
+
+    fn connections(&mut self, broker: &Cores, loadgen: &Cores) -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let accepted = thread::scope(|scope| {
+            // With its end the listener is gone, and so are the clients.
+            let accepter = scope.spawn(move || {
+                broker.bind()?;
+                let began = Instant::now();
+                Work::of(|| {
+                    let mut count = 0_u64;
+                    while began.elapsed() < PROBE {
+                        let (mut far, _) = listener.accept()?;
+                        far.set_nodelay(true)?;
+                        let mut frame = [0; SMALL];
+                        for _ in 0..ECHOES {
+                            far.read_exact(&mut frame)?;
+                            far.write_all(&frame)?;
+                        }
+                        while far.read(&mut frame)? > 0 {}
+                        count += 1;
+                    }
+                    Ok(count)
+                })
+            });
+            let clients = [(); CLIENTS].map(|()| {
+                scope.spawn(|| {
+                    loadgen.bind()?;
+                    loop {
+                        connect_and_echo(address)?;
+                    }
+                })
+            });
+            let _: Vec<thread::Result<io::Result<()>>> = clients.into_iter().map(|client| client.join()).collect();
+            // If they failed before it had enough, it waits for another one.
+            let _ = TcpStream::connect(address);
+            accepter.join()
+        });
+        let (work, count) = accepted.map_err(|_| io::Error::other("a probe panicked"))??;
+        self.connection_us = work.cpu_s * 1e6 / count.max(1) as f64;
         Ok(())
     }
 
@@ -230,6 +282,17 @@ fn pair() -> io::Result<(TcpStream, TcpStream)> {
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     Ok((near, far))
+}
+
+fn connect_and_echo(address: SocketAddr) -> io::Result<()> {
+    let mut near = TcpStream::connect(address)?;
+    near.set_nodelay(true)?;
+    let mut frame = [7; SMALL];
+    for _ in 0..ECHOES {
+        near.write_all(&frame)?;
+        near.read_exact(&mut frame)?;
+    }
+    Ok(())
 }
 
 fn receive(mut from: TcpStream, cores: &Cores) -> io::Result<(Work, u64)> {
