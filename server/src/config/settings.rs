@@ -1,10 +1,15 @@
 //! The configuration as it is meant: checked, with defaults, nothing left to interpret.
 
+mod not_there;
+mod notices;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::definitions::{broker_config, nearest_broker_config};
+use self::not_there::refuse_what_is_not_there;
+use self::notices::notices;
+use super::definitions::broker_config;
 use super::environment::Environment;
 use super::groups::GroupSettings;
 use super::listeners::{self, Endpoint, HttpListener, Listener};
@@ -421,99 +426,8 @@ fn check_values(values: &mut Values<'_>) {
     }
 }
 
-/// A value of a key that asks for something which is not there.
-fn refuse_what_is_not_there(values: &mut Values<'_>) {
-    let roles = values.list("process.roles");
-    let mut sorted = roles.clone();
-    sorted.sort_unstable();
-    if !roles.is_empty() && sorted != ["broker", "controller"] {
-        values.not_there("process.roles", "only a combined node (broker,controller) is there");
-    }
-    for property in values.properties.iter().filter(|property| !property.value.is_empty()) {
-        let (key, value) = (property.key.as_str(), property.value.as_str());
-        let plain_key = match key.strip_prefix("listener.name.") {
-            Some(rest) => rest.split_once('.').map_or(rest, |(_, rest)| rest),
-            None => key,
-        };
-        if let Some(reason) = missing_behind(plain_key, value) {
-            values.not_there(key, reason);
-        }
-    }
-}
-
-fn missing_behind(key: &str, value: &str) -> Option<&'static str> {
-    let is_true = value.eq_ignore_ascii_case("true");
-    match key {
-        _ if key.starts_with("ssl.") || key.contains(".ssl.") => Some("TLS is not there"),
-        _ if key.starts_with("sasl.") || key.contains(".sasl.") => Some("SASL is not there"),
-        "authorizer.class.name" => Some("access control is not there"),
-        "principal.builder.class" | "connections.max.reauth.ms" if value != "0" => Some("authentication is not there"),
-        "delegation.token.secret.key" => Some("delegation tokens are not there"),
-        "alter.config.policy.class.name"
-        | "client.quota.callback.class"
-        | "config.providers"
-        | "create.topic.policy.class.name"
-        | "replica.selector.class"
-        | "security.providers" => Some("Java classes cannot be loaded"),
-        "remote.log.storage.system.enable" if is_true => Some("tiered storage is not there"),
-        "cordoned.log.dirs" => Some("cordoned directories are not there"),
-        "max.connections.per.ip" | "max.connections.per.ip.overrides" | "max.connection.creation.rate"
-            if value != "2147483647" =>
-        {
-            Some("this limit on connections is not there")
-        }
-        _ if key.starts_with("zookeeper.") => Some("ZooKeeper is not there, as in Kafka 4"),
-        _ => None,
-    }
-}
-
-/// Threads, queues and purgatories of a broker that is built of thread pools.
-const NO_THREAD_POOLS: &[&str] = &[
-    "background.threads",
-    "group.coordinator.background.threads",
-    "group.coordinator.threads",
-    "log.cleaner.threads",
-    "num.io.threads",
-    "num.network.threads",
-    "num.recovery.threads.per.data.dir",
-    "num.replica.alter.log.dirs.threads",
-    "num.replica.fetchers",
-    "queued.max.requests",
-    "share.coordinator.threads",
-];
-
-fn notices(properties: &Properties) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    let (mut pools, mut inert) = (Vec::new(), Vec::new());
-    for property in properties.iter() {
-        let key = property.key.as_str();
-        if NO_THREAD_POOLS.contains(&key) {
-            pools.push(key);
-        } else if let Some(def) = broker_config(key) {
-            if !def.acts() {
-                inert.push(key);
-            }
-        } else if !key.starts_with("listener.name.") {
-            let hint = nearest_broker_config(key).map_or(String::new(), |near| format!(", did you mean {near}?"));
-            let variable = match &property.origin {
-                Origin::Environment(variable) => format!(" ({variable})"),
-                _ => String::new(),
-            };
-            notices.push(Notice::Warning(format!("unknown key {key}{variable}{hint}")));
-        }
-    }
-    if !pools.is_empty() {
-        notices.push(Notice::Info(format!("accepted, no effect (one thread per core): {}", pools.join(", "))));
-    }
-    if !inert.is_empty() {
-        notices.push(Notice::Info(format!("accepted, no effect yet: {}", inert.join(", "))));
-    }
-    notices
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::ConfigError;
     use super::*;
 
     const COMBINED: &[(&str, &str)] = &[
@@ -525,7 +439,7 @@ mod tests {
         ("log.dirs", "/data"),
     ];
 
-    fn accepted(more: &[(&str, &str)]) -> Result<Accepted, ConfigErrors> {
+    pub fn accepted(more: &[(&str, &str)]) -> Result<Accepted, ConfigErrors> {
         let mut properties = Properties::default();
         for (key, value) in COMBINED.iter().chain(more) {
             properties.set(key, value);
@@ -561,34 +475,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_refuses_and_names_its_key() {
-        for (key, value) in [
-            ("ssl.keystore.location", "/k"),
-            ("sasl.enabled.mechanisms", "PLAIN"),
-            ("listener.name.plaintext.sasl.enabled.mechanisms", "PLAIN"),
-            ("listener.name.plaintext.plain.sasl.jaas.config", "x"),
-            ("authorizer.class.name", "org.example.Authorizer"),
-            ("log.dirs", "/a,/b"),
-            ("metadata.log.dir", "/other"),
-            ("process.roles", "broker"),
-            ("process.roles", "controller"),
-            ("controller.quorum.voters", "1@a:1,2@b:1"),
-            ("controller.quorum.bootstrap.servers", "a:1,b:1"),
-            ("create.topic.policy.class.name", "x"),
-            ("remote.log.storage.system.enable", "true"),
-            ("max.connections.per.ip", "10"),
-            ("zookeeper.connect", "a:2181"),
-        ] {
-            let problems = accepted(&[(key, value)]).unwrap_err().0;
-            let names_it = |problem: &ConfigError| matches!(problem, ConfigError::NotThere { key: k, .. } if k == key);
-            assert!(problems.iter().any(names_it), "{key}={value}: {problems:?}");
-        }
-        // Kafka 4.3.1 takes no more of it than a partition has replicas.
-        let harmless = [("authorizer.class.name", ""), ("compression.type", "zstd"), ("min.insync.replicas", "2")];
-        assert!(accepted(&harmless).is_ok());
-    }
-
-    #[test]
     fn bounds_are_those_of_kafka() {
         for (key, value) in [
             ("num.partitions", "0"),
@@ -616,31 +502,8 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_warn_and_keys_without_effect_inform() {
-        let more = [
-            ("num.partition", "3"),
-            ("frobnicate", "1"),
-            ("num.io.threads", "8"),
-            ("num.network.threads", "3"),
-            ("offsets.load.buffer.size", "1"),
-        ];
-        let (_, notices) = accepted(&more).unwrap();
-        assert_eq!(notices[0], Notice::Warning("unknown key num.partition, did you mean num.partitions?".to_owned()));
-        assert_eq!(notices[1], Notice::Warning("unknown key frobnicate".to_owned()));
-        let Notice::Info(pools) = &notices[2] else { panic!("{notices:?}") };
-        assert!(pools.ends_with("num.io.threads, num.network.threads"), "{pools}");
-        let Notice::Info(inert) = &notices[3] else { panic!("{notices:?}") };
-        assert!(inert.ends_with("offsets.load.buffer.size"), "{inert}");
-    }
-
-    #[test]
     fn every_problem_is_told_at_once() {
         let error = accepted(&[("num.partitions", "x"), ("ssl.protocol", "TLS")]).unwrap_err();
         assert_eq!(error.to_string().lines().count(), 2, "{error}");
-    }
-
-    #[test]
-    fn thread_pools_are_keys_of_kafka() {
-        assert!(NO_THREAD_POOLS.iter().all(|key| broker_config(key).is_some()));
     }
 }
