@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use ringlog_core::protocol::metadata::ConfigRecord;
 
-use super::controller::{check_topic_name, records_for};
+use super::controller::records_for;
+use super::create_topics::check_topic_name;
 use super::image::MetadataImage;
 use super::records::{Records, resource_type};
 use super::topic_config::config_sources;

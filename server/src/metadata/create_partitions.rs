@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::controller::{PARTITIONS_PER_REQUEST_MAX, check_replicas, new_partition, records_for};
+use super::controller::records_for;
+use super::create_topics::{PARTITIONS_PER_REQUEST_MAX, check_replicas, new_partition};
 use super::image::MetadataImage;
 use super::node::{Identity, NodeConfig};
 use super::records::Records;

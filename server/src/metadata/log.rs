@@ -243,8 +243,10 @@ mod tests {
     use ringlog_core::reactor::sim::{Crash, SimDisk};
     use ringlog_core::record::Batches;
 
+    use super::super::controller;
     use super::super::controller::tests::{identity, node, random};
-    use super::super::controller::{self, NewTopic};
+    use super::super::create_topics::{NewTopic, create_topics};
+    use super::super::delete_topics::delete_topics;
     use super::*;
 
     const GOLDEN: &[u8] = include_bytes!("../../tests/golden/cluster_metadata.log");
@@ -288,8 +290,7 @@ mod tests {
                 ..NewTopic::default()
             };
             let seed = self.log.end_offset() as u64;
-            let (_, records) =
-                controller::create_topics(&self.image, &node(), &identity(), &[topic], false, random(seed));
+            let (_, records) = create_topics(&self.image, &node(), &identity(), &[topic], false, random(seed));
             if !records.is_empty() {
                 self.append(&records);
             }
@@ -297,7 +298,7 @@ mod tests {
 
         fn delete(&mut self, name: &str) {
             if let Some(topic) = self.image.topic_by_name(name) {
-                let (_, records) = controller::delete_topics(&self.image, &[topic.topic_id]);
+                let (_, records) = delete_topics(&self.image, &[topic.topic_id]);
                 self.append(&records);
             }
         }

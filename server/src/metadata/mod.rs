@@ -6,6 +6,8 @@ mod client_quotas;
 mod control;
 pub mod controller;
 mod create_partitions;
+mod create_topics;
+mod delete_topics;
 mod directory;
 mod ids;
 mod image;
@@ -30,11 +32,9 @@ pub use cleaner_config::ShardCleaner;
 pub use client_quotas::{
     AlterClientQuotas, AlterQuotaError, ClientQuotas, QuotaAlteration, QuotaEntity, QuotaValue, entity_type, quota_key,
 };
-pub use controller::{
-    CreateTopicError, CreatedTopic, NewTopic, PARTITIONS_PER_REQUEST_MAX, PRODUCER_ID_BLOCK_LEN, ProducerIdBlock,
-    ProducerIdsExhausted, check_topic_name,
-};
+pub use controller::{PRODUCER_ID_BLOCK_LEN, ProducerIdBlock, ProducerIdsExhausted};
 pub use create_partitions::{CreatePartitionsError, NewPartitions};
+pub use create_topics::{CreateTopicError, CreatedTopic, NewTopic, PARTITIONS_PER_REQUEST_MAX, check_topic_name};
 pub use directory::{DataDirectory, DirectoryError, METADATA_FOLDER};
 pub use ids::{METADATA_TOPIC_ID, id_from_text, id_to_text, random_id};
 pub use image::{

@@ -19,8 +19,10 @@ use uuid::Uuid;
 
 use super::alter_configs::{AlterConfigError, AlterConfigs, alter_configs};
 use super::client_quotas::{AlterClientQuotas, AlterQuotaError, alter_client_quotas};
-use super::controller::{self, CreateTopicError, CreatedTopic, NewTopic, ProducerIdBlock, ProducerIdsExhausted};
+use super::controller::{self, ProducerIdBlock, ProducerIdsExhausted};
 use super::create_partitions::{CreatePartitionsError, NewPartitions, create_partitions};
+use super::create_topics::{CreateTopicError, CreatedTopic, NewTopic, create_topics};
+use super::delete_topics::delete_topics;
 use super::image::MetadataImage;
 use super::log::{FoundLog, LoadedLog, MetadataLog, MetadataLogError};
 use super::node::{Identity, NodeConfig, QuorumOfOne};
@@ -149,15 +151,14 @@ impl MetadataService {
     ) -> Result<Vec<Result<CreatedTopic, CreateTopicError>>, MetadataUnavailable> {
         let Inner { reactor, node, identity, latest, .. } = &*self.0;
         let random = || reactor.random_u64();
-        let (results, records) =
-            controller::create_topics(&latest.borrow(), node, identity, topics, validate_only, random);
+        let (results, records) = create_topics(&latest.borrow(), node, identity, topics, validate_only, random);
         self.commit(records).await?;
         Ok(results)
     }
 
     /// Deletes topics by id; `false` for one that is not there. Done when it is durable and published.
     pub async fn delete_topics(&self, topic_ids: &[Uuid]) -> Result<Vec<bool>, MetadataUnavailable> {
-        let (deleted, records) = controller::delete_topics(&self.0.latest.borrow(), topic_ids);
+        let (deleted, records) = delete_topics(&self.0.latest.borrow(), topic_ids);
         self.commit(records).await?;
         Ok(deleted)
     }

@@ -134,8 +134,8 @@ mod tests {
     use ringlog_core::reactor::Reactor;
     use ringlog_core::reactor::sim::{Crash, DiskCall, DiskFault, SimConfig, SimWorld};
 
-    use super::super::super::controller::NewTopic;
     use super::super::super::controller::tests::node;
+    use super::super::super::create_topics::NewTopic;
     use super::super::super::node::NodeConfig;
     use super::super::MetadataService;
     use super::super::tests::{MINUTE, create_many, start_with, topic};
