@@ -1,6 +1,6 @@
 //! What a batch says of its producer: the batch of an idempotent one, and the marker that ends a transaction.
 
-use crate::record::{BatchHeader, BatchView};
+use crate::record::BatchView;
 
 /// What the state needs of a batch of an idempotent producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,21 +19,6 @@ pub struct ProducerBatch {
     pub timestamp: i64,
     /// Part of a transaction.
     pub is_transactional: bool,
-}
-
-impl ProducerBatch {
-    /// Of a batch's header; `None` when its producer is not idempotent, or when it is a control batch.
-    pub fn of(header: &BatchHeader<'_>) -> Option<Self> {
-        (header.producer_id() >= 0 && !header.is_control()).then(|| Self {
-            producer_id: header.producer_id(),
-            producer_epoch: header.producer_epoch(),
-            base_sequence: header.base_sequence(),
-            last_offset_delta: header.last_offset_delta(),
-            base_offset: header.base_offset(),
-            timestamp: header.max_timestamp(),
-            is_transactional: header.is_transactional(),
-        })
-    }
 }
 
 /// The end of a transaction, from the control record that closes it.

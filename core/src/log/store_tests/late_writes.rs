@@ -81,6 +81,24 @@ impl LateWorld {
     fn check(&mut self) {
         assert_eq!(read_all(&self.world.reactor, &mut self.store, self.key, 3_000), self.sent);
     }
+
+    /// A clean stop, behind which all is in the files.
+    fn close(mut self) {
+        self.check();
+        let end = self.store.log_end_offset(self.key);
+        self.world.close(self.store);
+        assert_eq!(offsets_in_files(&self.world.dyn_disk(), Path::new("/data/t-0")), end);
+    }
+
+    /// The log as a power cut left it.
+    fn lose_power(mut self) -> (World, LogStore, LogKey) {
+        self.world.crash(Some(self.store), Crash::Power);
+        let (path, spec) = (PathBuf::from("/data"), sync_spec(1 << 20));
+        start_log_dir(&self.world.dyn_disk(), &path, std::slice::from_ref(&spec), NOW_MS, 64).expect("recovered");
+        let mut store = LogStore::open(self.world.reactor.clone(), path, 0, config()).expect("opens");
+        let key = store.create(spec).expect("there");
+        (self.world, store, key)
+    }
 }
 
 #[test]
@@ -93,11 +111,7 @@ fn whole_blocks_are_written_and_the_rest_is_served_from_memory() {
     late.append(12, RECORD_BYTES);
     late.settle();
     assert_eq!(late.len(0), 16_384);
-    late.check();
-    let end = late.store.log_end_offset(late.key);
-    let LateWorld { world, store, .. } = late;
-    world.close(store);
-    assert_eq!(offsets_in_files(&world.dyn_disk(), Path::new("/data/t-0")), end);
+    late.close();
 }
 
 #[test]
@@ -127,11 +141,7 @@ fn a_segment_may_end_while_a_late_write_is_under_way() {
     late.check();
     late.append(40, RECORD_BYTES);
     late.settle();
-    late.check();
-    let end = late.store.log_end_offset(late.key);
-    let LateWorld { world, store, .. } = late;
-    world.close(store);
-    assert_eq!(offsets_in_files(&world.dyn_disk(), Path::new("/data/t-0")), end);
+    late.close();
 }
 
 #[test]
@@ -159,11 +169,7 @@ fn deleted_records_behind_a_late_write_are_gone_when_it_is_told() {
     late.settle();
     late.settle();
     assert_eq!(late.store.take_moved_starts(), [(late.key, Ok(end))]);
-    let LateWorld { mut world, store, .. } = late;
-    world.crash(Some(store), Crash::Power);
-    start_log_dir(&world.dyn_disk(), Path::new("/data"), &[sync_spec(1 << 20)], NOW_MS, 64).expect("recovered");
-    let mut store = LogStore::open(world.reactor.clone(), PathBuf::from("/data"), 0, config()).expect("opens");
-    let key = store.create(sync_spec(1 << 20)).expect("there");
+    let (_, store, key) = late.lose_power();
     assert_eq!((store.log_start_offset(key), end > 0), (end, true));
 }
 
@@ -191,11 +197,7 @@ fn what_a_late_write_could_not_bring_stays_and_is_served() {
     // Nobody syncs what is not there, and the commit log keeps it: a power cut takes nothing.
     let (acked, sent) = (late.store.acked_end_offset(late.key), late.sent.clone());
     late.world.disk.heal();
-    let LateWorld { mut world, store, .. } = late;
-    world.crash(Some(store), Crash::Power);
-    start_log_dir(&world.dyn_disk(), Path::new("/data"), &[sync_spec(1 << 20)], NOW_MS, 64).expect("recovered");
-    let mut store = LogStore::open(world.reactor.clone(), PathBuf::from("/data"), 0, self::config()).expect("opens");
-    let key = store.create(sync_spec(1 << 20)).expect("there");
+    let (world, mut store, key) = late.lose_power();
     assert_eq!(store.acked_end_offset(key), acked);
     assert_eq!(read_all(&world.reactor, &mut store, key, 3_000), sent);
 }
