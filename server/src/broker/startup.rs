@@ -8,10 +8,10 @@ use ringlog_core::log::{Recovered, StoreConfig, start_log_dir};
 use ringlog_core::reactor::{Listener, Reactor};
 
 use super::RunError;
-use crate::config::{self, Endpoint, FormatPolicy, Quorum, Settings};
+use crate::config::{self, Endpoint, FormatPolicy, Settings};
 use crate::metadata::{
-    DataDirectory, DirectoryError, MetadataLog, MetadataService, NodeConfig, NodeEndpoint, OpenTransactions,
-    StartedMetadata, check_takeover, log_specs,
+    DataDirectory, DirectoryError, MetadataLog, MetadataService, NodeConfig, OpenTransactions, StartedMetadata,
+    check_takeover, log_specs,
 };
 
 /// Wait between two tries to listen.
@@ -42,7 +42,7 @@ pub async fn open_cluster(
     let disk = reactor.disk();
     let directory = DataDirectory::lock(&disk, &settings.log_dir)?;
     let (listeners, endpoints) = bind(reactor, settings).await?;
-    let node = node_config(settings, &endpoints);
+    let node = NodeConfig::of(settings, &endpoints);
     let now_ms = reactor.wall_clock_ms();
     let identity = match directory.identity(settings.node_id) {
         Err(DirectoryError::NotFormatted(_)) if settings.format == FormatPolicy::IfEmpty => {
@@ -102,27 +102,4 @@ fn resolve(listener: &config::Listener) -> Result<SocketAddr, RunError> {
     let error = |source| RunError::Resolve { host: host.to_owned(), source };
     let mut addresses = (host, listener.port).to_socket_addrs().map_err(error)?;
     addresses.next().ok_or_else(|| error(io::ErrorKind::NotFound.into()))
-}
-
-fn node_config(settings: &Settings, endpoints: &[Endpoint]) -> NodeConfig {
-    NodeConfig {
-        node_id: settings.node_id,
-        rack: settings.rack.clone(),
-        endpoints: endpoints.iter().map(endpoint_record).collect(),
-        controller_endpoint: endpoint_record(&settings.controller_listener),
-        is_static_quorum: settings.quorum == Quorum::Static,
-        num_partitions: settings.num_partitions,
-        default_replication_factor: settings.default_replication_factor,
-        metadata_log: settings.metadata_log.clone(),
-    }
-}
-
-fn endpoint_record(endpoint: &Endpoint) -> NodeEndpoint {
-    const PLAINTEXT: i16 = 0;
-    NodeEndpoint {
-        name: endpoint.name.clone(),
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-        security_protocol: PLAINTEXT,
-    }
 }

@@ -4,27 +4,8 @@ use std::rc::Rc;
 
 use ringlog_core::reactor::{Disk, FsDisk};
 
-use crate::config::{Endpoint, FormatOptions, Quorum, Settings};
-use crate::metadata::{DataDirectory, DirectoryError, Identity, NodeConfig, NodeEndpoint};
-
-/// What the settings say about this node, in the metadata's words.
-pub fn node_config(settings: &Settings) -> NodeConfig {
-    NodeConfig {
-        node_id: settings.node_id,
-        rack: settings.rack.clone(),
-        endpoints: settings.advertised_listeners.iter().map(endpoint_record).collect(),
-        controller_endpoint: endpoint_record(&settings.controller_listener),
-        is_static_quorum: settings.quorum == Quorum::Static,
-        num_partitions: settings.num_partitions,
-        default_replication_factor: settings.default_replication_factor,
-        metadata_log: settings.metadata_log.clone(),
-    }
-}
-
-fn endpoint_record(endpoint: &Endpoint) -> NodeEndpoint {
-    let Endpoint { name, host, port } = endpoint.clone();
-    NodeEndpoint { name, host, port, security_protocol: 0 }
-}
+use crate::config::{FormatOptions, Settings};
+use crate::metadata::{DataDirectory, DirectoryError, Identity, NodeConfig};
 
 /// Formats the directory that the settings name. Says what was done.
 pub(super) fn format(options: &FormatOptions, settings: &Settings) -> Result<String, DirectoryError> {
@@ -32,7 +13,8 @@ pub(super) fn format(options: &FormatOptions, settings: &Settings) -> Result<Str
     let directory = DataDirectory::lock(&disk, &settings.log_dir)?;
     let cluster_id = settings.cluster_id.as_deref();
     let shown = settings.log_dir.display();
-    let formatted = directory.format(&node_config(settings), cluster_id, wall_clock_ms(), random_u64);
+    let node = NodeConfig::of(settings, &settings.advertised_listeners);
+    let formatted = directory.format(&node, cluster_id, wall_clock_ms(), random_u64);
     directory.unlock();
     match formatted {
         Ok(Identity { cluster_id, .. }) => Ok(format!("formatted {shown}, cluster id {cluster_id}")),

@@ -16,7 +16,6 @@ mod recover;
 mod topic;
 mod version;
 
-pub use format::node_config;
 pub use logging::init_logging;
 pub use version::version_line;
 

@@ -4,7 +4,7 @@ use ringlog_core::protocol::metadata::{EndPoint, SupportedFeature};
 use uuid::Uuid;
 
 use super::records::METADATA_VERSION;
-use crate::config::MetadataLogConfig;
+use crate::config::{Endpoint, MetadataLogConfig, Quorum, Settings};
 
 /// What this node offers, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,12 @@ pub struct NodeEndpoint {
 }
 
 impl NodeEndpoint {
+    fn of(endpoint: &Endpoint) -> Self {
+        const PLAINTEXT: i16 = 0;
+        let Endpoint { name, host, port } = endpoint.clone();
+        Self { name, host, port, security_protocol: PLAINTEXT }
+    }
+
     /// As a registration names it.
     pub(super) fn as_record(&self) -> EndPoint<'_> {
         EndPoint { name: &self.name, host: &self.host, port: self.port, security_protocol: self.security_protocol }
@@ -51,6 +57,22 @@ pub struct NodeConfig {
     pub default_replication_factor: i16,
     /// How the metadata log is cut.
     pub metadata_log: MetadataLogConfig,
+}
+
+impl NodeConfig {
+    /// What the settings say, of a node whose clients are told `endpoints`.
+    pub fn of(settings: &Settings, endpoints: &[Endpoint]) -> Self {
+        Self {
+            node_id: settings.node_id,
+            rack: settings.rack.clone(),
+            endpoints: endpoints.iter().map(NodeEndpoint::of).collect(),
+            controller_endpoint: NodeEndpoint::of(&settings.controller_listener),
+            is_static_quorum: settings.quorum == Quorum::Static,
+            num_partitions: settings.num_partitions,
+            default_replication_factor: settings.default_replication_factor,
+            metadata_log: settings.metadata_log.clone(),
+        }
+    }
 }
 
 /// What the data directory says about this node.
