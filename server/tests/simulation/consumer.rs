@@ -5,21 +5,17 @@ use std::io;
 use std::rc::Rc;
 
 use ringlog_core::protocol::messages::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ListOffsetsPartition, ListOffsetsRequest,
-    ListOffsetsResponse, ListOffsetsTopic, PartitionData,
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, PartitionData,
 };
 use ringlog_core::protocol::{ApiKey, ErrorCode};
 use ringlog_core::wire::Records;
 use uuid::Uuid;
 
 use super::bench::Client;
+use super::list_offsets::{EARLIEST, LATEST, list_offset};
 use super::model::{Stage, Target};
 use super::records::{RecordId, read_batches};
 use super::wire::Link;
-
-/// Timestamps that ask for the ends.
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
 
 /// What a fetch asks for, besides positions.
 #[derive(Debug, Clone, Copy)]
@@ -283,20 +279,12 @@ impl<'a> Reader<'a> {
         };
         let mut ends = [0; 2];
         for (at, timestamp) in [EARLIEST, LATEST].into_iter().enumerate() {
-            let partition =
-                ListOffsetsPartition { partition_index: target.partition, current_leader_epoch: -1, timestamp };
-            let topic = ListOffsetsTopic { name: &name, partitions: vec![partition].into() };
-            let request =
-                ListOffsetsRequest { replica_id: -1, isolation_level: 0, topics: vec![topic].into(), timeout_ms: 0 };
-            let answer = link.call(ApiKey::ListOffsets, 7, &request).await?;
-            let answer: ListOffsetsResponse<'_> = answer.decode();
-            let topic = answer.topics.iter().next().expect("one topic was asked");
-            let result = topic.partitions.iter().next().expect("one partition was asked");
+            let (error_code, offset) = list_offset(link, &name, target.partition, timestamp).await?;
             if self.client.bench.model.borrow().topics[&target.topic_id].stage != Stage::Live {
                 return Err(io::Error::other("deleted meanwhile"));
             }
-            match result.error_code {
-                ErrorCode::NONE => ends[at] = result.offset,
+            match error_code {
+                ErrorCode::NONE => ends[at] = offset,
                 ErrorCode::KAFKA_STORAGE_ERROR if self.client.bench.tolerates_errors(self.life) => {
                     return Err(io::Error::other("storage error"));
                 }

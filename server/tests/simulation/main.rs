@@ -11,6 +11,7 @@ mod changes;
 mod consumer;
 mod deleted_records;
 mod groups;
+mod list_offsets;
 mod machine;
 mod model;
 mod producer;

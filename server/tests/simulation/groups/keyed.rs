@@ -7,8 +7,8 @@ use std::io;
 use std::rc::Rc;
 
 use ringlog_core::protocol::messages::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ListOffsetsPartition, ListOffsetsRequest,
-    ListOffsetsResponse, ListOffsetsTopic, PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionProduceData, ProduceRequest, ProduceResponse,
+    TopicProduceData,
 };
 use ringlog_core::protocol::{ApiKey, ErrorCode};
 use ringlog_core::record::compression::open;
@@ -18,12 +18,11 @@ use uuid::Uuid;
 
 use super::super::bench::Client;
 use super::super::changes;
+use super::super::list_offsets::{EARLIEST, list_offset};
 use super::super::wire::Link;
 
 const KEYS: u64 = 10;
 const VALUE_BYTES_MAX: u64 = 300;
-/// Timestamp that asks for the start of a log.
-const EARLIEST: i64 = -2;
 /// The last versions that name topics.
 const PRODUCE_VERSION: i16 = 12;
 const FETCH_VERSION: i16 = 12;
@@ -245,19 +244,12 @@ impl KeyedTopic {
 
     /// Where the log starts.
     async fn start(&self, link: &mut Link) -> io::Result<i64> {
-        let partition = ListOffsetsPartition { partition_index: 0, current_leader_epoch: -1, timestamp: EARLIEST };
-        let topic = ListOffsetsTopic { name: &self.name, partitions: vec![partition].into() };
-        let request =
-            ListOffsetsRequest { replica_id: -1, isolation_level: 0, topics: vec![topic].into(), timeout_ms: 0 };
-        let answer = link.call(ApiKey::ListOffsets, 7, &request).await?;
-        let answer: ListOffsetsResponse<'_> = answer.decode();
-        let topic = answer.topics.iter().next().expect("one topic was asked");
-        let result = topic.partitions.iter().next().expect("one partition was asked");
-        if !result.error_code.is_none() {
-            return Err(io::Error::other(format!("no start: {}", result.error_code)));
+        let (error_code, offset) = list_offset(link, &self.name, 0, EARLIEST).await?;
+        if !error_code.is_none() {
+            return Err(io::Error::other(format!("no start: {error_code}")));
         }
-        assert!(result.offset == 0 || self.is_deleted(), "{} starts at {}", self.name, result.offset);
-        Ok(result.offset)
+        assert!(offset == 0 || self.is_deleted(), "{} starts at {offset}", self.name);
+        Ok(offset)
     }
 
     /// A record that was read is the one that is always at its offset.
