@@ -1,46 +1,33 @@
 //! Consumer groups against a sink that is right, or wrong in a known way, in one simulated world.
 
+#[path = "common/sink_world.rs"]
+mod sink_world;
+
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::reactor::Reactor;
-use ringlog_core::reactor::sim::{SimConfig, SimWorld, host_ip};
+use ringlog_core::reactor::sim::SimNetConfig;
 use ringlog_loadgen::client::{
     Asker, Pace, Pipe, Route, RouteEnd, SESSION, SetupError, Target, TopicSpec, drive, prepare,
 };
 use ringlog_loadgen::findings::{Failure, Findings};
 use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::series::Cut;
-use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
+use ringlog_loadgen::sink::{Fault, SinkConfig};
 use ringlog_loadgen::workload::{Commits, FetchOffsets, Heartbeats, Member, Workload};
+use sink_world::SinkWorld;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const REQUESTS: u64 = 100;
 /// In every Heartbeat of a sink.
 const HEARTBEAT_VERSION: i16 = 4;
 
-/// A sink, and a client's reactor in the same world.
-struct Bench {
-    world: SimWorld,
-    client: Reactor,
-    address: SocketAddr,
-}
-
-impl Bench {
-    fn new(fault: Option<(Fault, u64)>) -> Self {
-        let world = SimWorld::new(7, SimConfig::default());
-        let address = SocketAddr::new(host_ip(0), 9_092);
-        let server = world.reactor(0, 0);
-        let listener = server.listen(address).expect("the port is free");
-        let serving = server.clone();
-        let config = SinkConfig { fault, ..SinkConfig::default() };
-        server.spawn(async move { serve(serving, listener, config).await.expect("the sink accepts") });
-        let client = world.reactor(1, 0);
-        Self { world, client, address }
+impl SinkWorld {
+    fn with_fault(fault: Option<(Fault, u64)>) -> Self {
+        Self::new(SimNetConfig::default(), SinkConfig { fault, ..SinkConfig::default() })
     }
 
     fn target(&self) -> Target {
@@ -93,10 +80,10 @@ impl Bench {
 
 #[test]
 fn a_member_is_given_its_own_part_or_told() {
-    Bench::new(None).member().expect("a right coordinator");
-    let wrong = Bench::new(Some((Fault::WrongAssignment, 1))).member();
+    SinkWorld::with_fault(None).member().expect("a right coordinator");
+    let wrong = SinkWorld::with_fault(Some((Fault::WrongAssignment, 1))).member();
     assert!(matches!(wrong, Err(SetupError::Assignment { .. })), "{wrong:?}");
-    let dead = Bench::new(Some((Fault::Error, 2))).member();
+    let dead = SinkWorld::with_fault(Some((Fault::Error, 2))).member();
     assert!(matches!(dead, Err(SetupError::Refused { code: ErrorCode::UNKNOWN_MEMBER_ID, .. })), "{dead:?}");
 }
 
@@ -106,16 +93,16 @@ fn refused_heartbeats_are_failures() {
         let member = Member { group_id: "g".to_owned(), member_id: "m".to_owned(), generation_id: 1 };
         Heartbeats::new(&Arc::new(vec![member]), vec![0], HEARTBEAT_VERSION)
     };
-    assert!(Bench::new(None).findings(heartbeats()).is_clean());
-    let findings = Bench::new(Some((Fault::Error, 10))).findings(heartbeats());
+    assert!(SinkWorld::with_fault(None).findings(heartbeats()).is_clean());
+    let findings = SinkWorld::with_fault(Some((Fault::Error, 10))).findings(heartbeats());
     assert_eq!(findings.errors[&Failure::Code(ErrorCode::UNKNOWN_MEMBER_ID)], REQUESTS / 10);
     assert!(findings.is_verified());
 }
 
 #[test]
 fn a_wrong_committed_offset_is_detected() {
-    assert!(Bench::new(None).asked().is_clean());
+    assert!(SinkWorld::with_fault(None).asked().is_clean());
     // The second of three commits is not kept.
-    let findings = Bench::new(Some((Fault::ForgetCommit, 2))).asked();
+    let findings = SinkWorld::with_fault(Some((Fault::ForgetCommit, 2))).asked();
     assert_eq!(findings.problems["wrong committed offset"], REQUESTS / 3);
 }

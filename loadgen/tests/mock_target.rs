@@ -1,24 +1,28 @@
 //! The load generator against a target that is slow or wrong in a known way, both in one simulated world: virtual time,
 //! so that what is measured can be compared exactly.
 
+#[path = "common/sink_world.rs"]
+mod sink_world;
+
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use ringlog_core::reactor::Reactor;
-use ringlog_core::reactor::sim::{SimConfig, SimNetConfig, SimWorld, host_ip};
+use ringlog_core::reactor::sim::{SimNetConfig, SimWorld};
 use ringlog_core::record::Codec;
 use ringlog_loadgen::client::{Asker, Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive, prepare};
 use ringlog_loadgen::findings::{Failure, Findings};
 use ringlog_loadgen::plan::{Arrival, Schedule};
 use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::series::Cut;
-use ringlog_loadgen::sink::{Fault, SinkConfig, serve};
+use ringlog_loadgen::sink::{Fault, SinkConfig};
 use ringlog_loadgen::workload::{
     BatchSpec, Commit, Commits, Fetch, FetchMode, FetchSpec, KeySpec, Produce, ProduceSpec, ProducerIdentity,
     Production, Requests, Sizes, Workload,
 };
+use sink_world::SinkWorld;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const PARTITIONS: [i32; 3] = [0, 1, 2];
@@ -77,13 +81,7 @@ fn begin<W: Workload + 'static>(
     pace: Pace,
     make: impl Fn(&Target) -> W + 'static,
 ) -> (SimWorld, Shared<W>) {
-    let world = SimWorld::new(7, SimConfig { net, ..SimConfig::default() });
-    let address = SocketAddr::new(host_ip(0), 9_092);
-    let server = world.reactor(0, 0);
-    let listener = server.listen(address).expect("the port is free");
-    let serving = server.clone();
-    server.spawn(async move { serve(serving, listener, config).await.expect("the sink accepts") });
-    let client = world.reactor(1, 0);
+    let SinkWorld { world, client, address } = SinkWorld::new(net, config);
     let connecting = client.clone();
     let pipe = world.block_on(&client, DEADLINE, async move { start(&connecting, address, pace, make).await });
     (world, pipe)
@@ -187,14 +185,8 @@ fn a_broken_connection_is_made_again_and_what_was_lost_is_counted() {
 
 /// Commits for three groups, then asks what the sink has kept.
 fn committed(fault: Option<(Fault, u64)>) -> Findings {
-    let world = SimWorld::new(7, SimConfig { net: quiet_net(), ..SimConfig::default() });
-    let address = SocketAddr::new(host_ip(0), 9_092);
-    let server = world.reactor(0, 0);
-    let listener = server.listen(address).expect("the port is free");
-    let serving = server.clone();
     let config = SinkConfig { fault, ..SinkConfig::default() };
-    server.spawn(async move { serve(serving, listener, config).await.expect("the sink accepts") });
-    let client = world.reactor(1, 0);
+    let SinkWorld { world, client, address } = SinkWorld::new(quiet_net(), config);
     let commits = Rc::new(RefCell::new(None));
     let (connecting, made) = (client.clone(), Rc::clone(&commits));
     let pipe = world.block_on(&client, DEADLINE, async move {

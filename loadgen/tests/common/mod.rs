@@ -1,11 +1,13 @@
 //! A run of produce against a sink in one simulated world.
 
+mod sink_world;
+
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringlog_core::reactor::sim::{SimConfig, SimNetConfig, SimWorld, host_ip};
+use ringlog_core::reactor::sim::{SimNetConfig, SimWorld, host_ip};
 use ringlog_core::reactor::{Listener, Reactor};
 use ringlog_core::record::Codec;
 use ringlog_loadgen::client::{Pace, Pipe, Route, RouteEnd, TopicSpec, drive, prepare};
@@ -14,10 +16,12 @@ use ringlog_loadgen::plan::{Arrival, Schedule};
 use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::run::read_back_on;
 use ringlog_loadgen::series::Cut;
-use ringlog_loadgen::sink::{SinkConfig, serve};
+use ringlog_loadgen::sink::SinkConfig;
 use ringlog_loadgen::workload::{
     BatchSpec, KeySpec, Produce, ProduceSpec, ProducerIdentity, Production, Requests, Sizes,
 };
+
+use self::sink_world::SinkWorld;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Requests of a run.
@@ -50,13 +54,7 @@ pub fn run_with(
 ) -> Run {
     let net =
         SimNetConfig { delay_ns: (10_000, 10_000), short_per_mille: 0, rearm_per_mille: 0, ..SimNetConfig::default() };
-    let world = SimWorld::new(7, SimConfig { net, ..SimConfig::default() });
-    let address = SocketAddr::new(host_ip(0), 9_092);
-    let server = world.reactor(0, 0);
-    let listener = server.listen(address).expect("the port is free");
-    let serving = server.clone();
-    server.spawn(async move { serve(serving, listener, config).await.expect("the sink accepts") });
-    let client = world.reactor(1, 0);
+    let SinkWorld { world, client, address } = SinkWorld::new(net, config);
     let mut way = address;
     if let Some(between) = between {
         let middle = world.reactor(2, 0);
