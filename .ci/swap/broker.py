@@ -1,5 +1,5 @@
 """Kafka or Ringlog on one directory, for the scripts of this folder."""
-import signal, subprocess, time
+import atexit, signal, subprocess, time
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -18,6 +18,7 @@ class Broker:
         self.name, self.fail = name, fail
         command = java(jars, "kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        atexit.register(self.process.kill)
         deadline = time.time() + within
         while time.time() < deadline:
             if self.process.poll() is not None:

@@ -7,7 +7,7 @@ the newest by kafka-metadata-shell, if its jar is there (SHELL_JARS).
 Usage: snapshots.py RINGLOG_BINARY JARS_DIR DIRECTORY [SWAPS=4] [OPTIONS_OF_FORMAT...]      by hand: half a minute per swap
 The quorum is static where options are given and --standalone is not among them; --release-version 3.7 is the lowest.
 """
-import atexit, os, pathlib, re, shutil, subprocess, sys, tempfile, time
+import os, pathlib, re, shutil, subprocess, sys, tempfile, time
 
 ci = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ci / "faults"), str(ci / "clients" / "tools")]
@@ -43,9 +43,7 @@ def fail(what):
 
 
 def start(name):
-    broker = Broker(name, binary, jars, properties, bootstrap, log, fail, within=120)
-    atexit.register(broker.process.kill)
-    return broker
+    return Broker(name, binary, jars, properties, bootstrap, log, fail, within=120)
 
 
 def tool(main, *arguments):

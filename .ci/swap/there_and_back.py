@@ -2,9 +2,9 @@
 """Kafka -> Ringlog -> Kafka -> ... on one data directory and one properties file.
 
 Each broker adds a random history (topics of one to a hundred partitions, more partitions, configs, all codecs, idempotent and,
-on Kafka, transactional records, committed offsets, deleted records and topics), with half of the seeds with snapshots of the
-metadata all the time; what clients see is written down before its
-clean stop and must be the same under the next one. kafka-dump-log finds nothing wrong in what each stop leaves.
+on Kafka, transactional records, committed offsets, deleted records and topics, client quotas), with half of the seeds with
+snapshots of the metadata all the time; what clients see, and kafka-configs, is written down before its clean stop and must be the
+same under the next one, where the quotas delay whom they should. kafka-dump-log finds nothing wrong in what each stop leaves.
 Usage: there_and_back.py RINGLOG_BINARY JARS_DIR DIRECTORY SWAPS [SEED]
 """
 import pathlib, random, re, shutil, subprocess, sys, tempfile, time
@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from confluent_kafka.admin import OffsetSpec, ResourceType
 from broker import Broker, java
 from jvm import Tools
+from quotas import TOPIC as QUOTAS_TOPIC, Quotas
 from ringlog import free_port, node_properties
 
 binary, jars, swaps = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[4])
@@ -80,15 +81,32 @@ def settled(futures):
     return {key: future.result(30) for key, future in futures.items()}
 
 
+def ask_again(ask, *errors):
+    """What it answers when it does not answer one of these errors any more, which the client leaves to its caller."""
+    deadline = time.time() + 60
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].name() not in errors or time.time() > deadline:
+                raise
+            print(f"asked again: {error}", flush=True)
+            time.sleep(0.1)
+
+
 def add_history(broker, generation):
     """What this life of a broker adds."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     name = f"{broker.name}-{generation}"
+    if generation > 0:
+        quotas.probe(f"{name}, quotas of the broker before")
     config = {"segment.bytes": "1048576", "retention.ms": str(10**11 + generation)}
     topics = [NewTopic(f"{name}-plain", random.randrange(1, 6), 1, config=config), NewTopic(f"{name}-gone", 2, 1),
               NewTopic(f"{name}-compacted", 1, 1, config={"cleanup.policy": "compact"}), NewTopic(f"{name}-empty", 2, 1)]
     if random.random() < 0.3:
         topics.append(NewTopic(f"{name}-wide", 100, 1))
+    if generation == 0:
+        topics.append(NewTopic(QUOTAS_TOPIC, 1, 1))
     settled(admin.create_topics(topics))
     # Kafka's broker side hears of topics behind the answer of its controller.
     deadline = time.time() + 30
@@ -120,9 +138,14 @@ def add_history(broker, generation):
     settled(admin.delete_topics([f"{name}-gone"]))
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"group-{name}", "enable.auto.commit": False,
                          "log_level": 0})
-    consumer.commit(offsets=[TopicPartition(f"{name}-plain", p, 10 + p + generation, metadata=f"note {p}")
-                             for p in range(plain[f"{name}-plain"])], asynchronous=False)
+    committed = [TopicPartition(f"{name}-plain", p, 10 + p + generation, metadata=f"note {p}")
+                 for p in range(plain[f"{name}-plain"])]
+    # The coordinator's partition may be so new that its broker has not loaded it.
+    ask_again(lambda: consumer.commit(offsets=committed, asynchronous=False), "COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR")
     consumer.close()
+    quotas.produce()
+    quotas.add_history()
+    quotas.probe(name)
 
 
 def read(spans, isolation):
@@ -151,18 +174,12 @@ def read(spans, isolation):
 
 
 def offsets(admin, partitions, spec, isolation):
-    """Of each partition. Kafka answers Metadata before its partitions have their leader epochs of this start, and the client
-    leaves it to its caller to ask again."""
-    deadline = time.time() + 60
-    while True:
+    """Of each partition."""
+    def ask():
         asked = admin.list_offsets({p: spec for p in partitions}, isolation_level=isolation)
-        try:
-            return {(p.topic, p.partition): result.offset for p, result in settled(asked).items()}
-        except KafkaException as error:
-            if error.args[0].name() not in ("UNKNOWN_LEADER_EPOCH", "NOT_LEADER_FOR_PARTITION") or time.time() > deadline:
-                raise
-            print(f"asked again: {error}", flush=True)
-            time.sleep(0.1)
+        return {(p.topic, p.partition): result.offset for p, result in settled(asked).items()}
+    # Kafka answers Metadata before its partitions have their leader epochs of this start.
+    return ask_again(ask, "UNKNOWN_LEADER_EPOCH", "NOT_LEADER_FOR_PARTITION")
 
 
 def observe():
@@ -189,6 +206,7 @@ def observe():
         result = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(30)
         committed[group] = sorted((p.topic, p.partition, p.offset, p.metadata or "") for p in result.topic_partitions)
     seen["groups"] = {group: offsets for group, offsets in committed.items() if offsets}
+    seen["kafka-configs"] = quotas.described()
     return seen
 
 
@@ -220,6 +238,7 @@ def compare(before, after, swap):
 subprocess.run(java(jars, "kafka.tools.StorageTool", "format", "--standalone", "-t", "c3dhcC10aGVyZS1hbmQtYg",
                     "-c", str(properties)), stdout=log, stderr=log, check=True, timeout=90)
 before, tools = None, Tools(jars)
+quotas = Quotas(tools, bootstrap, directory, fail)
 for swap in range(swaps + 1):
     broker = Broker("kafka" if swap % 2 == 0 else "ringlog", binary, jars, properties, bootstrap, log, fail)
     if before is not None:
@@ -231,6 +250,8 @@ for swap in range(swaps + 1):
     records = sum(len(records) for records in before["records read_uncommitted"].values())
     committed = sum(len(records) for records in before["records read_committed"].values())
     print(f"{broker.name}: {len(before['topics'])} topics, {records} records, {committed} committed, "
-          f"{len(before['groups'])} groups, {segments} segments inspected", flush=True)
+          f"{len(before['groups'])} groups, {segments} segments inspected, quotas delayed {quotas.delayed} of {quotas.probes}",
+          flush=True)
 tools.end()
-print(f"{swaps} swaps: topics, ids, configs, offsets, records of both isolation levels and committed offsets are the same")
+print(f"{swaps} swaps: topics, ids, configs, offsets, records of both isolation levels, committed offsets and "
+      "quotas are the same")
