@@ -79,3 +79,19 @@ fn damage_is_told_and_nothing_is_written() {
     let (found, code) = doctor(&data, &[]);
     assert!(code == 1 && found[0].1.starts_with("recovery-point-offset-checkpoint: "), "{found:?}");
 }
+
+#[test]
+fn an_index_that_a_killed_broker_had_not_written_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let log_dir = format!("log.dirs={}", data.display());
+    let page_cache = ["--override", &log_dir, "--override", "ringlog.durability=page-cache"];
+    let broker = Broker::start(folder.path(), &[&ANY_PORT[..], &page_cache].concat());
+    let mut client = Client::connect(broker.addresses[0]);
+    let topic = client.create("t", 1);
+    client.produce(topic, 0, b"acked");
+    drop(broker);
+    assert!(!data.join("t-0/00000000000000000000.index").exists(), "it is written when the segment is done");
+    let (found, code) = doctor(&data, &["--scan"]);
+    assert_eq!((found.len(), &*found[0].0, code), (1, "ok", 0), "{found:?}");
+}

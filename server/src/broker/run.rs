@@ -33,7 +33,7 @@ pub enum RunError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The data directory is one that this version cannot serve truthfully; it was left as it is.
-    #[error("{}: {source}; nothing was changed", path.display())]
+    #[error("{}: {source}: {}; nothing was changed", path.display(), source.remedy())]
     Takeover {
         /// The directory.
         path: PathBuf,

@@ -22,7 +22,7 @@ pub(super) enum RecoverError {
     #[error(transparent)]
     Metadata(#[from] MetadataLogError),
     /// Apache Kafka left it in a state that only Kafka can bring back.
-    #[error(transparent)]
+    #[error("{0}: {remedy}", remedy = .0.remedy())]
     Takeover(#[from] TakeoverError),
     /// A partition or a commit log cannot be brought back.
     #[error(transparent)]

@@ -47,7 +47,7 @@ pub use placement::owner_shard;
 pub use records::{METADATA_VERSION, Records, resource_type};
 pub use scrubber_config::ShardScrubber;
 pub use service::{MetadataService, MetadataUnavailable, Publish, StartedMetadata};
-pub use takeover::{OpenTransactions, TakeoverError, check as check_takeover};
+pub use takeover::{LastStop, OpenTransactions, TakeoverError, check as check_takeover};
 pub use topic_config::{DURABILITY, TopicConfig, config_sources};
 pub use update_features::{FeatureUpdate, FeatureUpdateKind, UpdateFeatures, UpdateFeaturesError};
 pub use view::{Changes, MetadataView, log_specs};

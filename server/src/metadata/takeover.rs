@@ -33,21 +33,16 @@ pub enum OpenTransactions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TakeoverError {
     /// Kafka was killed: which of its segments are whole is for Kafka to find out.
-    #[error(
-        "Apache Kafka did not stop cleanly here (no {CLEAN_SHUTDOWN_FILE}): start Kafka on this directory once more, \
-         stop it with SIGTERM, then start Ringlog"
-    )]
+    #[error("Apache Kafka did not stop cleanly here (no {CLEAN_SHUTDOWN_FILE})")]
     UncleanStop,
     /// Other controllers vote.
     #[error("the controller quorum has other voters than this node: {0:?}")]
     Voters(Vec<i32>),
     /// Other brokers are registered.
-    #[error("other brokers are registered in this cluster: {0:?}; Ringlog takes over a cluster of one node")]
+    #[error("other brokers are registered in this cluster: {0:?}")]
     Brokers(Vec<i32>),
     /// A partition has replicas elsewhere.
-    #[error(
-        "partition {topic}-{partition_index} has the replicas {replicas:?}; Ringlog takes over a cluster of one node"
-    )]
+    #[error("partition {topic}-{partition_index} has the replicas {replicas:?}")]
     Replicas {
         /// Name of the topic.
         topic: String,
@@ -79,12 +74,11 @@ pub enum TakeoverError {
         max: i16,
     },
     /// Records that promise what this version does not do.
-    #[error("the cluster has {0}, which this version does not enforce; remove them with Kafka's tools first")]
+    #[error("the cluster has {0}, which this version does not enforce")]
     Unenforced(Unenforced),
     /// Kafka stopped before transactions had ended; nobody would end them here.
     #[error(
-        "transactions have not ended: {}; end them under Kafka (or wait for their timeout there), or start with \
-         --accept-open-transactions: readers of committed data then stop in front of them",
+        "transactions have not ended: {}",
         .0.iter().map(|(id, state)| format!("{id} ({state})")).collect::<Vec<_>>().join(", ")
     )]
     OpenTransactions(Vec<(String, &'static str)>),
@@ -96,15 +90,67 @@ pub enum TakeoverError {
     TieredStorage(String),
 }
 
-/// Refuses what cannot be served truthfully.
+/// How the broker that ran last in a directory left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastStop {
+    /// It stopped cleanly.
+    Clean,
+    /// There is no partition, so there was nothing to stop.
+    NothingYet,
+    /// It was Ringlog, and was killed: its next start recovers.
+    RinglogKilled,
+}
+
+impl LastStop {
+    fn of(directory: &DataDirectory, image: &MetadataImage) -> Result<Self, TakeoverError> {
+        let is_there = |name: &str| directory.disk().exists(&directory.path().join(name));
+        // Ringlog's clean stop takes its folder away.
+        match is_there(COMMIT_LOG_FOLDER) {
+            true => Ok(Self::RinglogKilled),
+            false if is_there(CLEAN_SHUTDOWN_FILE) => Ok(Self::Clean),
+            false if image.partitions_count() == 0 => Ok(Self::NothingYet),
+            false => Err(TakeoverError::UncleanStop),
+        }
+    }
+}
+
+impl TakeoverError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::UncleanStop => "start Kafka on this directory once more, stop it with SIGTERM, then start Ringlog",
+            Self::Voters(_) | Self::Brokers(_) | Self::Replicas { .. } => {
+                "Ringlog takes over a cluster of one node: leave this one to Kafka, or remove its other nodes under Kafka first"
+            }
+            Self::OtherDirectory { .. } => {
+                "Ringlog takes over one log directory: move all replicas into it with kafka-reassign-partitions first"
+            }
+            Self::Feature { .. } => "bring it there under Kafka first, with kafka-features",
+            Self::Unenforced(_) => "remove them with Kafka's tools first",
+            Self::OpenTransactions(_) => {
+                "end them under Kafka (or wait for their timeout there), or start with --accept-open-transactions: readers \
+                 of committed data then stop in front of them"
+            }
+            Self::TransactionState(_) => {
+                "start Kafka on this directory and see what it says; or start with --accept-open-transactions, which does \
+                 not look at them"
+            }
+            Self::TieredStorage(_) => {
+                "its segments are not on this disk: leave this directory to Kafka, or delete the topic"
+            }
+        }
+    }
+}
+
+/// Refuses what cannot be served truthfully. How the directory was left, where that is fine.
 pub fn check(
     directory: &DataDirectory,
     found: &FoundLog,
     identity: &Identity,
     transactions: OpenTransactions,
-) -> Result<(), TakeoverError> {
+) -> Result<LastStop, TakeoverError> {
     let (image, node_id) = (found.image(), identity.node_id);
-    check_clean_stop(directory, image)?;
+    let last_stop = LastStop::of(directory, image)?;
     check_features(image)?;
     let others = |ids: &mut dyn Iterator<Item = i32>| -> Vec<i32> {
         ids.filter(|id| *id != node_id).collect::<BTreeSet<_>>().into_iter().collect()
@@ -121,27 +167,15 @@ pub fn check(
         return Err(TakeoverError::Unenforced(image.unenforced().clone()));
     }
     check_partitions(image, identity)?;
-    match transactions {
-        OpenTransactions::Refuse => check_transactions(directory, image),
-        OpenTransactions::Accept => Ok(()),
+    // Ringlog opens none, so after a crash of its own there is nothing new to be seen.
+    if transactions == OpenTransactions::Refuse && last_stop != LastStop::RinglogKilled {
+        check_transactions(directory, image)?;
     }
+    Ok(last_stop)
 }
 
-/// While `.ringlog` is there Ringlog ran last, and recovers. A directory without partitions has nothing to lose.
-fn check_clean_stop(directory: &DataDirectory, image: &MetadataImage) -> Result<(), TakeoverError> {
-    let is_there = |name: &str| directory.disk().exists(&directory.path().join(name));
-    if image.partitions_count() == 0 || is_there(COMMIT_LOG_FOLDER) || is_there(CLEAN_SHUTDOWN_FILE) {
-        return Ok(());
-    }
-    Err(TakeoverError::UncleanStop)
-}
-
-/// Ringlog opens none, so after a crash of its own there is nothing new to be seen.
 fn check_transactions(directory: &DataDirectory, image: &MetadataImage) -> Result<(), TakeoverError> {
     let Some(topic) = image.topic_by_name(TRANSACTION_STATE_TOPIC) else { return Ok(()) };
-    if directory.disk().exists(&directory.path().join(COMMIT_LOG_FOLDER)) {
-        return Ok(());
-    }
     let open = open_transactions(directory.disk(), directory.path(), topic.partitions.len())
         .map_err(|error| TakeoverError::TransactionState(error.to_string()))?;
     if open.is_empty() { Ok(()) } else { Err(TakeoverError::OpenTransactions(open)) }
@@ -217,7 +251,9 @@ mod tests {
             log.append([&more], 5).unwrap();
         }
         let found = MetadataLog::find(&disk, folder.path()).unwrap();
-        check(&directory, &found, &identity(), OpenTransactions::Refuse)
+        check(&directory, &found, &identity(), OpenTransactions::Refuse).map(|last_stop| {
+            assert_eq!(last_stop, LastStop::Clean);
+        })
     }
 
     fn partition(replicas: Vec<i32>, directory_id: Uuid) -> [MetadataRecord<'static>; 2] {
@@ -250,11 +286,11 @@ mod tests {
             let found = MetadataLog::find(&disk, folder.path()).unwrap();
             check(&directory, &found, &identity(), OpenTransactions::Refuse)
         };
-        assert_eq!(check_now(), Ok(()), "formatted and never started");
+        assert_eq!(check_now(), Ok(LastStop::NothingYet), "formatted and never started");
         std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), GOLDEN).unwrap();
         assert_eq!(check_now(), Err(TakeoverError::UncleanStop));
         std::fs::create_dir(folder.path().join(COMMIT_LOG_FOLDER)).unwrap();
-        assert_eq!(check_now(), Ok(()));
+        assert_eq!(check_now(), Ok(LastStop::RinglogKilled));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The data directory: whether it can be used, what file system it is on, and whether that takes durable writes.
+//! The data directory: what a start does with it, what file system it is on, and whether that takes durable writes.
 
 use std::fs;
 use std::io;
@@ -13,8 +13,11 @@ use rustix::fs::{Mode, OFlags};
 use super::Check;
 use super::logs::{self, Look};
 use crate::config::{FormatPolicy, Settings};
-use crate::metadata::{DataDirectory, DirectoryError};
+use crate::metadata::{
+    DataDirectory, DirectoryError, Identity, LastStop, MetadataLog, OpenTransactions, check_takeover,
+};
 
+const NAME: &str = "directory";
 /// Below it a warning: commit logs and segments are made ahead.
 const FREE_BYTES_GOOD: u64 = 4 << 30;
 const BLOCK: usize = 4096;
@@ -35,51 +38,79 @@ fn nearest(log_dir: &Path) -> PathBuf {
 }
 
 fn directory(settings: &Settings, scan: bool) -> Vec<Check> {
-    const NAME: &str = "directory";
     let path = &settings.log_dir;
     let shown = path.display();
     if !path.exists() {
-        return vec![unformatted(NAME, settings, format!("{shown} is not there"))];
+        return vec![unformatted(settings, format!("{shown} is not there"))];
     }
     let disk: Rc<dyn Disk> = Rc::new(FsDisk);
     let directory = match DataDirectory::lock(&disk, path) {
         Ok(directory) => directory,
         Err(error @ DirectoryError::Locked { .. }) => {
-            return vec![Check::warning(NAME, error.to_string(), "a broker runs on it: fine, if it is meant to")];
+            return vec![Check::warning(
+                NAME,
+                error.to_string(),
+                "a broker runs on it: fine, if it is meant to; no other starts",
+            )];
         }
         Err(error) => {
             return vec![Check::failure(NAME, error.to_string(), "the user who starts the broker must own it")];
         }
     };
-    let (identity, is_clean) = (directory.identity(settings.node_id), is_clean(&disk, path));
-    let is_formatted = identity.is_ok();
-    let check = match identity {
-        Ok(identity) if is_clean => {
-            Check::ok(NAME, format!("{shown}, cluster {}, stopped cleanly", identity.cluster_id))
-        }
+    let checks = match directory.identity(settings.node_id) {
         Ok(identity) => {
-            let found = format!("{shown}, cluster {}, not stopped cleanly", identity.cluster_id);
-            Check::warning(
-                NAME,
-                found,
-                "a crash of Ringlog is recovered by the next start; after one of Apache Kafka, start and stop Kafka once",
-            )
+            let mut checks = metadata(&directory, &identity);
+            checks.extend(logs::checks(path, Look { is_clean: is_clean(&disk, path), scan }));
+            checks
         }
-        Err(DirectoryError::NotFormatted(_)) => unformatted(NAME, settings, format!("{shown} is not formatted")),
-        Err(error) => Check::failure(NAME, error.to_string(), "name the directory of this node in log.dirs"),
+        Err(DirectoryError::NotFormatted(_)) => {
+            vec![unformatted(settings, format!("{shown} is not formatted"))]
+        }
+        Err(error) => vec![Check::failure(NAME, error.to_string(), "name the directory of this node in log.dirs")],
     };
-    let mut checks = vec![check];
-    if is_formatted {
-        checks.extend(logs::checks(path, Look { is_clean, scan }));
-    }
     directory.unlock();
     checks
 }
 
-fn unformatted(name: &'static str, settings: &Settings, found: String) -> Check {
+/// What a start does with the directory, from what it reads before it writes.
+fn metadata(directory: &DataDirectory, identity: &Identity) -> Vec<Check> {
+    let shown = format!("{}, cluster {}", directory.path().display(), identity.cluster_id);
+    let found = match MetadataLog::find(directory.disk(), directory.path()) {
+        Ok(found) => found,
+        Err(error) => {
+            let fix = "a broker does not start with it: bring __cluster_metadata-0 back from a copy";
+            return vec![Check::failure(NAME, format!("{shown}: {error}"), fix)];
+        }
+    };
+    let last_stop = match check_takeover(directory, &found, identity, OpenTransactions::Refuse) {
+        Ok(last_stop) => last_stop,
+        Err(error) => {
+            return vec![Check::failure(NAME, format!("{shown}: a start refuses it: {error}"), error.remedy())];
+        }
+    };
+    let mut checks = vec![match last_stop {
+        LastStop::Clean => Check::ok(NAME, format!("{shown}, stopped cleanly")),
+        LastStop::NothingYet => Check::ok(NAME, format!("{shown}, without partitions yet")),
+        LastStop::RinglogKilled => Check::warning(
+            NAME,
+            format!("{shown}: Ringlog did not stop cleanly, its next start recovers"),
+            format!("before Apache Kafka is started: ringlog recover {}", directory.path().display()),
+        ),
+    }];
+    if last_stop == LastStop::Clean && found.torn_bytes() > 0 {
+        checks.push(Check::failure(
+            NAME,
+            format!("{} bytes behind the last whole batch of the metadata, which a start cuts off", found.torn_bytes()),
+            "a clean stop leaves none: bring __cluster_metadata-0 back from a copy, or lose its last changes",
+        ));
+    }
+    checks
+}
+
+fn unformatted(settings: &Settings, found: String) -> Check {
     match settings.format {
-        FormatPolicy::IfEmpty => Check::ok(name, format!("{found}, the broker formats it")),
-        FormatPolicy::Refuse => Check::failure(name, found, "ringlog format --config FILE, or start with --format"),
+        FormatPolicy::IfEmpty => Check::ok(NAME, format!("{found}, the broker formats it")),
+        FormatPolicy::Refuse => Check::failure(NAME, found, "ringlog format --config FILE, or start with --format"),
     }
 }
 

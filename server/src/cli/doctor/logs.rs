@@ -110,13 +110,18 @@ fn look_at_log(folder: &Path, offsets: &Offsets, look: Look, found: &mut Found) 
     segments.sort();
     found.logs += 1;
     found.segments += segments.len();
+    // After a crash the start decides on what is not wholly in front of the recovery point.
+    let is_settled = |next: Option<&&PathBuf>| {
+        let point = offsets.recovery_point.unwrap_or(0);
+        look.is_clean || next.and_then(|next| base_offset(next)).is_some_and(|offset| offset <= point)
+    };
     let indexed = if folder.ends_with(METADATA_LOG) { &[] } else { &segments[..] };
-    for segment in indexed {
+    for (index, segment) in indexed.iter().enumerate() {
         for extension in ["index", "timeindex"] {
-            let index = segment.with_extension(extension);
-            if !files.contains(&index) && fs::metadata(segment)?.len() > 0 {
+            let file = segment.with_extension(extension);
+            if !files.contains(&file) && fs::metadata(segment)?.len() > 0 && is_settled(segments.get(index + 1)) {
                 let fix = "it is made again from the segment; if files were lost, others may be too: --scan";
-                found.push(Check::warning(NAME, format!("{} is not there", shown(&index)), fix));
+                found.push(Check::warning(NAME, format!("{} is not there", shown(&file)), fix));
             }
         }
     }
@@ -155,6 +160,11 @@ fn look_at_log(folder: &Path, offsets: &Offsets, look: Look, found: &mut Found) 
         }
     }
     Ok(())
+}
+
+/// Of a segment, which is its name.
+fn base_offset(segment: &Path) -> Option<i64> {
+    segment.file_stem()?.to_str()?.parse().ok()
 }
 
 /// Folder and file.

@@ -56,6 +56,11 @@ impl FoundLog {
         &self.voters
     }
 
+    /// Bytes behind the last whole batch, which are cut off when it is opened.
+    pub fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
+    }
+
     /// Opens it at its end, or starts an empty one. Blocking.
     pub fn open(self) -> Result<LoadedLog, MetadataLogError> {
         let Self { disk, folder, last, unsure, torn_bytes, image, .. } = self;
