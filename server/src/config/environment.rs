@@ -4,7 +4,7 @@
 /// What the environment says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Environment {
-    /// Variable, key, value, in the order of the variables' names.
+    /// Variable, key, value without the blanks around it, in the order of the variables' names.
     pub(super) keys: Vec<(String, String, String)>,
     /// `CLUSTER_ID`: of a directory that is formatted.
     pub(super) cluster_id: Option<String>,
@@ -36,7 +36,8 @@ impl Environment {
 
     fn read(variables: impl Iterator<Item = (String, String)>) -> Self {
         let mut environment = Self::default();
-        for (variable, value) in variables.filter(|(_, value)| !value.trim().is_empty()) {
+        let variables = variables.map(|(variable, value)| (variable, value.trim().to_owned()));
+        for (variable, value) in variables.filter(|(_, value)| !value.is_empty()) {
             match variable.as_str() {
                 "CLUSTER_ID" => environment.cluster_id = Some(value),
                 "KAFKA_LOG4J_ROOT_LOGLEVEL" => environment.log_level = Some(value.to_ascii_lowercase()),
@@ -62,15 +63,22 @@ fn key_of(name: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Made by `.ci/golden/environment`.
+    const GOLDEN: &str = include_str!("../../tests/golden/environment.properties");
+
     #[test]
-    fn names_become_keys_as_in_the_image() {
-        for (name, key) in [
-            ("LOG_RETENTION_MS", "log.retention.ms"),
-            ("LISTENER_NAME_INNER___NET_SSL", "listener.name.inner-net.ssl"),
-            ("A__B_C", "a_b.c"),
-        ] {
-            assert_eq!(key_of(name), key);
+    fn variables_become_keys_as_in_the_image() {
+        let mut lines = 0;
+        for line in GOLDEN.lines() {
+            let (key, variable) = match line.strip_prefix("# ") {
+                Some(variable) => (None, variable),
+                None => line.split_once('=').map(|(key, variable)| (Some(key), variable)).unwrap(),
+            };
+            let read = Environment::read([(variable.to_owned(), "x".to_owned())].into_iter());
+            assert_eq!(read.keys.first().map(|(_, key, _)| key.as_str()), key, "{variable}");
+            lines += 1;
         }
+        assert_eq!(lines, 36);
     }
 
     #[test]
@@ -82,7 +90,7 @@ mod tests {
             ("KAFKA_BROKER_RACK", " "),
             ("CLUSTER_ID", "abc"),
             ("KAFKA_LOG4J_ROOT_LOGLEVEL", "DEBUG"),
-            ("KAFKA_LOG_DIRS", "/data"),
+            ("KAFKA_LOG_DIRS", " /data\n"),
         ];
         let read = Environment::read(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         let keys: Vec<_> = read.keys.iter().map(|(_, key, value)| (key.as_str(), value.as_str())).collect();
