@@ -43,6 +43,7 @@ on_both_drivers! {
     sendfile_waits_for_a_slow_reader_and_receives_go_on
     asleep_it_makes_no_call_and_any_thread_can_wake_it
     timers_fire_in_order_and_the_end_of_a_turn_comes_after_its_tasks
+    an_alarm_that_is_set_to_an_earlier_time_while_the_driver_sleeps_rings_then
     a_connection_is_handed_to_the_reactor_of_another_thread
     a_slow_receiver_pauses_its_stream_and_loses_nothing
     a_flood_of_connections_overflows_the_completion_queue_and_all_are_accepted
@@ -424,6 +425,19 @@ fn asleep_it_makes_no_call_and_any_thread_can_wake_it(io: IoDriver) {
     assert_eq!(stats.read().waits, waits + calls);
     drop(reactor);
     waker.wake();
+}
+
+fn an_alarm_that_is_set_to_an_earlier_time_while_the_driver_sleeps_rings_then(io: IoDriver) {
+    let reactor = reactor(io);
+    let rung = Rc::new(Cell::new(0));
+    let count = Rc::clone(&rung);
+    let alarm = reactor.alarm(move || count.set(count.get() + 1));
+    let after = |millis: u64| super::Instant(reactor.now().0 + millis * 1_000_000);
+    alarm.set(after(3_600_000));
+    reactor.block_on(reactor.sleep(Duration::from_millis(2)));
+    assert_eq!(rung.get(), 0);
+    alarm.set(after(2));
+    turn_until(&reactor, || rung.get() == 1);
 }
 
 fn timers_fire_in_order_and_the_end_of_a_turn_comes_after_its_tasks(io: IoDriver) {

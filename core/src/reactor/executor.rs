@@ -303,6 +303,10 @@ impl Reactor {
         &self.0.driver
     }
 
+    pub(super) fn timers(&self) -> &RefCell<Timers> {
+        &self.0.timers
+    }
+
     pub(super) fn workers(&self) -> &OnceCell<Workers> {
         &self.0.workers
     }

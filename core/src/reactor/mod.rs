@@ -10,6 +10,7 @@
 //! - One turn: run ready tasks, run what was deferred to the end of the turn, submit everything and reap completions
 //!   with one system call. It sleeps only when nothing is ready. A shard looks at its rings between two turns.
 
+mod alarm;
 mod disk;
 #[cfg(test)]
 mod driver_tests;
@@ -33,6 +34,7 @@ mod uring;
 mod wake;
 mod workers;
 
+pub use alarm::Alarm;
 pub use disk::{DirEntry, Disk, File, Handle, OpenMode, put_file, read_file, remove_file_if_there, replace_file};
 pub use epoll::EpollDriver;
 pub use executor::{Reactor, Sleep};

@@ -14,16 +14,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
-use ringlog_core::reactor::{Instant, Reactor, Sleep};
+use ringlog_core::reactor::{Alarm, Instant, Reactor};
 use uuid::Uuid;
 
 use super::active::{Active, Due, ReplyTo};
@@ -57,11 +54,8 @@ struct Inner {
     is_loading: Cell<bool>,
     /// Partitions with records that the end of this turn appends.
     dirty: RefCell<Vec<i32>>,
-    /// Monotonic time of the next wake-up.
-    armed_ms: Cell<Option<i64>>,
-    /// The task that sleeps until then.
-    timekeeper: Cell<Option<Waker>>,
-    closed: Cell<bool>,
+    /// Set to when a coordinator has something to do next.
+    alarm: Alarm,
     incarnations: Cell<u64>,
 }
 
@@ -78,22 +72,22 @@ struct Hosted {
 impl GroupCoordinators {
     /// Of a shard, none yet.
     pub fn new(reactor: Reactor, partitions: Partitions, view: Rc<MetadataView>, settings: Arc<GroupSettings>) -> Self {
-        let coordinators = Self(Rc::new(Inner {
-            reactor,
-            partitions,
-            view,
-            settings,
-            hosted: RefCell::default(),
-            to_load: RefCell::default(),
-            is_loading: Cell::new(false),
-            dirty: RefCell::default(),
-            armed_ms: Cell::new(None),
-            timekeeper: Cell::default(),
-            closed: Cell::new(false),
-            incarnations: Cell::new(0),
-        }));
-        coordinators.0.reactor.spawn(coordinators.clone().keep_time());
-        coordinators
+        Self(Rc::new_cyclic(|inner: &Weak<Inner>| {
+            let inner = Weak::clone(inner);
+            let on_time = move || inner.upgrade().into_iter().for_each(|inner| Self(inner).on_time());
+            Inner {
+                alarm: reactor.alarm(on_time),
+                reactor,
+                partitions,
+                view,
+                settings,
+                hosted: RefCell::default(),
+                to_load: RefCell::default(),
+                is_loading: Cell::new(false),
+                dirty: RefCell::default(),
+                incarnations: Cell::new(0),
+            }
+        }))
     }
 
     /// This shard owns a partition of `__consumer_offsets` from now on: loads it.
@@ -134,10 +128,6 @@ impl GroupCoordinators {
 
     /// The shard stops: nobody is answered any more.
     pub fn close(&self) {
-        self.0.closed.set(true);
-        if let Some(waker) = self.0.timekeeper.take() {
-            waker.wake();
-        }
         let hosted = self.0.hosted.take();
         drop(hosted);
     }
@@ -183,8 +173,10 @@ impl GroupCoordinators {
         if has_records {
             self.schedule_append(partition_index);
         }
-        if let Some(at_ms) = wake_at_ms {
-            self.arm(at_ms);
+        if let Some(at_ms) = wake_at_ms
+            && !is_planted(PlantedBug::WakeUpForgotten)
+        {
+            self.0.alarm.set(Instant(at_ms.max(0) as u64 * NANOS_PER_MS));
         }
         for (reply_to, reply) in due {
             reply_to(reply);
@@ -337,42 +329,6 @@ impl GroupCoordinators {
             hosted.active.insert(Active::new(coordinator)).take_output(output, now.wall_ms)
         };
         self.after_step(partition_index, due);
-    }
-
-    /// Wakes up at this time, unless an earlier wake-up is due before.
-    fn arm(&self, at_ms: i64) {
-        if self.0.armed_ms.get().is_some_and(|armed_ms| armed_ms <= at_ms) {
-            return;
-        }
-        self.0.armed_ms.set(Some(at_ms));
-        if is_planted(PlantedBug::WakeUpForgotten) {
-            return;
-        }
-        if let Some(waker) = self.0.timekeeper.take() {
-            waker.wake();
-        }
-    }
-
-    /// Sleeps until what is armed, for the life of the shard.
-    async fn keep_time(self) {
-        let mut sleep: Option<(i64, Sleep)> = None;
-        let mut next = move |context: &mut Context<'_>, inner: &Inner| {
-            inner.timekeeper.set(Some(context.waker().clone()));
-            let Some(at_ms) = inner.armed_ms.get() else { return Poll::Pending };
-            let at = Instant(at_ms.max(0) as u64 * NANOS_PER_MS);
-            let (armed_ms, sleeping) = sleep.get_or_insert_with(|| (at_ms, inner.reactor.sleep_until(at)));
-            if *armed_ms != at_ms {
-                (*armed_ms, *sleeping) = (at_ms, inner.reactor.sleep_until(at));
-            }
-            ready!(Pin::new(sleeping).poll(context));
-            sleep = None;
-            Poll::Ready(())
-        };
-        while !self.0.closed.get() {
-            poll_fn(|context| if self.0.closed.get() { Poll::Ready(()) } else { next(context, &self.0) }).await;
-            self.0.armed_ms.set(None);
-            self.on_time();
-        }
     }
 
     fn on_time(&self) {
