@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,17 +92,21 @@ impl Partitions {
         scrubber_source: ScrubberSource,
         meters: Rc<TopicsMeters>,
     ) -> Self {
-        let partitions = Self(Rc::new(Inner {
-            reactor,
-            store: RefCell::new(store),
-            table: RefCell::default(),
-            flush_due: Cell::new(false),
-            acked: RefCell::default(),
-            meters,
-            retention: Retention::new(retention_check_interval),
-            cleaner: Cleaner::new(cleaner_source),
-            scrubber: Scrubber::new(scrubber_source),
-            queue: AppendQueue::default(),
+        let partitions = Self(Rc::new_cyclic(|inner: &Weak<Inner>| {
+            let inner = Weak::clone(inner);
+            let end_times = move || inner.upgrade().into_iter().for_each(|inner| Self(inner).end_times());
+            Inner {
+                queue: AppendQueue::new(&reactor, end_times),
+                reactor,
+                store: RefCell::new(store),
+                table: RefCell::default(),
+                flush_due: Cell::new(false),
+                acked: RefCell::default(),
+                meters,
+                retention: Retention::new(retention_check_interval),
+                cleaner: Cleaner::new(cleaner_source),
+                scrubber: Scrubber::new(scrubber_source),
+            }
         }));
         let acknowledging = Rc::downgrade(&partitions.0);
         partitions.0.store.borrow_mut().set_on_acked(Rc::new(move || {

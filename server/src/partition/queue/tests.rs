@@ -52,6 +52,10 @@ fn batch(producer: Option<(i64, i32)>, value_bytes: usize) -> Bytes {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_partitions(&[Durability::Sync, Durability::Sync, Durability::PageCache])
+    }
+
+    fn with_partitions(classes: &[Durability]) -> Self {
         let world = SimWorld::new(1, SimConfig::default());
         let (reactor, disk) = (world.reactor(0, 0), world.disk(0));
         disk.create_dir_all(Path::new("/data")).unwrap();
@@ -71,7 +75,7 @@ impl Bench {
         let cleaner = || ShardCleaner { is_enabled: false, backoff: SECOND, config: CleanerConfig::default() };
         let scrubber = || ShardScrubber { bytes_per_second: 0.0, interval: SECOND };
         let partitions = Partitions::new(reactor, store, SECOND, Box::new(cleaner), Box::new(scrubber), Rc::default());
-        for (partition_index, durability) in (0..).zip([Durability::Sync, Durability::Sync, Durability::PageCache]) {
+        for (partition_index, durability) in (0..).zip(classes.iter().copied()) {
             let spec = LogSpec {
                 topic_name: "t".into(),
                 topic_id: name(0).topic_id,
@@ -99,7 +103,7 @@ impl Bench {
     }
 
     fn queued(&self) -> usize {
-        self.partitions.0.queue.appends.borrow().len()
+        self.partitions.0.queue.waiting.borrow().len()
     }
 
     /// What was answered since the last call, in order.
@@ -221,7 +225,7 @@ fn none_waits_longer_than_its_request_says_and_what_comes_behind_it_is_not_taken
     bench.run(SECOND);
     assert_eq!(bench.take_ids(), [5, 6]);
     bench.run(60 * SECOND);
-    assert!(bench.partitions.0.queue.next_end.get().is_none(), "nobody keeps the time of none");
+    assert!(bench.partitions.0.queue.waiting.borrow().next_end().is_none(), "nobody keeps the time of none");
 }
 
 #[test]
@@ -265,6 +269,31 @@ fn a_change_of_class_is_waited_for_and_holds_no_other_partition_up() {
     let mut ids = bench.take_ids();
     ids.sort_unstable();
     assert_eq!(ids, [1, 2, 3, 4]);
+}
+
+#[test]
+fn each_partition_that_waits_is_tried_once_however_many_others_are_appended() {
+    const CHANGING: usize = 200;
+    const APPENDS: usize = 100;
+    let bench = Bench::with_partitions(&[Durability::Sync; CHANGING + 1]);
+    let changing = 1..=CHANGING as i32;
+    changing.clone().for_each(|partition_index| bench.append(0, partition_index, batch(None, 10), 60_000));
+    bench.run(SECOND);
+    assert_eq!(bench.take_ids().len(), CHANGING);
+    for partition_index in changing {
+        bench.partitions.reconfigure(name(partition_index), &Rc::new(LogConfig::default()), Durability::PageCache);
+        (1..4).for_each(|id| bench.append(id, partition_index, batch(None, 10), 60_000));
+    }
+    (0..APPENDS as u32).for_each(|id| bench.append(id, 0, batch(None, 10), 60_000));
+    assert_eq!((bench.queued(), bench.partitions.0.queue.tries.get()), (3 * CHANGING + APPENDS, 0));
+    for wakes in 1..4 {
+        // As the end of the turn does.
+        bench.partitions.append_queued();
+        assert_eq!(bench.queued(), 3 * CHANGING, "those of the partitions that change");
+        assert_eq!(bench.partitions.0.queue.tries.get(), APPENDS + wakes * CHANGING);
+    }
+    bench.run(SECOND);
+    assert_eq!(bench.take_ids().len(), 3 * CHANGING + APPENDS);
 }
 
 #[test]
