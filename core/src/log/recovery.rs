@@ -4,12 +4,13 @@
 //! | partition | now | when it is first used |
 //! |---|---|---|
 //! | has entries in a commit log | cut at its synced point, rewritten from the entries | opened up to there |
-//! | the same, of class sync and not very much | its entries are carried over the start (`carried`) | cut and rewritten |
+//! | the same, of class sync | they are carried over the start (`carried`), most of them where they lie | cut and rewritten |
 //! | class sync, has none | nothing | opened up to its synced point, the rest was never acked and is cut |
 //! | class page-cache, or not known | batches behind the synced point are kept while their CRC is right | opened up to there |
 //! | class page-cache, on the page cache that it was written to | whole batches are kept | opened up to there |
 //!
-//! What an earlier start has carried counts as if it were the beginning of the commit logs.
+//! What an earlier start has carried counts as if it were the beginning of the commit logs. Files of one start only are kept
+//! for what is carried: those of an earlier one, or the commit logs, whichever hold more of it. The rest is copied.
 //!
 //! Logs of class page-cache are not synced here: they are promised up to their synced point as before.
 //!
@@ -19,10 +20,12 @@
 //! Invariants:
 //! - Nothing below a synced point is cut: what cannot be read there is reported, and the broker does not start, or does
 //!   not serve that partition.
-//! - A crash in here is harmless: the commit logs are removed when all they hold is synced and the points say so.
+//! - A crash in here is harmless: the commit logs are set aside when all they hold is synced, and the points say so, or
+//!   carried.
 //! - What is not synced has no new synced point, and without one a log is noted as synced only with its folder.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -30,10 +33,12 @@ use ahash::AHashMap;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::carried::{Carried, CarriedPart, NewPart, write_carried};
+use super::carried::{Carried, CarriedPart, NewCarried, NewPart, Sources, batch_of};
 use super::checkpoint::{CLEAN_SHUTDOWN_FILE, encode_clean_shutdown};
 use super::checkpoints::{self, ClosedLog};
-use super::commit_log::{self, EntryHeader, EntryKind, Lsn, RecoverError, RecoverMode, SegmentRange, VerifiedLogs};
+use super::commit_log::{
+    self, EntryHeader, EntryKind, Extent, FoundRun, Lsn, RecoverError, RecoverMode, Run, SegmentRange, VerifiedLogs,
+};
 use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
 use super::error::StoreError;
 use super::failure::{forget_failed_sync, has_failed_sync, note_failed_sync};
@@ -58,9 +63,9 @@ const OPEN_FILES_MAX: usize = 128;
 /// Bytes of replayed batches that wait in memory.
 const REPLAY_BYTES_MAX: usize = 16 << 20;
 
-/// Entries of one log that are carried, and of all. What is more is written into segments at the start.
-const CARRIED_LOG_BYTES_MAX: usize = 4 << 20;
-const CARRIED_BYTES_MAX: usize = 128 << 20;
+/// Bytes of one log, and of all, that are copied to be carried. What is more is written into segments at the start.
+const COPIED_LOG_BYTES_MAX: u64 = 4 << 20;
+const COPIED_BYTES_MAX: u64 = 128 << 20;
 
 /// Up to so many logs are synced one by one; more with the whole file system, on which others may have much to write.
 const SYNCED_ALONE_MAX: usize = 64;
@@ -109,7 +114,7 @@ pub fn start_log_dir(
         }
         let mut logs = recovery.verify_commit_logs()?;
         recovery.survey(&mut logs)?;
-        recovery.choose_carried(carried_logs_min);
+        recovery.choose_carried(carried_logs_min)?;
         recovery.open_all()?;
         recovery.replay(&mut logs)?;
         drop(logs);
@@ -123,12 +128,12 @@ pub fn start_log_dir(
     let file = File::open(disk, &path, OpenMode::REWRITE);
     file.and_then(|file| file.write_all_at(0, written.encode().as_bytes())).map_err(io_error)?;
     // Before the commit logs go, and not before the points say that what an earlier start has carried is in segments.
-    write_carried(disk, &dir, &carried)?;
+    let kept = carried.write(disk, &dir)?;
     drop(carried);
     remove_file_if_there(&**disk, &log_dir.join(CLEAN_SHUTDOWN_FILE)).map_err(io_error)?;
     disk.sync_dir(log_dir).map_err(io_error)?;
-    // From here on the points say that nothing of the commit logs is needed.
-    commit_log::discard_all(disk, &dir).map_err(io_error)?;
+    // From here on the points say that nothing of the commit logs is needed but what is carried in them.
+    commit_log::discard_all(disk, &dir, &kept).map_err(io_error)?;
     SyncedPoints::remove_of_shards(disk, &dir)?;
     forget_failed_sync(disk, log_dir).map_err(io_error)?;
     mark_page_cache(disk, log_dir).map_err(io_error)?;
@@ -216,7 +221,7 @@ pub fn finish_clean_stop(
         points.set(log.topic_id, log.partition_index, point);
     }
     replace_file(disk, &dir.join(SyncedPoints::START_FILE), points.encode().as_bytes()).map_err(io_error)?;
-    commit_log::discard_all(disk, &dir).map_err(io_error)?;
+    commit_log::discard_all(disk, &dir, &[]).map_err(io_error)?;
     replace_file(disk, &log_dir.join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(broker_epoch).as_bytes())
         .map_err(io_error)?;
     match disk.remove_dir_all(&dir) {
@@ -253,15 +258,39 @@ struct Recovering<'a> {
     last_range: Option<SegmentRange>,
     /// The commit log holds what comes behind.
     in_commit_log: bool,
-    /// So many bytes of it.
-    commit_log_bytes: usize,
     /// What an earlier start has carried, and is not synced.
     was_carried: Option<CarriedPart>,
+    /// What the commit logs hold behind that.
+    found: Found,
     /// What is carried over this one.
     carried: Option<NewPart>,
     /// Its end is noted as written; its synced point stays.
     is_left_unsynced: bool,
     log: Option<Log>,
+}
+
+/// Entries of one partition in the commit logs.
+#[derive(Debug, Default)]
+struct Found {
+    offsets: Option<Range<i64>>,
+    /// The first offset that does not follow.
+    gap: Option<i64>,
+    max_timestamp: i64,
+    size_bytes: u64,
+    extents: Vec<Extent>,
+}
+
+impl Found {
+    fn push(&mut self, run: &Run, file: u32) {
+        let offsets = self.offsets.get_or_insert(run.base_offset..run.base_offset);
+        if run.base_offset != offsets.end {
+            self.gap.get_or_insert(run.base_offset);
+        }
+        offsets.end = run.end_offset;
+        self.max_timestamp = self.max_timestamp.max(run.max_timestamp);
+        self.size_bytes += u64::from(run.payload_bytes());
+        self.extents.push(Extent { file, position: run.position, length: run.length });
+    }
 }
 
 /// What recovery leaves for the stores.
@@ -270,7 +299,7 @@ struct Outcome {
     points: SyncedPoints,
     /// Ends of logs that are not synced up to there.
     written: SyncedPoints,
-    carried: Vec<((Uuid, i32), NewPart)>,
+    carried: NewCarried,
     recovered: Recovered,
 }
 
@@ -281,6 +310,15 @@ struct Recovery<'a> {
     files: Descriptors,
     partitions: Vec<Recovering<'a>>,
     by_id: AHashMap<(Uuid, i32), usize>,
+    /// Logs that have nothing in the commit logs any more, whatever files of them there are.
+    dead: Vec<u64>,
+    /// What extents lie in: what an earlier start has carried, then the commit logs.
+    sources: Sources,
+    /// Those of the sources that an earlier start has kept, and commit logs as far as they outlive a power cut.
+    old_files: Range<usize>,
+    new_files: Range<usize>,
+    /// Those of the sources that what is carried may refer to.
+    kept_files: Range<usize>,
     waiting_bytes: usize,
     /// Ringlog was here last: a partition without a point was made since the start, or is empty.
     has_points: bool,
@@ -296,6 +334,7 @@ impl<'a> Recovery<'a> {
         let by_id = disk.exists(&dir.join(SyncedPoints::START_FILE));
         let points = if by_id { SyncedPoints::read_all(disk, &dir)? } else { points_by_name(disk, log_dir, specs)? };
         let mut carried = Carried::read(disk, &dir)?;
+        let (dead, sources) = (carried.log_ids(), carried.sources());
         let partitions = specs.iter().map(|spec| {
             let point = points.of(spec.topic_id, spec.partition_index);
             let end_offset = point.map_or(0, |point| point.end_offset);
@@ -308,8 +347,8 @@ impl<'a> Recovery<'a> {
                 is_noted: by_id && point.is_some(),
                 last_range: None,
                 in_commit_log: was_carried.is_some(),
-                commit_log_bytes: was_carried.as_ref().map_or(0, |part| part.size_bytes as usize),
                 was_carried,
+                found: Found { max_timestamp: -1, ..Found::default() },
                 carried: None,
                 is_left_unsynced: false,
                 log: None,
@@ -327,6 +366,11 @@ impl<'a> Recovery<'a> {
             files: Descriptors::new(Rc::clone(disk), OPEN_FILES_MAX),
             partitions: partitions.collect(),
             by_id: ids.collect(),
+            dead,
+            old_files: sources.len().min(1)..sources.len(),
+            new_files: 0..0,
+            kept_files: 0..0,
+            sources,
             waiting_bytes: 0,
             has_points: by_id,
             keep,
@@ -335,54 +379,91 @@ impl<'a> Recovery<'a> {
     }
 
     fn verify_commit_logs(&self) -> Result<VerifiedLogs, StoreError> {
-        commit_log::verify(&self.disk, &self.log_dir.join(COMMIT_LOG_FOLDER), RecoverMode::Refuse).map_err(log_error)
+        let dir = self.log_dir.join(COMMIT_LOG_FOLDER);
+        let max_timestamp = |entry: &EntryHeader, payload: &[u8]| match entry.kind {
+            EntryKind::Batch => BatchHeader::parse(payload).map_or(-1, |header| header.max_timestamp),
+            EntryKind::InSegment => -1,
+        };
+        commit_log::verify(&self.disk, &dir, RecoverMode::Refuse, &self.dead, &max_timestamp).map_err(log_error)
     }
 
     fn hand_out(
         &mut self,
         logs: &mut VerifiedLogs,
+        is_wanted: impl Fn(&Run) -> bool,
         mut apply: impl FnMut(&mut Self, EntryHeader, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        logs.hand_out(&mut |header, payload: &[u8]| apply(self, header, payload)).map_err(log_error)?;
+        logs.hand_out(is_wanted, &mut |header, payload: &[u8]| apply(self, header, payload)).map_err(log_error)?;
         Ok(())
     }
 
-    /// First walk: which partitions have entries, and up to where segments were synced besides.
+    /// Which partitions have entries and where, and up to where segments were synced besides.
     fn survey(&mut self, logs: &mut VerifiedLogs) -> Result<(), StoreError> {
-        self.hand_out(logs, |recovery, header, payload| {
+        let is_in_segment = |run: &Run| run.kind == EntryKind::InSegment;
+        self.hand_out(logs, is_in_segment, |recovery, header, payload| {
             let Some(index) = recovery.by_id.get(&(header.topic_id, header.partition_index)) else { return Ok(()) };
             let partition = &mut recovery.partitions[*index];
-            match header.kind {
-                EntryKind::Batch if partition.lacks(header.end_offset) => {
-                    partition.in_commit_log = true;
-                    partition.commit_log_bytes += payload.len();
-                }
-                EntryKind::InSegment if header.end_offset > partition.point.end_offset => {
-                    partition.last_range = SegmentRange::decode(payload);
-                    let (end_offset, durability) = (header.end_offset, Durability::Sync);
-                    partition.point = SyncedPoint { end_offset, durability, ..partition.point };
-                }
-                // Of before the point, which may say another class by now.
-                EntryKind::Batch | EntryKind::InSegment => {}
+            // Those of before the point may say another class than it does by now.
+            if header.kind == EntryKind::InSegment && header.end_offset > partition.point.end_offset {
+                partition.last_range = SegmentRange::decode(payload);
+                let (end_offset, durability) = (header.end_offset, Durability::Sync);
+                partition.point = SyncedPoint { end_offset, durability, ..partition.point };
             }
             Ok(())
-        })
+        })?;
+        let files: Sources = logs.files().map(|(id, file)| (Some(id), Some(file))).collect();
+        self.new_files = self.sources.len()..self.sources.len() + files.len();
+        // What may not outlive a power cut counts as if it lay in other files.
+        self.sources.extend(files.iter().cloned().chain(files.iter().cloned()));
+        let indexes: Vec<_> = logs.partitions().iter().map(|id| self.by_id.get(id).copied()).collect();
+        for FoundRun { file, is_durable, run } in logs.runs().filter(|found| !is_in_segment(&found.run)) {
+            let lacking = indexes[run.partition as usize].filter(|index| self.partitions[*index].lacks(run.end_offset));
+            let Some(index) = lacking else {
+                self.result.skipped_entries += u64::from(run.entries);
+                continue;
+            };
+            self.result.replayed_entries += u64::from(run.entries);
+            let first = if is_durable { self.new_files.start } else { self.new_files.end };
+            self.partitions[index].in_commit_log = true;
+            self.partitions[index].found.push(&run, first as u32 + file);
+        }
+        Ok(())
     }
 
     /// Where enough logs have entries in the commit logs, what they have is carried over, within bounds.
-    fn choose_carried(&mut self, carried_logs_min: usize) {
+    fn choose_carried(&mut self, carried_logs_min: usize) -> Result<(), StoreError> {
         let in_commit_log = self.partitions.iter().filter(|partition| partition.in_commit_log).count();
         if in_commit_log < carried_logs_min {
-            return;
+            return Ok(());
         }
-        let mut left = CARRIED_BYTES_MAX;
+        for index in 0..self.partitions.len() {
+            if !self.partitions[index].may_be_carried() {
+                continue;
+            }
+            if let Some(gap) = self.partitions[index].gap() {
+                return Err(self.corrupt(index, format!("the commit log goes on at {gap}")));
+            }
+            let dir = self.log_dir.join(self.partitions[index].spec.folder());
+            let part = self.partitions[index].part().map_err(|source| StoreError::Io { path: dir, source })?;
+            self.partitions[index].carried = Some(part);
+        }
+        let bytes_in = |files: &Range<usize>| -> u64 {
+            let parts = self.partitions.iter().filter_map(|partition| partition.carried.as_ref());
+            parts.map(|part| part.bytes_where(|file| files.contains(&file))).sum()
+        };
+        let is_most_old = bytes_in(&self.old_files) > bytes_in(&self.new_files);
+        self.kept_files = if is_most_old { self.old_files.clone() } else { self.new_files.clone() };
+        let mut left = COPIED_BYTES_MAX;
         for partition in &mut self.partitions {
-            let size_bytes = partition.commit_log_bytes;
-            if partition.may_be_carried() && size_bytes <= CARRIED_LOG_BYTES_MAX.min(left) {
-                left -= size_bytes;
-                partition.carried = Some(NewPart::new(partition.point.end_offset, size_bytes));
+            let Some(part) = &partition.carried else { continue };
+            let copied_bytes = part.bytes_where(|file| !self.kept_files.contains(&file));
+            if copied_bytes <= COPIED_LOG_BYTES_MAX.min(left) {
+                left -= copied_bytes;
+            } else {
+                partition.carried = None;
             }
         }
+        Ok(())
     }
 
     fn open_all(&mut self) -> Result<(), StoreError> {
@@ -420,19 +501,22 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Second walk: the entries are appended again, what was carried first.
+    /// The entries that are not carried are appended again, what was carried first.
     fn replay(&mut self, logs: &mut VerifiedLogs) -> Result<(), StoreError> {
         for index in 0..self.partitions.len() {
-            let Some(part) = self.partitions[index].was_carried.clone() else { continue };
-            let dir = self.log_dir.join(self.partitions[index].spec.folder());
-            for (header, batch) in part.batches().map_err(|source| StoreError::Io { path: dir, source })? {
-                if header.last_offset() < self.partitions[index].point.end_offset {
-                    continue;
-                }
-                self.replay_batch(index, &header, &batch)?;
-            }
+            let Recovering { spec, point, carried, was_carried, .. } = &self.partitions[index];
+            let (None, Some(part)) = (carried, was_carried.clone()) else { continue };
+            let dir = self.log_dir.join(spec.folder());
+            let io_error = |source| StoreError::Io { path: dir.clone(), source };
+            part.read(point.end_offset, io_error, |header, batch| {
+                self.result.replayed_entries += 1;
+                self.replay_batch(index, header, batch)
+            })?;
         }
-        self.hand_out(logs, |recovery, header, payload| {
+        let lacks = |id| self.by_id.get(id).is_some_and(|index| self.partitions[*index].is_to_be_replayed());
+        let lacks: Vec<bool> = logs.partitions().iter().map(lacks).collect();
+        let is_wanted = |run: &Run| run.kind == EntryKind::Batch && lacks[run.partition as usize];
+        self.hand_out(logs, is_wanted, |recovery, header, payload| {
             if header.kind != EntryKind::Batch {
                 return Ok(());
             }
@@ -442,28 +526,20 @@ impl<'a> Recovery<'a> {
     }
 
     fn replay_entry(&mut self, entry: &EntryHeader, payload: &[u8]) -> Result<(), StoreError> {
-        let index = self.by_id.get(&(entry.topic_id, entry.partition_index)).copied();
-        let Some(index) = index.filter(|index| self.partitions[*index].lacks(entry.end_offset)) else {
-            self.result.skipped_entries += 1;
+        let Some(index) = self.by_id.get(&(entry.topic_id, entry.partition_index)).copied() else { return Ok(()) };
+        let partition = &self.partitions[index];
+        if !partition.is_to_be_replayed() || !partition.lacks(entry.end_offset) {
             return Ok(());
-        };
-        let header = BatchHeader::parse(payload)
-            .filter(|header| header.base_offset == entry.base_offset && header.size_bytes as usize == payload.len())
+        }
+        let header = batch_of(entry, payload)
             .ok_or_else(|| self.corrupt(index, "the commit log's entry is no batch".to_owned()))?;
         self.replay_batch(index, &header, payload)
     }
 
     fn replay_batch(&mut self, index: usize, header: &BatchHeader, batch: &[u8]) -> Result<(), StoreError> {
-        let gap =
-            |recovery: &Self| recovery.corrupt(index, format!("the commit log goes on at {}", header.base_offset));
-        let partition = &mut self.partitions[index];
-        self.result.replayed_entries += 1;
-        if let Some(part) = &mut partition.carried {
-            return if part.push(header, batch) { Ok(()) } else { Err(gap(self)) };
-        }
-        let log = partition.log.as_mut().expect("what has entries and is not carried was opened");
+        let log = self.partitions[index].log.as_mut().expect("what has entries and is not carried was opened");
         if header.base_offset != log.log_end_offset {
-            return Err(gap(self));
+            return Err(self.corrupt(index, format!("the commit log goes on at {}", header.base_offset)));
         }
         self.waiting_bytes += batch.len();
         let batch = Bytes::copy_from_slice(batch);
@@ -499,7 +575,7 @@ impl<'a> Recovery<'a> {
                 if *is_noted {
                     points.set(spec.topic_id, spec.partition_index, *point);
                 }
-                carried.push(((spec.topic_id, spec.partition_index), part));
+                carried.parts.push(((spec.topic_id, spec.partition_index), part));
                 continue;
             }
             if let Some(log) = log {
@@ -529,6 +605,7 @@ impl<'a> Recovery<'a> {
         } else if touched > 0 {
             self.disk.sync_dir(&self.log_dir).map_err(io_error)?;
         }
+        (carried.sources, carried.kept) = (self.sources, self.kept_files);
         Ok(Outcome { points, written, carried, recovered: self.result })
     }
 }
@@ -538,6 +615,36 @@ impl Recovering<'_> {
     fn lacks(&self, end_offset: i64) -> bool {
         let carried = self.was_carried.as_ref().map_or(0, |part| part.end_offset);
         end_offset > self.point.end_offset.max(carried)
+    }
+
+    fn is_to_be_replayed(&self) -> bool {
+        self.in_commit_log && self.carried.is_none()
+    }
+
+    /// Where its entries in the commit logs do not follow what is before them.
+    fn gap(&self) -> Option<i64> {
+        let first = self.found.offsets.as_ref()?.start;
+        let before = self.was_carried.as_ref().map_or(0, |part| part.end_offset).max(self.point.end_offset);
+        self.found.gap.or((first > before).then_some(first))
+    }
+
+    /// What it has behind its synced point.
+    fn part(&mut self) -> io::Result<NewPart> {
+        let mut found = std::mem::take(&mut self.found);
+        let (mut extents, mut end_offset) = (Vec::new(), self.point.end_offset);
+        if let Some(was) = &self.was_carried {
+            (extents, end_offset) = (was.extents()?, was.end_offset);
+            found.max_timestamp = found.max_timestamp.max(was.max_timestamp);
+            found.size_bytes += was.size_bytes;
+        }
+        extents.append(&mut found.extents);
+        Ok(NewPart {
+            base_offset: self.point.end_offset,
+            end_offset: found.offsets.map_or(end_offset, |offsets| offsets.end),
+            max_timestamp: found.max_timestamp,
+            size_bytes: found.size_bytes,
+            extents,
+        })
     }
 
     /// All that counts behind its synced point is in the commit logs, and will be.

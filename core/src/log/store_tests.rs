@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -55,8 +56,10 @@ impl Driver for DiskDriver {
         self.now_ms.get()
     }
 
+    /// Another one each time, as no commit log has the id of one before it.
     fn random_u64(&mut self) -> u64 {
-        4
+        static NEXT: AtomicU64 = AtomicU64::new(4);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     fn disk(&self) -> Rc<dyn Disk> {

@@ -189,7 +189,7 @@ impl WriteHeader {
         let mut rest = &write[WRITE_HEADER..];
         for _ in 0..self.entry_count {
             let Some(entry) = Entry::decode(rest) else { return false };
-            if entry.previous_crc != crc || crc32c(&rest[4..entry.length]) != entry.crc {
+            if entry.previous_crc != crc || !entry.is_whole(rest) {
                 return false;
             }
             crc = entry.crc;
@@ -199,7 +199,7 @@ impl WriteHeader {
     }
 }
 
-/// An entry as it lies in memory, CRC not yet checked.
+/// An entry as it lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
     pub(super) crc: u32,
@@ -211,7 +211,7 @@ pub(super) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The entry at the start of `bytes`; `None` when it is cut short or of unknown kind.
+    /// The entry at the start of `bytes`, CRC not yet checked; `None` when it is cut short or of unknown kind.
     pub(super) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let head = bytes.get(..ENTRY_HEADER)?;
         let payload = bytes[ENTRY_HEADER..].get(..u32_at(head, 8) as usize)?;
@@ -232,6 +232,11 @@ impl<'a> Entry<'a> {
             payload,
             length: ENTRY_HEADER + payload.len(),
         })
+    }
+
+    /// Whether its CRC is right; `bytes` are those that it was decoded from.
+    pub(super) fn is_whole(&self, bytes: &[u8]) -> bool {
+        crc32c(&bytes[4..self.length]) == self.crc
     }
 }
 

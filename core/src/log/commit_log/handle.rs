@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 
+use super::discarded::list_files;
 use super::format::EntryHeader;
-use super::reader::list_files;
 use super::writer::{Outcome, WriteOrder, Writer};
 use super::{CommitLogConfig, CommitLogError, Counters, Lsn, Pressure, file_path};
 use crate::buffer::staging::Staging;

@@ -13,8 +13,11 @@
 //! - After the first failed write nothing is accepted and nothing becomes durable until the log was recovered and opened again.
 
 mod discarded;
+mod extents;
+mod file;
 mod format;
 mod handle;
+mod index;
 #[cfg(test)]
 mod reactor_tests;
 mod reader;
@@ -23,11 +26,13 @@ mod recycle;
 mod tests;
 mod writer;
 
-pub use discarded::remove_discarded;
+pub use discarded::{discard_all, remove_discarded};
+pub use extents::{Extent, ExtentReader, LogFileId};
 pub use format::{EntryHeader, EntryKind, SegmentRange};
 pub use handle::{CommitLog, OpenError};
+pub use index::{MaxTimestamp, Run};
 pub use reader::{
-    Apply, Damage, RecoverError, RecoverMode, RecoveredLog, RecoveryReport, VerifiedLogs, discard_all, verify,
+    Apply, Damage, FoundRun, RecoverError, RecoverMode, RecoveredLog, RecoveryReport, VerifiedLogs, verify,
 };
 
 use std::io;

@@ -117,7 +117,7 @@ fn acked_entries_survive_power_cuts_in_the_simulation() {
             drop((log, reactor));
             let disk: Rc<dyn Disk> = world.disk(0);
             check(&disk, durable.get(), released.get());
-            discard_all(&disk, Path::new(DIR)).expect("removed");
+            discard_all(&disk, Path::new(DIR), &[]).expect("removed");
         }
     }
     assert!(acked > 5_000 && rewritten > 5, "{acked} acked, {rewritten} runs used files again");
@@ -203,7 +203,7 @@ fn entries_are_grouped_prewritten_and_recovered(io: IoDriver) {
     assert!((20..60).contains(&handed), "{handed}");
     drop(log);
     assert!(matches!(CommitLog::open(reactor.clone(), &dir, 0, config()), Err(OpenError::NotRemoved(0))));
-    discard_all(&disk, &dir).expect("removed");
+    discard_all(&disk, &dir, &[]).expect("removed");
     CommitLog::open(reactor.clone(), &dir, 0, config()).expect("opened");
     let files = || disk.list_dir(&dir).expect("listed").len();
     let with_discarded = files();

@@ -1,25 +1,24 @@
-//! Recovery: reads every commit log of a folder, verifies each chain to its end, then hands out what is not in segments.
+//! Recovery: reads every commit log of a folder, verifies each chain to its end, then tells where the entries lie that
+//! are not in segments, and hands them out.
 //!
 //! Blocking, at start only. Nothing here cuts or repairs.
 //!
-//! Invariant: no entry is handed out before the whole chain of its log was verified and no damage was found.
+//! Invariant: no entry is told of or handed out before the whole chain of its log was verified and no damage was found.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::discarded::DISCARDED_SUFFIX;
-use super::format::{BLOCK, Entry, EntryHeader, HeaderError, WRITE_HEADER, WriteHeader};
-use super::parse_file_name;
-use crate::log::planted::{PlantedBug, is_planted};
-use crate::reactor::{Disk, File, OpenMode, read_file, replace_file};
+use uuid::Uuid;
 
-/// How far behind the end of a chain a proof of damage is looked for.
-const SCAN_BYTES: u64 = 8 << 20;
-/// Bytes read at a time.
-const WINDOW: usize = 1 << 20;
-const REPLAYED_LIST: &str = "commit-replayed";
+use super::discarded::{list_files, read_replayed_list};
+use super::extents::LogFileId;
+use super::file::{LogFile, Window};
+use super::format::{Entry, EntryHeader, WRITE_HEADER, WriteHeader};
+use super::index::{Indexer, MaxTimestamp, Run};
+use crate::log::planted::{PlantedBug, is_planted};
+use crate::reactor::{Disk, File};
 
 /// What to do when a log is damaged below what was acked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,173 +99,97 @@ pub type Apply<'a, E> = dyn FnMut(EntryHeader, &[u8]) -> Result<(), E> + 'a;
 /// All commit logs of a folder, each verified to its end.
 pub struct VerifiedLogs {
     logs: Vec<(Log, Chain)>,
+    partitions: Vec<(Uuid, i32)>,
     damage: Vec<Damage>,
+    window: Window,
 }
 
-/// Reads all commit logs in `dir`; a missing folder holds none.
-pub fn verify<E>(disk: &Rc<dyn Disk>, dir: &Path, mode: RecoverMode) -> Result<VerifiedLogs, RecoverError<E>> {
-    let mut verified = VerifiedLogs { logs: Vec::new(), damage: Vec::new() };
-    for mut log in find_logs(disk, dir)? {
-        let chain = log.walk()?;
-        verified.damage.extend(log.find_damage(&chain)?);
-        verified.logs.push((log, chain));
+/// A run, and where it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundRun {
+    /// Which of [`VerifiedLogs::files`].
+    pub file: u32,
+    /// Whether a later write says that this one was complete: it outlives a power cut.
+    pub is_durable: bool,
+    /// The entries.
+    pub run: Run,
+}
+
+/// Reads all commit logs in `dir` but those whose ids are among `dead`; a missing folder holds none. `max_timestamp` is asked
+/// of each entry for its [`Run`].
+pub fn verify<E>(
+    disk: &Rc<dyn Disk>,
+    dir: &Path,
+    mode: RecoverMode,
+    dead: &[u64],
+    max_timestamp: &MaxTimestamp<'_>,
+) -> Result<VerifiedLogs, RecoverError<E>> {
+    let (mut window, mut indexer) = (Window::new(), Indexer::new(max_timestamp));
+    let (mut logs, mut damage) = (Vec::new(), Vec::new());
+    for log in find_logs(disk, dir, dead, &mut window)? {
+        let chain = log.walk(&mut indexer, &mut window)?;
+        damage.extend(log.find_damage(&chain, &mut window)?);
+        logs.push((log, chain));
     }
-    if mode == RecoverMode::Refuse && !verified.damage.is_empty() {
-        return Err(RecoverError::Damaged(verified.damage));
+    if mode == RecoverMode::Refuse && !damage.is_empty() {
+        return Err(RecoverError::Damaged(damage));
     }
-    Ok(verified)
+    Ok(VerifiedLogs { logs, partitions: indexer.partitions, damage, window })
 }
 
 impl VerifiedLogs {
+    /// Topic and partition of each number in a [`Run`].
+    pub fn partitions(&self) -> &[(Uuid, i32)] {
+        &self.partitions
+    }
+
+    /// The files that the runs lie in.
+    pub fn files(&self) -> impl Iterator<Item = (LogFileId, File)> {
+        self.logs.iter().flat_map(|(log, _)| {
+            log.files.iter().filter_map(|file| {
+                let id = LogFileId { log_id: log.log_id?, shard_id: log.shard_id, slot: file.slot };
+                Some((id, file.file.clone()))
+            })
+        })
+    }
+
+    /// Whose entries may not be synced in segments, and where they lie: log by log and in order.
+    pub fn runs(&self) -> impl Iterator<Item = FoundRun> {
+        let mut files = 0;
+        self.logs.iter().flat_map(move |(log, chain)| {
+            let first_file = files;
+            files += log.files.len();
+            chain.writes.iter().flat_map(move |write| {
+                let is_durable = write.sequence < chain.durable_sequence;
+                let file = (first_file + write.file) as u32;
+                chain.runs_of(write).iter().map(move |run| FoundRun { file, is_durable, run: *run })
+            })
+        })
+    }
+
     /// Hands out, log by log and in order, the entries that may not be synced in segments. Each may have been handed out
-    /// before, by a recovery that was cut short.
-    pub fn hand_out<E>(&mut self, apply: &mut Apply<'_, E>) -> Result<RecoveryReport, RecoverError<E>> {
+    /// before, by a recovery that was cut short. Writes that hold no run that `is_wanted` are left out.
+    pub fn hand_out<E>(
+        &mut self,
+        is_wanted: impl Fn(&Run) -> bool,
+        apply: &mut Apply<'_, E>,
+    ) -> Result<RecoveryReport, RecoverError<E>> {
         let mut report = RecoveryReport { damage: self.damage.clone(), ..RecoveryReport::default() };
-        for (log, chain) in &mut self.logs {
-            report.entries += log.hand_out(chain, apply)?;
+        for (log, chain) in &self.logs {
+            for write in chain.writes.iter().filter(|write| chain.runs_of(write).iter().any(&is_wanted)) {
+                report.entries += log.hand_out(write, chain.released, &mut self.window, apply)?;
+            }
             if let Some(log_id) = log.log_id {
                 report.logs.push(RecoveredLog {
                     shard_id: log.shard_id,
                     log_id,
                     first_lsn: chain.released.max(chain.first_lsn),
                     end_lsn: chain.end_lsn,
-                    writes: chain.writes.len(),
+                    writes: chain.writes_count,
                 });
             }
         }
         Ok(report)
-    }
-}
-
-/// Sets all commit logs of `dir` aside, for [`remove_discarded`](super::remove_discarded): call it when everything handed out
-/// is synced in segments. A crash inside is harmless. Without logs it does nothing.
-pub fn discard_all(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<()> {
-    let files = list_files(disk, dir)?;
-    let list = dir.join(REPLAYED_LIST);
-    let mut ids = String::new();
-    for (name, ..) in &files {
-        let file = File::open(disk, &dir.join(name), OpenMode::READ)?;
-        let mut head = [0; WRITE_HEADER];
-        file.read_at(0, &mut head)?;
-        if let Ok(header) = WriteHeader::decode(&head) {
-            ids.push_str(&format!("{:016x}\n", header.log_id));
-        }
-    }
-    // Files that were never written to may come back.
-    if !ids.is_empty() {
-        replace_file(disk, &list, ids.as_bytes())?;
-    }
-    for (name, ..) in &files {
-        disk.rename(&dir.join(name), &dir.join(format!("{name}{DISCARDED_SUFFIX}")))?;
-    }
-    if !ids.is_empty() {
-        disk.sync_dir(dir)?;
-    }
-    if disk.exists(&list) {
-        disk.remove_file(&list)?;
-    }
-    Ok(())
-}
-
-/// Name, shard and slot of each commit log file of `dir`.
-pub(super) fn list_files(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<Vec<(String, u16, u32)>> {
-    let entries = match disk.list_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let files = entries.into_iter().filter_map(|entry| {
-        let (shard_id, slot) = parse_file_name(&entry.name)?;
-        Some((entry.name, shard_id, slot))
-    });
-    Ok(files.collect())
-}
-
-/// One file, read through a window.
-struct LogFile {
-    path: PathBuf,
-    slot: u32,
-    file: File,
-    len: u64,
-    window: Vec<u8>,
-    window_start: u64,
-    /// Of the write at position 0, when it is whole.
-    head: Option<WriteHeader>,
-}
-
-impl LogFile {
-    fn open<E>(disk: &Rc<dyn Disk>, path: PathBuf, slot: u32) -> Result<Self, RecoverError<E>> {
-        let opened = File::open(disk, &path, OpenMode::READ).and_then(|file| Ok((file.len()?, file)));
-        let (len, file) = opened.map_err(|source| RecoverError::Io { path: path.clone(), source })?;
-        let mut file = Self { path, slot, file, len, window: Vec::new(), window_start: 0, head: None };
-        if file.skip_hole(0)? == 0 {
-            file.head = file.write_at(0)?.map(|(header, _)| header);
-        }
-        Ok(file)
-    }
-
-    /// `len` bytes at `position`, fewer at the end of the file.
-    fn bytes<E>(&mut self, position: u64, len: usize) -> Result<&[u8], RecoverError<E>> {
-        let wanted = (len as u64).min(self.len.saturating_sub(position)) as usize;
-        let held = position.checked_sub(self.window_start).filter(|&at| at + wanted as u64 <= self.window.len() as u64);
-        if held.is_none() {
-            let ahead = (self.len.saturating_sub(position)).min(WINDOW as u64) as usize;
-            self.window.resize(wanted.max(ahead), 0);
-            self.window_start = position;
-            let read = self.file.read_at(position, &mut self.window);
-            let read = read.map_err(|source| RecoverError::Io { path: self.path.clone(), source })?;
-            self.window.truncate(read);
-        }
-        let at = ((position - self.window_start) as usize).min(self.window.len());
-        let end = (at + wanted).min(self.window.len());
-        Ok(&self.window[at..end])
-    }
-
-    /// The header at `position`, if there is one that belongs there.
-    fn header_at<E>(&mut self, position: u64) -> Result<Option<WriteHeader>, RecoverError<E>> {
-        match WriteHeader::decode(self.bytes(position, WRITE_HEADER)?) {
-            Ok(header) => Ok(Some(header).filter(|header| header.slot == self.slot && header.position == position)),
-            Err(HeaderError::Invalid) => Ok(None),
-            Err(HeaderError::Version(version)) => Err(RecoverError::Version { path: self.path.clone(), version }),
-        }
-    }
-
-    /// The whole write at `position`: header and bytes.
-    fn write_at<E>(&mut self, position: u64) -> Result<Option<(WriteHeader, &[u8])>, RecoverError<E>> {
-        let Some(header) = self.header_at(position)? else { return Ok(None) };
-        let bytes = self.bytes(position, header.length as usize)?;
-        Ok(header.verify(bytes).then_some((header, bytes)))
-    }
-
-    /// The first block from `position` on that was ever written.
-    fn skip_hole<E>(&self, position: u64) -> Result<u64, RecoverError<E>> {
-        let next = self.file.next_data(position);
-        let next = next.map_err(|source| RecoverError::Io { path: self.path.clone(), source })?;
-        Ok(next.map_or(self.len, |next| next - next % BLOCK as u64))
-    }
-
-    /// A header of `log_id` (of any log, if it is not known) that says that write `sequence` was complete.
-    fn proves_complete<E>(
-        &mut self,
-        log_id: Option<u64>,
-        from: u64,
-        sequence: u64,
-        replayed: &[u64],
-    ) -> Result<bool, RecoverError<E>> {
-        let end = self.len.min(from.saturating_add(SCAN_BYTES));
-        let mut position = self.skip_hole(from)?;
-        while position < end {
-            if let Some(header) = self.header_at(position)? {
-                let same_log = log_id.map_or(!replayed.contains(&header.log_id), |id| id == header.log_id);
-                if same_log && header.durable_sequence > sequence {
-                    return Ok(true);
-                }
-            }
-            position += BLOCK as u64;
-            if position.is_multiple_of(WINDOW as u64) {
-                position = self.skip_hole(position)?;
-            }
-        }
-        Ok(false)
     }
 }
 
@@ -279,26 +202,35 @@ struct Log {
     files: Vec<LogFile>,
     /// Files of the shard that do not begin with a whole write.
     headless: Vec<LogFile>,
-    replayed: Rc<Vec<u64>>,
+    dead: Rc<Vec<u64>>,
 }
 
+/// A verified write.
 struct WriteAt {
     file: usize,
     position: u64,
-    length: u32,
+    sequence: u64,
     end_lsn: u64,
+    /// Where its runs are among those of the chain.
+    first_run: usize,
+    runs_count: usize,
 }
 
 /// The verified writes of a log.
 #[derive(Default)]
 struct Chain {
+    /// At the end of the walk only those with entries that are not released.
     writes: Vec<WriteAt>,
+    runs: Vec<Run>,
+    writes_count: usize,
     /// Of its first file.
     generation: u64,
     first_lsn: u64,
     first_sequence: u64,
     first_previous_crc: u32,
     first_durable_sequence: u64,
+    /// Every write below it was complete.
+    durable_sequence: u64,
     end_lsn: u64,
     next_sequence: u64,
     last_crc: u32,
@@ -310,15 +242,22 @@ struct Chain {
 /// By log id.
 type LogFiles = BTreeMap<u64, Vec<LogFile>>;
 
-fn find_logs<E>(disk: &Rc<dyn Disk>, dir: &Path) -> Result<Vec<Log>, RecoverError<E>> {
+fn find_logs<E>(
+    disk: &Rc<dyn Disk>,
+    dir: &Path,
+    dead: &[u64],
+    window: &mut Window,
+) -> Result<Vec<Log>, RecoverError<E>> {
     let io_error = |source| RecoverError::Io { path: dir.to_path_buf(), source };
-    let replayed = Rc::new(read_replayed_list(disk, dir).map_err(io_error)?);
+    let mut all_dead = read_replayed_list(disk, dir).map_err(io_error)?;
+    all_dead.extend_from_slice(dead);
+    let dead = Rc::new(all_dead);
     let mut shards: BTreeMap<u16, (LogFiles, Vec<LogFile>)> = BTreeMap::new();
     for (name, shard_id, slot) in list_files(disk, dir).map_err(io_error)? {
-        let file = LogFile::open(disk, dir.join(name), slot)?;
+        let file = LogFile::open(disk, dir.join(name), slot, window)?;
         let (logs, headless) = shards.entry(shard_id).or_default();
         match file.head.map(|head| head.log_id) {
-            Some(log_id) if replayed.contains(&log_id) => {}
+            Some(log_id) if dead.contains(&log_id) => {}
             Some(log_id) => logs.entry(log_id).or_default().push(file),
             None => headless.push(file),
         }
@@ -328,12 +267,12 @@ fn find_logs<E>(disk: &Rc<dyn Disk>, dir: &Path) -> Result<Vec<Log>, RecoverErro
         let first = found.len();
         for (log_id, mut files) in logs {
             files.sort_by_key(|file| file.head.map(|head| head.generation));
-            let replayed = Rc::clone(&replayed);
-            found.push(Log { shard_id, log_id: Some(log_id), files, headless: Vec::new(), replayed });
+            let dead = Rc::clone(&dead);
+            found.push(Log { shard_id, log_id: Some(log_id), files, headless: Vec::new(), dead });
         }
         if found.len() == first {
-            let replayed = Rc::clone(&replayed);
-            found.push(Log { shard_id, log_id: None, files: Vec::new(), headless, replayed });
+            let dead = Rc::clone(&dead);
+            found.push(Log { shard_id, log_id: None, files: Vec::new(), headless, dead });
         } else {
             found[first].headless = headless;
         }
@@ -341,24 +280,14 @@ fn find_logs<E>(disk: &Rc<dyn Disk>, dir: &Path) -> Result<Vec<Log>, RecoverErro
     Ok(found)
 }
 
-fn read_replayed_list(disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<Vec<u64>> {
-    let path = dir.join(REPLAYED_LIST);
-    if !disk.exists(&path) {
-        return Ok(Vec::new());
-    }
-    let bytes = read_file(disk, &path)?;
-    let ids = String::from_utf8_lossy(&bytes);
-    Ok(ids.lines().filter_map(|line| u64::from_str_radix(line, 16).ok()).collect())
-}
-
 impl Log {
     /// The verified writes, from the newest file back as far as entries may be needed. What lies before may be
     /// overwritten in part, so it is not looked at.
-    fn walk<E>(&mut self) -> Result<Chain, RecoverError<E>> {
+    fn walk<E>(&self, indexer: &mut Indexer<'_>, window: &mut Window) -> Result<Chain, RecoverError<E>> {
         let Some(mut first) = self.files.len().checked_sub(1) else { return Ok(Chain::default()) };
-        let mut chain = self.walk_file(first)?;
+        let mut chain = self.walk_file(first, indexer, window)?;
         while chain.first_lsn > chain.released && first > 0 {
-            let before = self.walk_file(first - 1)?;
+            let before = self.walk_file(first - 1, indexer, window)?;
             if before.generation.wrapping_add(1) != chain.generation {
                 break;
             }
@@ -372,24 +301,62 @@ impl Log {
             }
             first -= 1;
         }
+        self.drop_released(&mut chain, indexer, window)?;
         Ok(chain)
     }
 
     /// The verified writes of one file.
-    fn walk_file<E>(&mut self, index: usize) -> Result<Chain, RecoverError<E>> {
-        let file = &mut self.files[index];
+    fn walk_file<E>(
+        &self,
+        index: usize,
+        indexer: &mut Indexer<'_>,
+        window: &mut Window,
+    ) -> Result<Chain, RecoverError<E>> {
         let mut chain = Chain { end: (index, 0), ..Chain::default() };
-        while let Some((header, _)) = file.write_at(chain.end.1)? {
+        while let Some((header, bytes)) = self.files[index].write_at(chain.end.1, window)? {
             if !chain.continues_with(&header, self.shard_id, self.log_id) {
                 break;
             }
-            chain.add(index, &header);
+            let first_run = chain.runs.len();
+            indexer.add(&header, bytes, 0, &mut chain.runs);
+            chain.add(index, &header, first_run);
         }
         Ok(chain)
     }
 
+    /// Forgets what lies below the highest `released_lsn`.
+    fn drop_released<E>(
+        &self,
+        chain: &mut Chain,
+        indexer: &mut Indexer<'_>,
+        window: &mut Window,
+    ) -> Result<(), RecoverError<E>> {
+        let released = chain.released;
+        chain.writes.drain(..chain.writes.partition_point(|write| write.end_lsn <= released));
+        // Of the first one that stays a part may be released.
+        let Some(first) = chain.writes.first_mut() else { return Ok(()) };
+        let (header, bytes) = self.verified(first, window)?;
+        if header.first_lsn < released {
+            first.first_run = chain.runs.len();
+            indexer.add(&header, bytes, released, &mut chain.runs);
+            first.runs_count = chain.runs.len() - first.first_run;
+        }
+        Ok(())
+    }
+
+    /// A write that was verified before.
+    fn verified<'w, E>(
+        &self,
+        write: &WriteAt,
+        window: &'w mut Window,
+    ) -> Result<(WriteHeader, &'w [u8]), RecoverError<E>> {
+        let file = &self.files[write.file];
+        let changed = || RecoverError::Io { path: file.path.clone(), source: io::ErrorKind::InvalidData.into() };
+        file.write_at(write.position, window)?.ok_or_else(changed)
+    }
+
     /// Whether anything proves that the chain should go on, or begin earlier.
-    fn find_damage<E>(&mut self, chain: &Chain) -> Result<Option<Damage>, RecoverError<E>> {
+    fn find_damage<E>(&self, chain: &Chain, window: &mut Window) -> Result<Option<Damage>, RecoverError<E>> {
         let (end_file, end_position) = chain.end;
         let sequence = chain.next_sequence;
         let path = match self.files.get(end_file).or(self.headless.first()) {
@@ -400,42 +367,46 @@ impl Log {
         if chain.first_lsn > chain.released {
             return damage("earlier entries that no segment has synced are missing");
         }
-        for (index, file) in self.files.iter_mut().enumerate().skip(end_file) {
+        for (index, file) in self.files.iter().enumerate().skip(end_file) {
             let from = if index == end_file { end_position } else { 0 };
-            if file.proves_complete(self.log_id, from, sequence, &[])? {
+            if file.proves_complete(self.log_id, from, sequence, &[], window)? {
                 return damage("a later write says that this one was complete");
             }
         }
-        for file in &mut self.headless {
-            if file.proves_complete(self.log_id, 0, sequence, &self.replayed)? {
+        for file in &self.headless {
+            if file.proves_complete(self.log_id, 0, sequence, &self.dead, window)? {
                 return damage("a write in a file without a head says that this one was complete");
             }
         }
         Ok(None)
     }
 
-    fn hand_out<E>(&mut self, chain: &Chain, apply: &mut Apply<'_, E>) -> Result<u64, RecoverError<E>> {
-        let mut count = 0;
-        for write in chain.writes.iter().filter(|write| write.end_lsn > chain.released) {
-            let file = &mut self.files[write.file];
-            let path = file.path.clone();
-            let changed = || RecoverError::Io { path: path.clone(), source: io::ErrorKind::InvalidData.into() };
-            let (header, bytes) = file.write_at(write.position)?.ok_or_else(changed)?;
-            let mut rest = &bytes[WRITE_HEADER..write.length as usize];
-            for lsn in header.first_lsn..header.end_lsn() {
-                let entry = Entry::decode(rest).ok_or_else(changed)?;
-                if lsn >= chain.released {
-                    apply(entry.header, entry.payload).map_err(RecoverError::Apply)?;
-                    count += 1;
-                }
-                rest = &rest[entry.length..];
+    fn hand_out<E>(
+        &self,
+        write: &WriteAt,
+        released: u64,
+        window: &mut Window,
+        apply: &mut Apply<'_, E>,
+    ) -> Result<u64, RecoverError<E>> {
+        let (header, bytes) = self.verified(write, window)?;
+        let (mut rest, mut count) = (&bytes[WRITE_HEADER..], 0);
+        for lsn in header.first_lsn..header.end_lsn() {
+            let entry = Entry::decode(rest).expect("the write was verified");
+            if lsn >= released {
+                apply(entry.header, entry.payload).map_err(RecoverError::Apply)?;
+                count += 1;
             }
+            rest = &rest[entry.length..];
         }
         Ok(count)
     }
 }
 
 impl Chain {
+    fn runs_of(&self, write: &WriteAt) -> &[Run] {
+        &self.runs[write.first_run..write.first_run + write.runs_count]
+    }
+
     /// Whether a write of the same file goes on here.
     fn continues_with(&self, header: &WriteHeader, shard_id: u16, log_id: Option<u64>) -> bool {
         if is_planted(PlantedBug::GenerationNotChecked) {
@@ -457,21 +428,28 @@ impl Chain {
         links || is_planted(PlantedBug::GenerationNotChecked)
     }
 
-    fn joined(mut self, later: Self) -> Self {
-        self.writes.extend(later.writes);
+    fn joined(mut self, mut later: Self) -> Self {
+        let runs_before = self.runs.len();
+        later.writes.iter_mut().for_each(|write| write.first_run += runs_before);
+        self.writes.append(&mut later.writes);
+        self.runs.append(&mut later.runs);
         Self {
             writes: self.writes,
+            runs: self.runs,
+            writes_count: self.writes_count + later.writes_count,
             first_lsn: self.first_lsn,
             first_sequence: self.first_sequence,
             first_previous_crc: self.first_previous_crc,
             first_durable_sequence: self.first_durable_sequence,
             generation: self.generation,
+            durable_sequence: self.durable_sequence.max(later.durable_sequence),
             released: self.released.max(later.released),
             ..later
         }
     }
 
-    fn add(&mut self, file: usize, header: &WriteHeader) {
+    /// Adds a write whose runs are the last ones, from `first_run` on.
+    fn add(&mut self, file: usize, header: &WriteHeader, first_run: usize) {
         if self.writes.is_empty() {
             self.generation = header.generation;
             self.first_lsn = header.first_lsn;
@@ -480,8 +458,12 @@ impl Chain {
             self.first_durable_sequence = header.durable_sequence;
         }
         let position = self.end.1;
-        self.writes.push(WriteAt { file, position, length: header.length, end_lsn: header.end_lsn() });
-        self.end_lsn = header.end_lsn();
+        let (sequence, end_lsn) = (header.sequence, header.end_lsn());
+        let runs_count = self.runs.len() - first_run;
+        self.writes.push(WriteAt { file, position, sequence, end_lsn, first_run, runs_count });
+        self.writes_count += 1;
+        self.durable_sequence = self.durable_sequence.max(header.durable_sequence);
+        self.end_lsn = end_lsn;
         self.next_sequence = header.sequence.saturating_add(1);
         self.last_crc = header.last_crc;
         self.released = self.released.max(header.released_lsn);

@@ -62,7 +62,7 @@ pub(super) fn recover<E>(
     mode: RecoverMode,
     apply: &mut Apply<'_, E>,
 ) -> Result<RecoveryReport, RecoverError<E>> {
-    verify(disk, dir, mode)?.hand_out(apply)
+    verify(disk, dir, mode, &[], &|_, _| -1)?.hand_out(|_| true, apply)
 }
 
 /// Files in memory, enough of a [`Disk`] for recovery.
@@ -362,7 +362,45 @@ impl World {
             return Err(format!("handed {first}..{end}, acked {}", self.acked));
         }
         let expected = self.entries.get(first..end).ok_or("entries that nobody pushed")?;
-        if handed != expected { Err("other entries than were pushed".into()) } else { Ok(()) }
+        if handed != expected {
+            return Err("other entries than were pushed".into());
+        }
+        match self.read_runs() {
+            read if read == handed => Ok(()),
+            _ => Err("other runs than entries".into()),
+        }
+    }
+
+    /// What the runs of the log say, read from where they lie.
+    fn read_runs(&self) -> Vec<(EntryHeader, Vec<u8>)> {
+        let logs =
+            verify::<Infallible>(&self.disk(), Path::new(DIR), RecoverMode::Refuse, &[], &|entry, _| entry.base_offset);
+        let logs = logs.expect("it was verified before");
+        let files: Vec<_> = logs.files().map(|(_, file)| Some(file)).collect();
+        let (mut extents, mut runs) = (Vec::new(), Vec::new());
+        for FoundRun { file, run, .. } in logs.runs() {
+            extents.push(Extent { file, position: run.position, length: run.length });
+            runs.push(run);
+        }
+        let (mut read, mut payload_bytes) = (Vec::new(), 0);
+        let mut reader = ExtentReader::new(&files);
+        let all = reader.read(
+            &extents,
+            |error| error,
+            |index, header, _, payload| {
+                let run = &runs[index];
+                assert_eq!(logs.partitions()[run.partition as usize], (header.topic_id, header.partition_index));
+                assert!(run.base_offset <= header.base_offset && header.end_offset <= run.end_offset);
+                assert!(run.max_timestamp >= header.base_offset);
+                payload_bytes += payload.len();
+                read.push((*header, payload.to_vec()));
+                Ok(())
+            },
+        );
+        all.expect("readable");
+        assert_eq!(runs.iter().map(|run| run.payload_bytes() as usize).sum::<usize>(), payload_bytes);
+        assert_eq!(runs.iter().map(|run| usize::from(run.entries)).sum::<usize>(), read.len());
+        read
     }
 }
 
@@ -528,7 +566,7 @@ fn removed_logs_stay_removed_whatever_a_crash_leaves() {
     world.settle();
     let disk = world.disk();
     let dir = Path::new(DIR);
-    discard_all(&disk, dir).expect("removed");
+    discard_all(&disk, dir, &[]).expect("removed");
     assert!(!disk.exists(&file_path(dir, 3, 0)) && !disk.exists(&dir.join("commit-replayed")));
     let mut apply = |_: EntryHeader, _: &[u8]| -> Result<(), Infallible> { panic!("nothing is left") };
     assert_eq!(recover(&disk, dir, RecoverMode::Refuse, &mut apply).expect("empty"), RecoveryReport::default());

@@ -38,7 +38,7 @@ impl LogStore {
                 && point.end_offset > 0
             {
                 let (key, now_ms) = (LogKey(index as u32), self.reactor.wall_clock_ms());
-                let log = stored.open(key, &self.log_dir, now_ms, &mut self.files)?;
+                let log = stored.open(key, &self.log_dir, now_ms, 0, &mut self.files)?;
                 if let Some(error) = log.write_tail(&mut self.files).error {
                     return Err(log.io_error(error));
                 }

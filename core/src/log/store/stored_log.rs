@@ -18,6 +18,11 @@ use super::super::{Durability, LogConfig, LogKey, LogSpec};
 use super::Retired;
 use crate::reactor::Reactor;
 
+/// Bytes that were carried of one log and wait in its tail, and of all tails beyond which none are left to wait: logs may be
+/// opened faster than tails are written.
+const CARRIED_TAIL_BYTES_MAX: usize = 4 << 20;
+const CARRIED_TAILS_BYTES_MAX: usize = 64 << 20;
+
 /// A log that was not used yet, or one that is open.
 #[derive(Debug)]
 pub(in crate::log) enum LogState {
@@ -49,12 +54,13 @@ pub(in crate::log) struct StoredLog {
 }
 
 impl StoredLog {
-    /// Opens it: this is its first use. What was carried of it is in its tail.
+    /// Opens it: this is its first use. What was carried of it is in its tail, as far as `tail_bytes_max` allows.
     pub(super) fn open(
         &mut self,
         key: LogKey,
         log_dir: &Path,
         now_ms: i64,
+        tail_bytes_max: usize,
         files: &mut Descriptors,
     ) -> Result<&mut Log, StoreError> {
         let LogState::Unopened(point) = &self.state else { unreachable!("only a log that is not open is opened") };
@@ -64,7 +70,7 @@ impl StoredLog {
                     // As recovery does with what it writes itself.
                     make_way(files.disk(), log_dir, &self.spec, false)?;
                 }
-                Log::open_carried(key, &self.spec, point, part, log_dir, now_ms, files)?
+                Log::open_carried(key, &self.spec, point, part, tail_bytes_max, log_dir, now_ms, files)?
             }
             None => Log::open_at(key, &self.spec, point, self.from_clean_stop, log_dir, now_ms, files)?,
         };
@@ -99,7 +105,7 @@ impl StoredLog {
     pub(super) fn size_bytes_unopened(&self) -> Option<u64> {
         match &self.state {
             LogState::Unopened(point) if point.log_start_offset == point.end_offset => Some(0),
-            _ => self.carried_alone().map(|part| u64::from(part.size_bytes)),
+            _ => self.carried_alone().map(|part| part.size_bytes),
         }
     }
 
@@ -174,7 +180,9 @@ pub(in crate::log) fn open_log<'a>(
 ) -> Result<Option<(Beside<'a>, &'a mut Log)>, StoreError> {
     let Some(stored) = stored_mut(logs, key) else { return Ok(None) };
     if let LogState::Unopened(_) = stored.state {
-        let log = stored.open(key, log_dir, reactor.wall_clock_ms(), files)?;
+        let is_much = sync.tail_bytes >= CARRIED_TAILS_BYTES_MAX;
+        let tail_bytes_max = if is_much { 0 } else { CARRIED_TAIL_BYTES_MAX };
+        let log = stored.open(key, log_dir, reactor.wall_clock_ms(), tail_bytes_max, files)?;
         sync.note_tail(key, None, log.tail.mark());
     }
     let StoredLog { state, acked_end_offset, dirty, is_unopenable, spec, next_class, damaged, .. } = stored;

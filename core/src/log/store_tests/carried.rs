@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{World, batch, batch_of, offsets_in_files, read_all, spec, sync_spec};
 use crate::log::*;
 use crate::reactor::Disk;
-use crate::reactor::sim::Crash;
+use crate::reactor::sim::{Crash, DirectoryModel, DiskCall, DiskFault};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -218,4 +218,111 @@ fn damage_of_what_is_carried_is_refused() {
     assert_eq!(reads, [true, false]);
     world.crash(Some(store), Crash::Process);
     assert!(start(&world).is_err());
+}
+
+/// Files of commit logs that hold what is carried, and the ids of their logs.
+fn kept(world: &World) -> Vec<(String, Vec<u8>)> {
+    let dir = Path::new("/data/.ringlog");
+    let names = world.disk.list_dir(dir).expect("there").into_iter().map(|entry| entry.name);
+    let kept = names.filter(|name| name.ends_with(".carried"));
+    kept.map(|name| {
+        let bytes = crate::reactor::read_file(&world.dyn_disk(), &dir.join(&name)).expect("there");
+        (name, bytes[16..24].to_vec())
+    })
+    .collect()
+}
+
+#[test]
+fn what_is_carried_stays_in_the_commit_logs_of_one_start_and_the_lesser_is_copied() {
+    let specs = [0, 1].map(sync_spec);
+    let mut world = crashed(&specs);
+    let mut store = world.open_with(&specs);
+    let first = kept(&world);
+    assert_eq!(first.len(), 1, "one file has entries");
+    // Less than that one has: it is copied.
+    let keys = create_all(&mut store, &specs);
+    append_all(&world, &mut store, &keys[..1], 7);
+    append_all(&world, &mut store, &keys[..1], 8);
+    world.crash(Some(store), Crash::Power);
+    let mut store = world.open_with(&specs);
+    assert_eq!(kept(&world), first);
+    let keys = create_all(&mut store, &specs);
+    assert_eq!(keys.iter().map(|key| store.acked_end_offset(*key)).collect::<Vec<_>>(), [5, 3]);
+    // More.
+    for tag in 20..40 {
+        append_all(&world, &mut store, &keys, tag);
+    }
+    world.crash(Some(store), Crash::Power);
+    let mut store = world.open_with(&specs);
+    let second = kept(&world);
+    assert!(!second.is_empty() && second.iter().all(|(_, log_id)| *log_id != first[0].1), "{second:?}");
+    let keys = create_all(&mut store, &specs);
+    let counts: Vec<_> = keys.iter().map(|key| read_all(&world.reactor, &mut store, *key, 100).len()).collect();
+    assert_eq!(counts, [25, 23]);
+    world.close(store);
+    assert!(!world.disk.exists(Path::new("/data/.ringlog")));
+}
+
+#[test]
+fn a_start_that_is_cut_short_anywhere_loses_nothing() {
+    let specs = [0, 1, 2].map(sync_spec);
+    for (crash, directories) in [
+        (Crash::Process, DirectoryModel::Strict),
+        (Crash::Power, DirectoryModel::Strict),
+        (Crash::Power, DirectoryModel::Journaled),
+    ] {
+        for lesser in [1, 40] {
+            for calls in 0.. {
+                let mut world = World::with_directories(u64::from(calls), directories);
+                world.carried_logs_min = 1;
+                let mut store = world.open_with(&[]);
+                let keys = create_all(&mut store, &specs);
+                (0..6).for_each(|tag| append_all(&world, &mut store, &keys, tag));
+                world.crash(Some(store), crash);
+                let mut store = world.open_with(&specs);
+                let keys = create_all(&mut store, &specs);
+                (0..lesser).for_each(|tag| append_all(&world, &mut store, &keys[1..2], tag));
+                world.crash(Some(store), crash);
+                world.disk.die_after(calls);
+                let path = Path::new("/data");
+                let is_done = start_log_dir(&world.dyn_disk(), path, &specs, super::NOW_MS, 1).is_ok();
+                world.crash(None, crash);
+                // The next one refers to what that one left, or reads it.
+                world.carried_logs_min = [1, usize::MAX][calls as usize % 2];
+                let mut store = world.open_with(&specs);
+                let keys = create_all(&mut store, &specs);
+                let counts: Vec<_> =
+                    keys.iter().map(|key| read_all(&world.reactor, &mut store, *key, 1_000).len()).collect();
+                assert_eq!(counts, [6, 6 + lesser as usize, 6], "{calls} calls, {crash:?}, {directories:?}");
+                if is_done {
+                    assert!(calls > 50, "{calls}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_may_not_outlive_a_power_cut_is_copied() {
+    let specs = [0].map(sync_spec);
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        world.carried_logs_min = 1;
+        let mut store = world.open_with(&[]);
+        let keys = create_all(&mut store, &specs);
+        (0..3).for_each(|tag| append_all(&world, &mut store, &keys, tag));
+        // The page cache has it, the device does not.
+        world.disk.inject(DiskFault::eio("commit-", DiskCall::Sync));
+        append_all(&world, &mut store, &keys, 3);
+        world.crash(Some(store), Crash::Process);
+        let mut store = world.open_with(&specs);
+        let key = store.create(specs[0].clone()).expect("created");
+        let told = store.acked_end_offset(key);
+        assert_eq!(told, 4);
+        world.crash(Some(store), Crash::Power);
+        let mut store = world.open_with(&specs);
+        let key = store.create(specs[0].clone()).expect("created");
+        assert_eq!(read_all(&world.reactor, &mut store, key, 100).len(), 4, "seed {seed}");
+    }
 }

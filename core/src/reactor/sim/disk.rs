@@ -311,9 +311,17 @@ impl SimDisk {
             if cached_only && !state.tree.content(inode)?.is_resident(position, buffer.len() as u64) {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
+            let is_whole = [position, buffer.len() as u64, buffer.as_ptr().addr() as u64].into_iter().all(is_aligned);
+            if mode.direct && !is_whole {
+                return Err(error(libc::EINVAL));
+            }
             let effect = state.faults.meet(DiskCall::Read, &path)?;
             let len = self.shorten(state, buffer.len(), effect == Some(DiskEffect::Short), mode.direct);
-            let count = state.tree.content_mut(inode)?.read(position, &mut buffer[..len]);
+            let content = state.tree.content_mut(inode)?;
+            let count = content.read(position, &mut buffer[..len]);
+            if !mode.direct {
+                content.load(position, count as u64);
+            }
             if effect == Some(DiskEffect::FlipBit) && count > 0 {
                 buffer[to_usize(self.clock.below(count as u64))] ^= 1 << self.clock.below(8);
             }
