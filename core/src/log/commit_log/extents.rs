@@ -6,11 +6,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::discarded::CARRIED_SUFFIX;
-use super::file::{Window, open_direct};
+use super::file::Window;
 use super::file_path;
 use super::format::{BLOCK, Entry, EntryHeader, WriteHeader};
 use crate::buffer::AlignedBuffer;
-use crate::reactor::{Disk, File};
+use crate::reactor::{Disk, File, OpenMode};
 
 /// What lies between two extents that are read at one time.
 const GAP_MAX: u64 = 16 << 10;
@@ -29,13 +29,14 @@ pub struct LogFileId {
 }
 
 impl LogFileId {
-    /// The file, whether it was set aside already or not; `None` when it is not there.
+    /// The file, whether it was set aside already or not; `None` when it is not there. It is read through the page cache:
+    /// entries of many logs lie beside each other, and what is read ahead for one is there for the next.
     pub fn open(&self, disk: &Rc<dyn Disk>, dir: &Path) -> io::Result<Option<File>> {
         let path = file_path(dir, self.shard_id, self.slot);
         let mut aside = path.clone().into_os_string();
         aside.push(CARRIED_SUFFIX);
         for path in [aside.as_ref(), path.as_path()] {
-            match open_direct(disk, path) {
+            match File::open(disk, path, OpenMode::READ) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 file => {
                     let file = file?;
