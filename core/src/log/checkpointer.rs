@@ -18,10 +18,8 @@ use bytes::Bytes;
 use smallvec::smallvec;
 
 use super::LogKey;
-use super::append::is_disk_full;
 use super::commit_log::Lsn;
 use super::failure::LogDirFailure;
-use super::full_disk::NO_SPACE_PAUSE;
 use crate::reactor::{Disk, File, OpenMode, Reactor};
 
 /// Syncs under way at a time.
@@ -105,10 +103,6 @@ impl Checkpointer {
         reactor.clone().spawn(async move {
             let release = plan.release;
             let error = run(&reactor, plan).await.err();
-            if matches!(&error, Some((None, error)) if is_disk_full(error)) {
-                // The next run begins when this one is done.
-                reactor.sleep(NO_SPACE_PAUSE).await;
-            }
             *slot.borrow_mut() = Some(Done { release, error });
             if let Some(call) = on_done {
                 call();

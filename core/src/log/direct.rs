@@ -17,6 +17,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::smallvec;
@@ -25,7 +26,6 @@ use super::LogKey;
 use super::append::is_disk_full;
 use super::commit_log::SegmentRange;
 use super::descriptors::{FileKind, segment_path};
-use super::full_disk::NO_SPACE_PAUSE;
 use super::header::{CRC_START, stored_crc};
 use super::partition_metadata::PARTITION_METADATA_FILE;
 use crate::buffer::ALIGNMENT;
@@ -35,6 +35,8 @@ use crate::record::{crc32c, crc32c_join};
 
 /// How often one write is repeated at once because it came back short or interrupted.
 const REPEATS_MAX: u32 = 8;
+/// How long a write waits that found the disk full.
+const NO_SPACE_PAUSE: Duration = Duration::from_millis(250);
 
 /// Which batches go directly, and how much memory they may take.
 #[derive(Debug, Clone)]

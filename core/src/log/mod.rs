@@ -19,7 +19,6 @@ mod direct;
 mod error;
 mod failure;
 mod flush;
-mod full_disk;
 mod header;
 mod late_writes;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]

@@ -41,7 +41,6 @@ use super::commit_log::Counters;
 use super::descriptors::Descriptors;
 use super::error::{AppendError, StoreError};
 use super::failure::LogDirFailure;
-use super::full_disk::FullDisk;
 use super::log::{Log, make_way};
 use super::read::Window;
 use super::recovery::{COMMIT_LOG_FOLDER, DELETED_SUFFIX};
@@ -67,7 +66,6 @@ pub struct LogStore {
     pub(super) log_dir_failure: LogDirFailure,
     /// A sync has failed, and the next start is not told of it yet.
     is_failure_unnoted: bool,
-    full_disk: FullDisk,
     config: StoreConfig,
     pub(super) sync: SyncClass,
     checkpointer: Checkpointer,
@@ -112,7 +110,6 @@ impl LogStore {
         let carried = Carried::read(&disk, &log_dir.join(COMMIT_LOG_FOLDER))?;
         let files = Descriptors::new(disk, config.open_files_max);
         let sync = SyncClass::open(&reactor, &log_dir.join(COMMIT_LOG_FOLDER), shard_id, &config)?;
-        let full_disk = FullDisk::new(reactor.clone());
         Ok(Self {
             reactor,
             log_dir,
@@ -127,7 +124,6 @@ impl LogStore {
             on_acked: None,
             log_dir_failure: LogDirFailure::default(),
             is_failure_unnoted: false,
-            full_disk,
             config,
             sync,
             checkpointer: Checkpointer::new(),
@@ -255,11 +251,9 @@ impl LogStore {
         self.stored(key).map(|stored| stored.spec.durability)
     }
 
-    /// Called once each time [`LogStore::take_acked`] has something new outside of [`LogStore::end_turn`], and when there may
-    /// be room again for an append that found none.
+    /// Called once each time [`LogStore::take_acked`] has something new outside of [`LogStore::end_turn`].
     pub fn set_on_acked(&mut self, call: Rc<dyn Fn()>) {
         self.sync.commit_log.set_on_durable(Rc::clone(&call));
-        self.full_disk.set_on_look(Rc::clone(&call));
         self.on_acked = Some(call);
     }
 

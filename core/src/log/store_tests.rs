@@ -30,15 +30,11 @@ use crate::record::TimestampType;
 
 pub(super) const NOW_MS: i64 = 1_700_000_000_000;
 
-/// Time that passes with each turn.
-const TURN_NANOS: u64 = 100_000_000;
-
 /// A driver with a disk and nothing else; reads complete at the next turn.
 struct DiskDriver {
     disk: Rc<SimDisk>,
     done: Vec<Completion>,
     now_ms: Rc<Cell<i64>>,
-    now: Instant,
 }
 
 struct NoWake;
@@ -49,7 +45,7 @@ impl Wake for NoWake {
 
 impl Driver for DiskDriver {
     fn now(&self) -> Instant {
-        self.now
+        Instant(0)
     }
 
     fn wall_clock_ms(&self) -> i64 {
@@ -90,7 +86,6 @@ impl Driver for DiskDriver {
     fn cancel(&mut self, _token: Token) {}
 
     fn turn(&mut self, _wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()> {
-        self.now.0 += TURN_NANOS;
         completions.append(&mut self.done);
         Ok(())
     }
@@ -156,12 +151,7 @@ impl World {
     }
 
     fn reactor(disk: &Rc<SimDisk>, now_ms: &Rc<Cell<i64>>) -> Reactor {
-        Reactor::new(Box::new(DiskDriver {
-            disk: Rc::clone(disk),
-            done: Vec::new(),
-            now_ms: Rc::clone(now_ms),
-            now: Instant(0),
-        }))
+        Reactor::new(Box::new(DiskDriver { disk: Rc::clone(disk), done: Vec::new(), now_ms: Rc::clone(now_ms) }))
     }
 
     /// Ends the process: its tasks end with it.

@@ -17,9 +17,10 @@ use super::format::EntryHeader;
 use super::writer::{Outcome, WriteOrder, Writer};
 use super::{CommitLogConfig, CommitLogError, Counters, Lsn, Pressure, file_path};
 use crate::buffer::staging::Staging;
-use crate::log::full_disk::NO_SPACE_PAUSE;
 use crate::reactor::{File, Instant, OpenMode, Reactor};
 
+/// How long a write waits that found the disk full.
+const NO_SPACE_PAUSE: Duration = Duration::from_millis(250);
 /// Zeros are written in steps of this, one at a time, with a pause, so that log writes pass between them.
 const PREWRITE_STEP: usize = 512 << 10;
 const PREWRITE_PAUSE: Duration = Duration::from_millis(2);
@@ -137,8 +138,7 @@ impl CommitLog {
         self.shared.writer.borrow().next_lsn()
     }
 
-    /// Called (from a task of the reactor) when `durable_lsn` has moved, a file is free or the disk is found
-    /// full, and once when the log has failed.
+    /// Called (from a task of the reactor) when `durable_lsn` has moved or a file is free, and once when the log has failed.
     pub fn set_on_durable(&mut self, call: Rc<dyn Fn()>) {
         *self.shared.on_durable.borrow_mut() = Some(call);
     }
@@ -232,10 +232,7 @@ impl Shared {
                         }
                         Outcome::Failed => break shared.after_write(true),
                         Outcome::Repeat => {}
-                        Outcome::RepeatLater => {
-                            shared.tell();
-                            shared.reactor.sleep(NO_SPACE_PAUSE).await;
-                        }
+                        Outcome::RepeatLater => shared.reactor.sleep(NO_SPACE_PAUSE).await,
                     }
                     if shared.closed.get() {
                         break;
@@ -258,17 +255,11 @@ impl Shared {
         (writer.durable_lsn(), writer.pressure().files_free)
     }
 
-    fn tell(&self) {
-        let call = self.on_durable.borrow().clone();
-        if let Some(call) = call {
-            call();
-        }
-    }
-
     /// Tells who waits, and lets what was pushed meanwhile be written at the end of this turn.
     fn after_write(self: &Rc<Self>, news: bool) {
-        if news {
-            self.tell();
+        let call = self.on_durable.borrow().clone().filter(|_| news);
+        if let Some(call) = call {
+            call();
         }
         for waker in self.flushers.take() {
             waker.wake();

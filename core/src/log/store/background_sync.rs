@@ -28,14 +28,10 @@ impl LogStore {
         if let Some(kind) = self.sync.commit_log.failure() {
             return self.refuse_moved_starts(&kind);
         }
-        if !self.checkpointer.is_running() && (self.is_checkpoint_due() || self.can_release()) {
+        let is_due = self.rolled || self.is_start_moved || self.is_flush_due;
+        if !self.checkpointer.is_running() && (is_due || self.can_release()) {
             self.start_checkpoint();
         }
-    }
-
-    /// Whether somebody waits for a run.
-    pub(super) fn is_checkpoint_due(&self) -> bool {
-        self.rolled || self.is_start_moved || self.is_flush_due
     }
 
     /// Takes in how a run ended.

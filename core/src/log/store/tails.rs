@@ -12,7 +12,6 @@ use super::super::LogKey;
 use super::super::append::is_disk_full;
 use super::super::class_sync::SyncClass;
 use super::super::commit_log::Lsn;
-use super::super::full_disk::FullDisk;
 use super::super::log::Log;
 use super::{LogState, LogStore, opened, stored_mut};
 
@@ -55,9 +54,6 @@ impl LogStore {
         if log.stopped.is_some() || log.tail.is_empty() || log.tail.is_under_way() {
             return;
         }
-        if log.blocked && self.full_disk.is_pausing() {
-            return;
-        }
         if log.tail.waiting_bytes() >= self.config.late_bytes_min {
             let before = log.tail.mark();
             let started = self.sync.late_writes.start(&self.reactor, log, &mut self.files, self.on_acked.clone());
@@ -65,7 +61,7 @@ impl LogStore {
             match started {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => return note_unwritten(log, &error, &mut self.full_disk),
+                Err(error) => return note_unwritten(log, &error),
             }
         }
         self.write_tail(key);
@@ -85,7 +81,7 @@ impl LogStore {
         log.note_written(segment);
         self.sync.note_tail(key, before, log.tail.mark());
         if let Some(error) = error {
-            return note_unwritten(log, &error, &mut self.full_disk);
+            return note_unwritten(log, &error);
         }
         log.blocked = false;
         if log.active().index_is_due() {
@@ -108,9 +104,9 @@ impl LogStore {
         let error = log.write_tail(&mut self.files).error;
         log.tail.give_back();
         self.sync.note_tail(key, before, log.tail.mark());
-        log.blocked &= error.is_some();
+        log.blocked = false;
         if let Some(error) = error {
-            note_unwritten(log, &error, &mut self.full_disk);
+            note_unwritten(log, &error);
         }
     }
 
@@ -129,13 +125,10 @@ impl LogStore {
 }
 
 /// The tail stays. On a full disk it is tried again; any other failure stops the log.
-fn note_unwritten(log: &mut Log, error: &io::Error, full_disk: &mut FullDisk) {
-    let was_blocked = std::mem::replace(&mut log.blocked, is_disk_full(error));
-    if !(was_blocked && log.blocked) {
-        tracing::error!(folder = %log.dir.display(), %error, "a segment cannot be written; the commit log keeps what it lacks");
-    }
-    match log.blocked {
-        true => full_disk.note(),
-        false => _ = log.stop(error),
+fn note_unwritten(log: &mut Log, error: &io::Error) {
+    tracing::error!(folder = %log.dir.display(), %error, "a segment cannot be written; the commit log keeps what it lacks");
+    log.blocked = is_disk_full(error);
+    if !log.blocked {
+        log.stop(error);
     }
 }

@@ -34,9 +34,6 @@ impl LogStore {
         }
         self.end_turn_tails(is_short);
         self.end_turn_checkpoint();
-        if is_short || self.is_checkpoint_due() {
-            self.full_disk.look_later();
-        }
     }
 
     /// Takes in how direct writes ended.

@@ -13,7 +13,7 @@ use ringlog_core::log::{
 };
 use ringlog_core::reactor::Disk;
 use ringlog_core::reactor::Pieces;
-use ringlog_core::reactor::sim::{DiskCall, DiskEffect, DiskFault, SimConfig, SimWorld};
+use ringlog_core::reactor::sim::{DiskCall, DiskFault, SimConfig, SimWorld};
 use ringlog_core::record::{BatchBuilder, NewRecord};
 use uuid::Uuid;
 
@@ -22,7 +22,6 @@ use super::super::{
 };
 use crate::metadata::{ShardCleaner, ShardScrubber};
 
-const ENOSPC: i32 = 28;
 const SECOND: Duration = Duration::from_secs(1);
 /// Of small batches: what the store holds of these, a commit log's write of them leaves.
 const SMALL: usize = 3_000;
@@ -75,8 +74,7 @@ impl Bench {
         let store = LogStore::open(reactor.clone(), "/data".into(), 0, config).unwrap();
         let cleaner = || ShardCleaner { is_enabled: false, backoff: SECOND, config: CleanerConfig::default() };
         let scrubber = || ShardScrubber { bytes_per_second: 0.0, interval: SECOND };
-        let partitions =
-            Partitions::new(reactor, store, 300 * SECOND, Box::new(cleaner), Box::new(scrubber), Rc::default());
+        let partitions = Partitions::new(reactor, store, SECOND, Box::new(cleaner), Box::new(scrubber), Rc::default());
         for (partition_index, durability) in (0..).zip(classes.iter().copied()) {
             let spec = LogSpec {
                 topic_name: "t".into(),
@@ -157,10 +155,6 @@ impl Bench {
 
 fn assert_timed_out(answer: &Answer) {
     assert!(matches!(answer, Err(PartitionError::Append(AppendError::Busy))), "{answer:?}");
-}
-
-fn is_disk_full(answer: &Answer) -> bool {
-    matches!(answer, Err(PartitionError::Append(AppendError::DiskFull)))
 }
 
 #[test]
@@ -300,70 +294,6 @@ fn each_partition_that_waits_is_tried_once_however_many_others_are_appended() {
     }
     bench.run(SECOND);
     assert_eq!(bench.take_ids().len(), 3 * CHANGING + APPENDS);
-}
-
-/// Files whose names hold this take nothing until they are healed.
-fn full_disk(of: &str) -> DiskFault {
-    DiskFault::eio(of, DiskCall::Write).effect(DiskEffect::Errno(ENOSPC)).sticky()
-}
-
-#[test]
-fn room_on_a_disk_that_was_full_is_found_by_who_waits_for_what_it_kept_in_use() {
-    let bench = Bench::with_partitions(&[Durability::Sync; 40]);
-    bench.world.disk(0).inject(full_disk("/t-"));
-    let waits = |partition_index: &i32| {
-        bench.append(*partition_index as u32, *partition_index, batch(None, SMALL), 60_000);
-        bench.run(SECOND / 10);
-        bench.queued() == 1
-    };
-    let waiting = (0..40).find(waits).expect("memory ends");
-    assert_eq!(bench.take_ids().len() as i32, waiting);
-    let turns = bench.partitions.0.reactor.turns();
-    bench.run(10 * SECOND);
-    assert_eq!(bench.take().len(), 0);
-    let turns = bench.partitions.0.reactor.turns() - turns;
-    assert!(turns < 2_000, "{turns} turns of who waits");
-    bench.world.disk(0).heal();
-    bench.run(SECOND);
-    assert_eq!((bench.take_ids(), bench.queued()), (vec![waiting as u32], 0));
-}
-
-#[test]
-fn a_full_disk_of_the_commit_log_refuses_those_who_wait_as_it_does_the_next_one() {
-    let bench = Bench::new();
-    bench.world.disk(0).inject(full_disk("commit-"));
-    (0..40).for_each(|id| bench.append(id, 0, batch(None, SMALL), 60_000));
-    let queued = bench.queued();
-    assert!(queued > 10);
-    bench.run(SECOND);
-    let refused = bench.take();
-    assert!(refused.iter().all(|(_, answer)| is_disk_full(answer)), "{refused:?}");
-    assert_eq!((refused.len(), bench.queued()), (queued, 0));
-    bench.append(40, 0, batch(None, SMALL), 60_000);
-    assert!(matches!(&bench.take()[..], [(40, answer)] if is_disk_full(answer)));
-    bench.world.disk(0).heal();
-    bench.run(SECOND);
-    assert_eq!(bench.take_ids().len(), 40 - queued);
-}
-
-#[test]
-fn a_change_of_class_goes_on_when_a_full_disk_has_room() {
-    for full in ["/t-0/", "synced-"] {
-        let bench = Bench::new();
-        bench.world.disk(0).inject(full_disk(full));
-        bench.append(1, 0, batch(None, 10), 60_000);
-        bench.run(SECOND);
-        assert_eq!(bench.take_ids(), [1]);
-        bench.partitions.reconfigure(name(0), &Rc::new(LogConfig::default()), Durability::PageCache);
-        bench.append(2, 0, batch(None, 10), 60_000);
-        let turns = bench.partitions.0.reactor.turns();
-        bench.run(10 * SECOND);
-        let turns = bench.partitions.0.reactor.turns() - turns;
-        assert!(bench.queued() == 1 && turns < 2_000, "{full}: {turns} turns of who waits");
-        bench.world.disk(0).heal();
-        bench.run(SECOND);
-        assert_eq!(bench.take_ids(), [2], "{full}");
-    }
 }
 
 #[test]
