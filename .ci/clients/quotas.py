@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Client quotas set by kafka-configs, seen by librdkafka's clients: bytes take the time that their rate gives them, the
-answers say so, connections over the rate of their address are not served; a restart keeps the quotas.
+answers say so, connections over the rate of their address are not served, nor are topics over that of their partitions;
+a restart keeps the quotas.
 
 Usage: quotas.py RINGLOG_BINARY JARS_DIR DIRECTORY
 Needs: Apache Kafka's jars, a JDK; confluent-kafka (PyPI)
@@ -29,8 +30,20 @@ def expect(is_so, what):
     print(f"ok {what}", flush=True)
 
 
-def configs(*arguments, fails=False):
-    command = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "kafka.admin.ConfigCommand",
+def configs(*arguments):
+    return tool("kafka.admin.ConfigCommand", *arguments)
+
+
+def create(client_id, topic, partitions, fails=False):
+    settings = os.path.join(directory, "client.properties")
+    with open(settings, "w") as file:
+        file.write(f"client.id={client_id}\n")
+    return tool("org.apache.kafka.tools.TopicCommand", "--command-config", settings, "--create", "--topic", topic,
+                "--partitions", str(partitions), fails=fails)
+
+
+def tool(name, *arguments, fails=False):
+    command = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", name,
                "--bootstrap-server", broker.address, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     output = done.stdout + done.stderr
@@ -78,9 +91,12 @@ alter("clients", "limited", ["--add-config", rates])
 alter("users", None, ["--add-config", "request_percentage=1000"])
 described = configs("--describe", "--entity-type", "clients", "--entity-name", "limited")
 expect(f"producer_byte_rate={RATE}.0" in described, "the quota is described")
-refused = configs("--alter", "--entity-type", "clients", "--entity-name", "x",
-                  "--add-config", "controller_mutation_rate=1", fails=True)
-expect("not enforced" in refused, "a quota that is not enforced is refused")
+alter("clients", "creator", ["--add-config", "controller_mutation_rate=1"])
+# Eleven windows of a second may be used at once, and the last request may go beyond them.
+create("creator", "many", 40)
+refused = create("creator", "one-more", 1, fails=True)
+expect("quota has been exceeded" in refused, "controller_mutation_rate: a topic too many is refused for the time being")
+create("somebody-else", "one-more", 1)
 
 for act in [produce, consume]:
     seconds, delay = act("free")
@@ -88,7 +104,7 @@ for act in [produce, consume]:
     seconds, delay = act("limited")
     expect(delay > 0 and seconds > FREE_SECONDS, f"{act.__name__}: {delay:.1f} s of delay, {seconds:.1f} s in all")
 
-alter("clients", "busy", ["--add-config", "request_percentage=0.001"])
+alter("clients", "busy", ["--add-config", "request_percentage=0.0001"])
 alter("users", None, ["--delete-config", "request_percentage"])
 _, delay = produce("busy", 40)
 expect(0 < delay <= 1, f"request_percentage: a delay of {delay:.2f} s, a window at most")
