@@ -19,6 +19,10 @@ add go golang-go
 add npm npm
 add xfs_io xfsprogs
 add mkfs.ext4 e2fsprogs
+add nbdkit nbdkit
+add nbdfuse libnbd-bin
+add fusermount3 fuse3
+nbdkit --dump-plugin python > /dev/null 2>&1 || packages+=(nbdkit-plugin-python)
 if [ "${#packages[@]}" -gt 0 ]; then
   apt-get -qq update > /dev/null 2>&1
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y "${packages[@]}" > "$tools/apt.log" 2>&1 || miss "${packages[@]} ($(tail -1 "$tools/apt.log"))"
