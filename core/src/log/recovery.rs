@@ -24,6 +24,9 @@
 //!   carried.
 //! - What is not synced has no new synced point, and without one a log is noted as synced only with its folder.
 
+mod partition;
+mod segments;
+
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -33,26 +36,25 @@ use ahash::AHashMap;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::carried::{Carried, CarriedPart, NewCarried, NewPart, Sources, batch_of};
+use self::partition::{Found, Recovering};
+use self::segments::check_range;
+use super::carried::{Carried, NewCarried, Sources, batch_of};
 use super::checkpoint::{CLEAN_SHUTDOWN_FILE, encode_clean_shutdown};
 use super::checkpoints::{self, ClosedLog};
 use super::commit_log::{
-    self, EntryHeader, EntryKind, Extent, FoundRun, Lsn, RecoverError, RecoverMode, Run, SegmentRange, VerifiedLogs,
+    self, EntryHeader, EntryKind, FoundRun, RecoverError, RecoverMode, Run, SegmentRange, VerifiedLogs,
 };
-use super::descriptors::{Descriptors, FileId, FileKind, segment_path};
+use super::descriptors::Descriptors;
 use super::error::StoreError;
 use super::failure::{forget_failed_sync, has_failed_sync, note_failed_sync};
 use super::header::BatchHeader;
-use super::leader_epoch_cache::LEADER_EPOCH_FILE;
 use super::log::{Log, make_way};
 use super::open::Behind;
 use super::page_cache::{is_same_page_cache, mark_page_cache};
-use super::partition_metadata::PARTITION_METADATA_FILE;
 use super::planted::{PlantedBug, is_planted};
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec};
 use crate::reactor::{Disk, File, OpenMode, remove_file_if_there, replace_file};
-use crate::record::crc32c;
 
 /// Folder of the commit logs in the log directory. While it is there, Apache Kafka refuses the directory.
 pub const COMMIT_LOG_FOLDER: &str = ".ringlog";
@@ -245,54 +247,6 @@ fn points_by_name(disk: &Rc<dyn Disk>, log_dir: &Path, specs: &[LogSpec]) -> Res
     Ok(points)
 }
 
-/// One partition on its way back.
-#[derive(Debug)]
-struct Recovering<'a> {
-    spec: &'a LogSpec,
-    point: SyncedPoint,
-    /// Up to here indexes are synced too.
-    checkpointed: i64,
-    /// The point was noted by topic id, not only by the topic's name.
-    is_noted: bool,
-    /// The last group that went past the commit log.
-    last_range: Option<SegmentRange>,
-    /// The commit log holds what comes behind.
-    in_commit_log: bool,
-    /// What an earlier start has carried, and is not synced.
-    was_carried: Option<CarriedPart>,
-    /// What the commit logs hold behind that.
-    found: Found,
-    /// What is carried over this one.
-    carried: Option<NewPart>,
-    /// Its end is noted as written; its synced point stays.
-    is_left_unsynced: bool,
-    log: Option<Log>,
-}
-
-/// Entries of one partition in the commit logs.
-#[derive(Debug, Default)]
-struct Found {
-    offsets: Option<Range<i64>>,
-    /// The first offset that does not follow.
-    gap: Option<i64>,
-    max_timestamp: i64,
-    size_bytes: u64,
-    extents: Vec<Extent>,
-}
-
-impl Found {
-    fn push(&mut self, run: &Run, file: u32) {
-        let offsets = self.offsets.get_or_insert(run.base_offset..run.base_offset);
-        if run.base_offset != offsets.end {
-            self.gap.get_or_insert(run.base_offset);
-        }
-        offsets.end = run.end_offset;
-        self.max_timestamp = self.max_timestamp.max(run.max_timestamp);
-        self.size_bytes += u64::from(run.payload_bytes());
-        self.extents.push(Extent { file, position: run.position, length: run.length });
-    }
-}
-
 /// What recovery leaves for the stores.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -348,7 +302,7 @@ impl<'a> Recovery<'a> {
                 last_range: None,
                 in_commit_log: was_carried.is_some(),
                 was_carried,
-                found: Found { max_timestamp: -1, ..Found::default() },
+                found: Found::default(),
                 carried: None,
                 is_left_unsynced: false,
                 log: None,
@@ -610,119 +564,9 @@ impl<'a> Recovery<'a> {
     }
 }
 
-impl Recovering<'_> {
-    /// Whether what ends here is neither synced in the segment nor carried from before.
-    fn lacks(&self, end_offset: i64) -> bool {
-        let carried = self.was_carried.as_ref().map_or(0, |part| part.end_offset);
-        end_offset > self.point.end_offset.max(carried)
-    }
-
-    fn is_to_be_replayed(&self) -> bool {
-        self.in_commit_log && self.carried.is_none()
-    }
-
-    /// Where its entries in the commit logs do not follow what is before them.
-    fn gap(&self) -> Option<i64> {
-        let first = self.found.offsets.as_ref()?.start;
-        let before = self.was_carried.as_ref().map_or(0, |part| part.end_offset).max(self.point.end_offset);
-        self.found.gap.or((first > before).then_some(first))
-    }
-
-    /// What it has behind its synced point.
-    fn part(&mut self) -> io::Result<NewPart> {
-        let mut found = std::mem::take(&mut self.found);
-        let (mut extents, mut end_offset) = (Vec::new(), self.point.end_offset);
-        if let Some(was) = &self.was_carried {
-            (extents, end_offset) = (was.extents()?, was.end_offset);
-            found.max_timestamp = found.max_timestamp.max(was.max_timestamp);
-            found.size_bytes += was.size_bytes;
-        }
-        extents.append(&mut found.extents);
-        Ok(NewPart {
-            base_offset: self.point.end_offset,
-            end_offset: found.offsets.map_or(end_offset, |offsets| offsets.end),
-            max_timestamp: found.max_timestamp,
-            size_bytes: found.size_bytes,
-            extents,
-        })
-    }
-
-    /// All that counts behind its synced point is in the commit logs, and will be.
-    fn may_be_carried(&self) -> bool {
-        let classes = [self.point.durability, self.spec.durability];
-        let is_known = self.is_noted || self.point.end_offset == 0;
-        self.in_commit_log && self.last_range.is_none() && is_known && classes == [Durability::Sync; 2]
-    }
-}
-
 fn log_error(error: RecoverError<StoreError>) -> StoreError {
     match error {
         RecoverError::Apply(error) => error,
         error => StoreError::CommitLog(error.to_string()),
-    }
-}
-
-/// Checks the bytes of the last group that went past the commit log.
-fn check_range(disk: &Rc<dyn Disk>, dir: &Path, range: &SegmentRange) -> Result<(), StoreError> {
-    let path = segment_path(dir, range.segment_base_offset, FileKind::Log);
-    let mut bytes = vec![0; usize::try_from(range.size_bytes).unwrap_or(0)];
-    let read = File::open(disk, &path, OpenMode::READ).and_then(|file| file.read_at(range.position, &mut bytes));
-    match read {
-        Ok(read) if read == bytes.len() && crc32c(&bytes) == range.crc => Ok(()),
-        Ok(_) => {
-            let reason = format!("not what was synced at byte {}", range.position);
-            Err(StoreError::Corrupt { path, offset: range.segment_base_offset, reason })
-        }
-        Err(source) => Err(StoreError::Io { path, source }),
-    }
-}
-
-impl Log {
-    /// Appends a batch of the commit log: it was checked when it was first appended.
-    pub fn replay(
-        &mut self,
-        header: &BatchHeader,
-        payload: Bytes,
-        lsn: Option<Lsn>,
-        now_ms: i64,
-        files: &mut Descriptors,
-    ) -> io::Result<()> {
-        if self.must_roll(header, now_ms) {
-            if let Some(error) = self.write_tail(files).error {
-                return Err(error);
-            }
-            self.roll(now_ms, files)?;
-        }
-        self.append(header, payload, Bytes::new(), lsn, false);
-        Ok(())
-    }
-
-    /// Writes what the next opening would have to walk for. A file that would be empty is not made.
-    fn settle(&mut self, files: &mut Descriptors) -> io::Result<()> {
-        self.ready_folder(files)?;
-        let (key, dir) = (self.key, self.dir.clone());
-        if self.active().has_pending_entries() {
-            self.active().write_indexes(key, &dir, files)?;
-        }
-        Ok(())
-    }
-
-    /// Syncs the segments that were written or kept, the small files and the folder.
-    fn sync(&mut self, files: &mut Descriptors) -> io::Result<()> {
-        for base_offset in std::mem::take(&mut self.unsynced) {
-            for kind in FileKind::ALL {
-                match files.file(&self.dir, FileId { log: self.key, base_offset, kind }, false) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    file => file?.sync()?,
-                }
-            }
-        }
-        for name in [PARTITION_METADATA_FILE, LEADER_EPOCH_FILE] {
-            match File::open(files.disk(), &self.dir.join(name), OpenMode::READ) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                file => file?.sync()?,
-            }
-        }
-        files.disk().sync_dir(&self.dir)
     }
 }
