@@ -4,10 +4,10 @@ another, and each load runs on both in turn, in pairs whose order changes.
 
 Usage: drivers.py RINGLOG_BINARY LOADGEN_BINARY DIRECTORY [PAIRS=5] [SECONDS=8]      by hand: three minutes per pair
 """
-import atexit, json, os, pathlib, statistics, subprocess, sys, tempfile, time
+import json, os, pathlib, statistics, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
-from ringlog import answers_metadata, free_port
+from ringlog import Ringlog
 
 binary, loadgen, directory = sys.argv[1:4]
 pairs, seconds = (int(number) for number in (sys.argv[4:] + ["5", "8"][len(sys.argv) - 4:]))
@@ -38,40 +38,34 @@ LOADS = {
 }
 
 
-class Broker:
+def start(driver):
     """A broker on a driver; logs are kept short."""
-
-    def __init__(self, driver):
-        self.port = free_port()
-        settings = {"log.dirs": directory / driver, "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "ringlog.io": driver,
-                    "log.segment.bytes": 1 << 24, "log.retention.bytes": 1 << 24, "log.retention.check.interval.ms": 3000}
-        overrides = [word for key, value in settings.items() for word in ("--override", f"{key}={value}")]
-        log = open(directory / f"{driver}.log", "w")
-        self.process = subprocess.Popen(["taskset", "-c", "0", binary, "--shards", "1", "--memory", "2G", "--format", *overrides],
-                                        stdout=log, stderr=log)
-        atexit.register(self.process.kill)
-        while not answers_metadata(self.port):
-            time.sleep(0.05)
-
-    def load(self, load, duration):
-        """Microseconds of its processor time per request, and requests per second."""
-        report = directory / "report.json"
-        arguments = ["--bootstrap", f"127.0.0.1:{self.port}", "--broker-pid", str(self.process.pid), "--warmup", "1s",
-                     "--duration", f"{duration}s", "--json", str(report), "--quiet"]
-        subprocess.run(["taskset", "-c", "1", loadgen, *load, *arguments], check=True, stdout=subprocess.DEVNULL)
-        result = json.loads(report.read_text())
-        return result["cpu"]["broker"]["us_per_request"], result["requests_per_second"]
+    broker = Ringlog(binary, directory / driver, directory / f"{driver}.log", **{
+        "ringlog.io": driver, "log.segment.bytes": 1 << 24, "log.retention.bytes": 1 << 24, "log.retention.check.interval.ms": 3000})
+    broker.arguments = ["taskset", "-c", "0", *broker.arguments, "--shards", "1", "--memory", "2G"]
+    broker.start()
+    return broker
 
 
-brokers = {driver: Broker(driver) for driver in ("io_uring", "epoll")}
+def run(broker, load, duration):
+    """Microseconds of the broker's processor time per request, and requests per second."""
+    report = directory / "report.json"
+    arguments = ["--bootstrap", broker.address, "--broker-pid", str(broker.process.pid), "--warmup", "1s",
+                 "--duration", f"{duration}s", "--json", str(report), "--quiet"]
+    subprocess.run(["taskset", "-c", "1", loadgen, *load, *arguments], check=True, stdout=subprocess.DEVNULL)
+    result = json.loads(report.read_text())
+    return result["cpu"]["broker"]["us_per_request"], result["requests_per_second"]
+
+
+brokers = {driver: start(driver) for driver in ("io_uring", "epoll")}
 for broker in brokers.values():
     for load in FILL:
-        broker.load(load, 3)
+        run(broker, load, 3)
 seen = {(name, driver): [] for name in LOADS for driver in brokers}
 for pair in range(pairs):
     for name, load in LOADS.items():
         for driver in sorted(brokers, reverse=pair % 2 == 0):
-            seen[name, driver].append(brokers[driver].load(load, seconds))
+            seen[name, driver].append(run(brokers[driver], load, seconds))
 print("us per request, medians (range); requests per second; epoll / io_uring in each pair; load of the machine "
       f"{os.getloadavg()[1]:.1f}")
 for name in LOADS:
@@ -81,6 +75,5 @@ for name in LOADS:
     ratios = sorted(epoll[0] / uring[0] for uring, epoll in zip(*of_driver))
     print(f"{name:45} | {' | '.join(texts)} | {statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})")
 for broker in brokers.values():
-    broker.process.terminate()
-    if broker.process.wait(60):
+    if broker.stop():
         sys.exit("FAILED: no clean stop")

@@ -332,7 +332,7 @@ async fn run(reactor: &Reactor, write: DirectWrite, no_space: &Cell<bool>, close
             file => reactor.sync(&file?).await?,
         }
     }
-    let file = open(&disk, &path(write.segment))?;
+    let file = open_direct_or_cached(&disk, &path(write.segment), OpenMode::READ_WRITE)?;
     write_all(reactor, &file, &write, no_space, closed).await?;
     if write.new_names {
         let metadata = File::open(&disk, &write.dir.join(PARTITION_METADATA_FILE), OpenMode::READ_WRITE)?;
@@ -344,9 +344,9 @@ async fn run(reactor: &Reactor, write: DirectWrite, no_space: &Cell<bool>, close
 }
 
 /// Past the page cache; through it where that is refused.
-fn open(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<File> {
-    match open_direct(disk, path) {
-        Err(error) if is_direct_refused(&error) => File::open(disk, path, OpenMode::READ_WRITE),
+pub(crate) fn open_direct_or_cached(disk: &Rc<dyn Disk>, path: &Path, mode: OpenMode) -> io::Result<File> {
+    match File::open(disk, path, OpenMode { direct: true, ..mode }) {
+        Err(error) if is_direct_refused(&error) => File::open(disk, path, mode),
         opened => opened,
     }
 }

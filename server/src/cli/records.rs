@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, BufReader, Read};
+use std::path::Path;
 
 use ringlog_core::record::{BATCH_OVERHEAD, BatchHeader, BatchView, RecordView, Records, compression};
 
@@ -63,4 +64,9 @@ pub(super) fn with_records(batch: &BatchView<'_>, mut look: impl FnMut(&RecordVi
         look(&record.map_err(|error| at(&error))?);
     }
     Ok(())
+}
+
+/// The base offset that the name of a segment or of one of its files holds.
+pub(super) fn named_base_offset(path: &Path) -> Option<i64> {
+    path.file_stem()?.to_str()?.parse().ok()
 }

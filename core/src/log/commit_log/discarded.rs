@@ -14,8 +14,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::extents::LogFileId;
-use super::file::open_direct;
 use super::parse_file_name;
+use crate::log::direct::open_direct_or_cached;
 use crate::reactor::{Disk, File, OpenMode, Reactor, read_file, replace_file};
 
 /// How the name of a file ends that nobody needs.
@@ -57,7 +57,7 @@ pub async fn remove_discarded(reactor: Reactor, dir: PathBuf) {
 /// `kept`, the others for [`remove_discarded`]. Call it when everything handed out is synced in segments, or durably said to
 /// lie in files that are kept. A crash inside is harmless. Without logs it does nothing.
 pub fn discard_all(disk: &Rc<dyn Disk>, dir: &Path, kept: &[LogFileId]) -> io::Result<()> {
-    let id_of = |name: &str| LogFileId::of(&open_direct(disk, &dir.join(name))?);
+    let id_of = |name: &str| LogFileId::of(&open_direct_or_cached(disk, &dir.join(name), OpenMode::READ)?);
     let (mut names, mut ids, mut kept_names) = (Vec::new(), String::new(), Vec::new());
     for name in list_carried(disk, dir)? {
         if !id_of(&name)?.is_some_and(|id| kept.contains(&id)) {

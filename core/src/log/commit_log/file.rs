@@ -4,12 +4,13 @@
 //! reading. Where O_DIRECT is refused the page cache is read.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::format::{BLOCK, HeaderError, WRITE_HEADER, WriteHeader};
 use super::reader::RecoverError;
 use crate::buffer::AlignedBuffer;
+use crate::log::direct::open_direct_or_cached;
 use crate::reactor::{Disk, File, OpenMode};
 
 /// How far behind the end of a chain a proof of damage is looked for.
@@ -18,16 +19,6 @@ const SCAN_BYTES: u64 = 8 << 20;
 const WINDOW: usize = 1 << 20;
 /// Bytes read to look at the head of a file.
 const HEAD_READ_BYTES: u64 = 64 << 10;
-
-/// Opens a file for reads of whole blocks.
-pub(super) fn open_direct(disk: &Rc<dyn Disk>, path: &Path) -> io::Result<File> {
-    match File::open(disk, path, OpenMode { direct: true, ..OpenMode::READ }) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            File::open(disk, path, OpenMode::READ)
-        }
-        opened => opened,
-    }
-}
 
 /// Bytes of the file that was read last.
 pub(super) struct Window {
@@ -95,7 +86,7 @@ impl LogFile {
         slot: u32,
         window: &mut Window,
     ) -> Result<Self, RecoverError<E>> {
-        let opened = open_direct(disk, &path).and_then(|file| Ok((file.len()?, file)));
+        let opened = open_direct_or_cached(disk, &path, OpenMode::READ).and_then(|file| Ok((file.len()?, file)));
         let (len, file) = opened.map_err(|source| RecoverError::Io { path: path.clone(), source })?;
         let len = len / BLOCK as u64 * BLOCK as u64;
         let mut file = Self { path, slot, file, len, ahead_end: len.min(HEAD_READ_BYTES), head: None };
@@ -172,6 +163,8 @@ impl LogFile {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::reactor::sim::SimDisk;
 
@@ -188,7 +181,7 @@ mod tests {
                 let path = Path::new("/").join(index.to_string());
                 let file = File::open(&disk, &path, OpenMode::READ_WRITE).expect("made");
                 file.write_all_at(0, &contents[index]).expect("written");
-                open_direct(&disk, &path).expect("opened")
+                open_direct_or_cached(&disk, &path, OpenMode::READ).expect("opened")
             })
             .collect();
         let mut window = Window::new();

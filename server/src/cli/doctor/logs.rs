@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use ringlog_core::log::{LOG_START_OFFSET_FILE, OffsetCheckpoint, RECOVERY_POINT_FILE, REPLICATION_OFFSET_FILE};
 
 use super::Check;
-use crate::cli::records::{BatchFile, BatchFileError};
+use crate::cli::records::{BatchFile, BatchFileError, named_base_offset};
 
 const NAME: &str = "logs";
 /// It is read from its start, so this broker keeps no indexes of it; Kafka makes its own.
@@ -113,7 +113,7 @@ fn look_at_log(folder: &Path, offsets: &Offsets, look: Look, found: &mut Found) 
     // After a crash the start decides on what is not wholly in front of the recovery point.
     let is_settled = |next: Option<&&PathBuf>| {
         let point = offsets.recovery_point.unwrap_or(0);
-        look.is_clean || next.and_then(|next| base_offset(next)).is_some_and(|offset| offset <= point)
+        look.is_clean || next.and_then(|next| named_base_offset(next)).is_some_and(|offset| offset <= point)
     };
     let indexed = if folder.ends_with(METADATA_LOG) { &[] } else { &segments[..] };
     for (index, segment) in indexed.iter().enumerate() {
@@ -160,11 +160,6 @@ fn look_at_log(folder: &Path, offsets: &Offsets, look: Look, found: &mut Found) 
         }
     }
     Ok(())
-}
-
-/// Of a segment, which is its name.
-fn base_offset(segment: &Path) -> Option<i64> {
-    segment.file_stem()?.to_str()?.parse().ok()
 }
 
 /// Folder and file.

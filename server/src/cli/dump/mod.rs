@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::CommandError;
+use super::records::named_base_offset;
 use crate::config::{LogCommand, OutputFormat};
 
 /// Shows each file; damage in one ends it, and the command fails when all were shown.
@@ -33,8 +34,8 @@ pub(super) fn run(LogCommand::Dump { files, records, format }: &LogCommand) -> R
 fn dump(path: &Path, records: bool, out: &mut Output<impl Write>) -> Result<(), CommandError> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let base_offset = || {
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<i64>().ok());
-        stem.ok_or_else(|| CommandError::Usage(format!("{}: the name holds no base offset", path.display())))
+        let named = named_base_offset(path);
+        named.ok_or_else(|| CommandError::Usage(format!("{}: the name holds no base offset", path.display())))
     };
     match extension {
         "log" | "checkpoint" => batches::dump(File::open(path)?, is_metadata(path), records, out),
