@@ -3,8 +3,8 @@
 //! [`LogStore`] is the door: all logs of one shard. Below it: `log` (one log) made of `segment`s, `append`, `read`, and the
 //! `tail` of batches that are not in a segment file yet.
 //!
-//! The life of a log directory: [`start_log_dir`] (recovers after a crash), one [`LogStore`] per shard, their `close`,
-//! [`finish_clean_stop`]. Without the last step the next start is one after a crash.
+//! The life of a log directory: [`mark_in_use`], [`start_log_dir`] (recovers after a crash), one [`LogStore`] per shard,
+//! their `close`, [`finish_clean_stop`]. Without the last step the next start is one after a crash.
 
 mod append;
 mod carried;
@@ -49,7 +49,9 @@ pub use error::{AppendError, ReadError, StoreError};
 pub use failure::LogDirFailure;
 #[cfg(any(test, feature = "planted-bugs"))]
 pub use planted::PlantedBug;
-pub use recovery::{COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, recover_log_dir, start_log_dir};
+pub use recovery::{
+    COMMIT_LOG_FOLDER, Recovered, finish_clean_stop, is_clean, mark_in_use, recover_log_dir, start_log_dir,
+};
 pub use scrub::{Damage, Scrub, Scrubbed};
 pub use store::{ColdRead, Committed, FailedAppend, LogStore, ReadResult, Retired};
 

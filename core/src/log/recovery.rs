@@ -88,6 +88,21 @@ pub fn is_clean(disk: &Rc<dyn Disk>, log_dir: &Path) -> bool {
     disk.exists(&log_dir.join(CLEAN_SHUTDOWN_FILE)) && !disk.exists(&log_dir.join(COMMIT_LOG_FOLDER))
 }
 
+/// Makes the log directory one that is in use, durably: from now on it is not clean, and Apache Kafka refuses it. Blocking.
+///
+/// To be called before anything is written at a start, so that what is torn in a clean directory is known to be damage.
+pub fn mark_in_use(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<(), StoreError> {
+    let marked = disk.create_dir_all(&log_dir.join(COMMIT_LOG_FOLDER)).and_then(|()| disk.sync_dir(log_dir));
+    marked.map_err(|source| StoreError::Io { path: log_dir.to_owned(), source })
+}
+
+/// Whether the logs are as a clean stop left them, though the directory may be in use: a start was cut short before it
+/// had noted its points, or a stop behind its mark.
+fn has_clean_logs(disk: &Rc<dyn Disk>, log_dir: &Path) -> bool {
+    disk.exists(&log_dir.join(CLEAN_SHUTDOWN_FILE))
+        && !disk.exists(&log_dir.join(COMMIT_LOG_FOLDER).join(SyncedPoints::START_FILE))
+}
+
 /// Makes the log directory ready to be served from, before any [`LogStore`](super::LogStore) is opened on it: after a
 /// crash, brings the logs of `specs` (all there are) to what was acked. Blocking; start-up only.
 ///
@@ -105,15 +120,15 @@ pub fn start_log_dir(
     let io_error = |source| StoreError::Io { path: log_dir.to_owned(), source };
     let dir = log_dir.join(COMMIT_LOG_FOLDER);
     remove_deleted_folders(disk, log_dir).map_err(io_error)?;
-    let Outcome { points, written, carried, recovered } = if is_clean(disk, log_dir) {
+    // One of its folder and the clean mark is there at any time: without both it looks like a crash of Kafka's.
+    mark_in_use(disk, log_dir)?;
+    let Outcome { points, written, carried, recovered } = if has_clean_logs(disk, log_dir) {
         let mut points = points_by_name(disk, log_dir, specs)?;
         points.from_clean_stop = true;
         Outcome { points, ..Outcome::default() }
     } else {
         let mut recovery = Recovery::new(disk, log_dir, specs, now_ms)?;
-        if disk.exists(&dir) {
-            note_failed_sync(disk, log_dir).map_err(io_error)?;
-        }
+        note_failed_sync(disk, log_dir).map_err(io_error)?;
         let mut logs = recovery.verify_commit_logs()?;
         recovery.survey(&mut logs)?;
         recovery.choose_carried(carried_logs_min)?;
@@ -122,9 +137,6 @@ pub fn start_log_dir(
         drop(logs);
         recovery.finish()?
     };
-    disk.create_dir_all(&dir).map_err(io_error)?;
-    // One of it and the clean mark is there at any time: without both it looks like a crash of Kafka's.
-    disk.sync_dir(log_dir).map_err(io_error)?;
     replace_file(disk, &dir.join(SyncedPoints::START_FILE), points.encode().as_bytes()).map_err(io_error)?;
     let path = dir.join(SyncedPoints::WRITTEN_FILE);
     let file = File::open(disk, &path, OpenMode::REWRITE);

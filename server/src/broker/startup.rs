@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use ringlog_core::log::{Recovered, StoreConfig, start_log_dir};
+use ringlog_core::log::{Recovered, StoreConfig, mark_in_use, start_log_dir};
 use ringlog_core::reactor::{Listener, Reactor};
 
 use super::RunError;
@@ -56,6 +56,7 @@ pub async fn open_cluster(
         if settings.accept_open_transactions { OpenTransactions::Accept } else { OpenTransactions::Refuse };
     check_takeover(&directory, &found, &identity, transactions)
         .map_err(|source| RunError::Takeover { path: directory.path().to_owned(), source })?;
+    mark_in_use(&disk, directory.path())?;
     let StartedMetadata { service, cut_bytes } = MetadataService::start(reactor, node, identity, found)?;
     if cut_bytes > 0 {
         tracing::warn!(cut_bytes, "the metadata log ended in a torn batch, which was cut off");

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ringlog_core::log::{StoreError, is_clean, recover_log_dir};
+use ringlog_core::log::{StoreError, is_clean, mark_in_use, recover_log_dir};
 use ringlog_core::reactor::{Disk, FsDisk};
 
 use super::format::wall_clock_ms;
@@ -44,6 +44,7 @@ pub(super) fn recover(options: &RecoverOptions) -> Result<String, RecoverError> 
     }
     let found = MetadataLog::find(&disk, directory.path())?;
     check_takeover(&directory, &found, &identity, OpenTransactions::Accept)?;
+    mark_in_use(&disk, directory.path())?;
     let LoadedLog { image, .. } = found.open()?;
     let broker_epoch = image.broker(identity.node_id).map_or(-1, |broker| broker.broker_epoch);
     // Without the broker's own keys: they only decide where a segment ends.

@@ -35,6 +35,9 @@ pub enum TakeoverError {
     /// Kafka was killed: which of its segments are whole is for Kafka to find out.
     #[error("Apache Kafka did not stop cleanly here (no {CLEAN_SHUTDOWN_FILE})")]
     UncleanStop,
+    /// The last stop was clean, and left nothing torn: there is damage in the metadata log.
+    #[error("the metadata log is damaged: the last stop was clean, and {0} bytes lie behind the last whole batch")]
+    DamagedMetadata(u64),
     /// Other controllers vote.
     #[error("the controller quorum has other voters than this node: {0:?}")]
     Voters(Vec<i32>),
@@ -102,13 +105,16 @@ pub enum LastStop {
 }
 
 impl LastStop {
-    fn of(directory: &DataDirectory, image: &MetadataImage) -> Result<Self, TakeoverError> {
+    fn of(directory: &DataDirectory, found: &FoundLog) -> Result<Self, TakeoverError> {
         let is_there = |name: &str| directory.disk().exists(&directory.path().join(name));
-        // Ringlog's clean stop takes its folder away.
+        // Ringlog's clean stop takes its folder away, and a start brings it before it writes to the metadata.
         match is_there(COMMIT_LOG_FOLDER) {
             true => Ok(Self::RinglogKilled),
-            false if is_there(CLEAN_SHUTDOWN_FILE) => Ok(Self::Clean),
-            false if image.partitions_count() == 0 => Ok(Self::NothingYet),
+            false if is_there(CLEAN_SHUTDOWN_FILE) => match found.torn_bytes() {
+                0 => Ok(Self::Clean),
+                torn_bytes => Err(TakeoverError::DamagedMetadata(torn_bytes)),
+            },
+            false if found.image().partitions_count() == 0 && found.torn_bytes() == 0 => Ok(Self::NothingYet),
             false => Err(TakeoverError::UncleanStop),
         }
     }
@@ -119,6 +125,10 @@ impl TakeoverError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::UncleanStop => "start Kafka on this directory once more, stop it with SIGTERM, then start Ringlog",
+            Self::DamagedMetadata(_) => {
+                "bring __cluster_metadata-0 back from a copy: Kafka, too, would cut these bytes off, and lose the topics \
+                 whose records they are"
+            }
             Self::Voters(_) | Self::Brokers(_) | Self::Replicas { .. } => {
                 "Ringlog takes over a cluster of one node: leave this one to Kafka, or remove its other nodes under Kafka first"
             }
@@ -150,7 +160,7 @@ pub fn check(
     transactions: OpenTransactions,
 ) -> Result<LastStop, TakeoverError> {
     let (image, node_id) = (found.image(), identity.node_id);
-    let last_stop = LastStop::of(directory, image)?;
+    let last_stop = LastStop::of(directory, found)?;
     check_features(image)?;
     let others = |ids: &mut dyn Iterator<Item = i32>| -> Vec<i32> {
         ids.filter(|id| *id != node_id).collect::<BTreeSet<_>>().into_iter().collect()
@@ -220,7 +230,7 @@ fn check_partitions(image: &MetadataImage, identity: &Identity) -> Result<(), Ta
 mod tests {
     use std::rc::Rc;
 
-    use ringlog_core::log::encode_clean_shutdown;
+    use ringlog_core::log::{encode_clean_shutdown, mark_in_use};
     use ringlog_core::protocol::metadata::{
         ConfigRecord, FeatureLevelRecord, MetadataRecord, PartitionRecord, RegisterBrokerRecord,
         RemoveAccessControlEntryRecord, TopicRecord,
@@ -287,10 +297,36 @@ mod tests {
             check(&directory, &found, &identity(), OpenTransactions::Refuse)
         };
         assert_eq!(check_now(), Ok(LastStop::NothingYet), "formatted and never started");
-        std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), GOLDEN).unwrap();
+        let write_log = |bytes: &[u8]| {
+            std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), bytes).unwrap();
+        };
+        write_log(&[0; 100]);
+        assert_eq!(check_now(), Err(TakeoverError::UncleanStop), "torn at its first start");
+        write_log(GOLDEN);
         assert_eq!(check_now(), Err(TakeoverError::UncleanStop));
-        std::fs::create_dir(folder.path().join(COMMIT_LOG_FOLDER)).unwrap();
+        mark_in_use(&disk, folder.path()).unwrap();
         assert_eq!(check_now(), Ok(LastStop::RinglogKilled));
+    }
+
+    #[test]
+    fn bytes_behind_the_metadata_are_damage_where_the_last_stop_was_clean_and_no_start_was_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
+        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
+        std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
+        std::fs::write(folder.path().join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(13)).unwrap();
+        let check_with = |bytes: &[u8]| {
+            std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), bytes).unwrap();
+            let found = MetadataLog::find(&disk, folder.path()).unwrap();
+            check(&directory, &found, &identity(), OpenTransactions::Refuse)
+        };
+        let mut flipped = GOLDEN.to_vec();
+        flipped[GOLDEN.len() / 2] ^= 1;
+        let Err(TakeoverError::DamagedMetadata(torn_bytes)) = check_with(&flipped) else { panic!("is taken over") };
+        assert!(torn_bytes >= (GOLDEN.len() / 2) as u64);
+        assert_eq!(check_with(GOLDEN), Ok(LastStop::Clean));
+        mark_in_use(&disk, folder.path()).unwrap();
+        assert_eq!(check_with(&flipped), Ok(LastStop::RinglogKilled));
     }
 
     #[test]

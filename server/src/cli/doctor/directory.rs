@@ -88,7 +88,7 @@ fn metadata(directory: &DataDirectory, identity: &Identity) -> Vec<Check> {
             return vec![Check::failure(NAME, format!("{shown}: a start refuses it: {error}"), error.remedy())];
         }
     };
-    let mut checks = vec![match last_stop {
+    vec![match last_stop {
         LastStop::Clean => Check::ok(NAME, format!("{shown}, stopped cleanly")),
         LastStop::NothingYet => Check::ok(NAME, format!("{shown}, without partitions yet")),
         LastStop::RinglogKilled => Check::warning(
@@ -96,15 +96,7 @@ fn metadata(directory: &DataDirectory, identity: &Identity) -> Vec<Check> {
             format!("{shown}: Ringlog did not stop cleanly, its next start recovers"),
             format!("before Apache Kafka is started: ringlog recover {}", directory.path().display()),
         ),
-    }];
-    if last_stop == LastStop::Clean && found.torn_bytes() > 0 {
-        checks.push(Check::failure(
-            NAME,
-            format!("{} bytes behind the last whole batch of the metadata, which a start cuts off", found.torn_bytes()),
-            "a clean stop leaves none: bring __cluster_metadata-0 back from a copy, or lose its last changes",
-        ));
-    }
-    checks
+    }]
 }
 
 fn unformatted(settings: &Settings, found: String) -> Check {
