@@ -92,7 +92,12 @@ pub fn is_clean(disk: &Rc<dyn Disk>, log_dir: &Path) -> bool {
 ///
 /// To be called before anything is written at a start, so that what is torn in a clean directory is known to be damage.
 pub fn mark_in_use(disk: &Rc<dyn Disk>, log_dir: &Path) -> Result<(), StoreError> {
-    let marked = disk.create_dir_all(&log_dir.join(COMMIT_LOG_FOLDER)).and_then(|()| disk.sync_dir(log_dir));
+    let dir = log_dir.join(COMMIT_LOG_FOLDER);
+    // Points are noted in a folder that is durable.
+    if disk.exists(&dir.join(SyncedPoints::START_FILE)) {
+        return Ok(());
+    }
+    let marked = disk.create_dir_all(&dir).and_then(|()| disk.sync_dir(log_dir));
     marked.map_err(|source| StoreError::Io { path: log_dir.to_owned(), source })
 }
 
@@ -144,8 +149,10 @@ pub fn start_log_dir(
     // Before the commit logs go, and not before the points say that what an earlier start has carried is in segments.
     let kept = carried.write(disk, &dir)?;
     drop(carried);
-    remove_file_if_there(&**disk, &log_dir.join(CLEAN_SHUTDOWN_FILE)).map_err(io_error)?;
-    disk.sync_dir(log_dir).map_err(io_error)?;
+    let mark = log_dir.join(CLEAN_SHUTDOWN_FILE);
+    if disk.exists(&mark) {
+        disk.remove_file(&mark).and_then(|()| disk.sync_dir(log_dir)).map_err(io_error)?;
+    }
     // From here on the points say that nothing of the commit logs is needed but what is carried in them.
     commit_log::discard_all(disk, &dir, &kept).map_err(io_error)?;
     SyncedPoints::remove_of_shards(disk, &dir)?;
