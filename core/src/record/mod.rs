@@ -15,6 +15,7 @@ mod partitioner;
 mod recompress;
 mod records;
 mod retain;
+mod usual_record;
 mod validate;
 
 pub use batch::{

@@ -3,6 +3,7 @@
 //! One record: length varint, attributes i8, timestamp delta varlong, offset delta varint, key (varint length, below 0
 //! for null), value (the same), header count varint, headers (key length and key, value length and value).
 
+use super::usual_record::take_usual;
 use crate::wire::{DecodeError, Reader, read_varint, read_varlong};
 
 /// How a record's framing is broken.
@@ -49,6 +50,16 @@ impl<'a> RecordView<'a> {
     /// Takes one record off `reader`, with all its framing checked.
     #[inline]
     pub fn take(reader: &mut Reader<'a>) -> Result<Self, RecordError> {
+        if let Some((record, size_bytes)) = take_usual(reader.rest()) {
+            reader.read_slice(size_bytes)?;
+            return Ok(record);
+        }
+        Self::take_any(reader)
+    }
+
+    /// Field by field and byte by byte, for whatever it is.
+    #[inline]
+    pub(super) fn take_any(reader: &mut Reader<'a>) -> Result<Self, RecordError> {
         let length = usize::try_from(read_varint(reader)?).map_err(|_| RecordError::Truncated)?;
         let mut body = Reader::new(reader.read_slice(length)?);
         let record = Self::take_fields(&mut body)?;
@@ -87,8 +98,8 @@ fn take_nullable<'a>(body: &mut Reader<'a>) -> Result<Option<&'a [u8]>, RecordEr
 /// The headers of a record: pairs of key and value, already checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Headers<'a> {
-    count: u32,
-    rest: &'a [u8],
+    pub(super) count: u32,
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Headers<'a> {

@@ -21,7 +21,7 @@ pub use element::{Element, Message, Scope, Struct};
 pub use reader::{DecodeError, Reader};
 pub use records::Records;
 pub use varint::{
-    VARINT_LEN_MAX, VARLONG_LEN_MAX, read_unsigned_varint, read_varint, read_varlong, unsigned_varint_len, varint_len,
-    varlong_len, write_unsigned_varint, write_varint, write_varlong,
+    VARINT_LEN_MAX, VARLONG_LEN_MAX, read_unsigned_varint, read_varint, read_varlong, unsigned_varint_len, unzigzag,
+    varint_len, varlong_len, with_short_varint, write_unsigned_varint, write_varint, write_varlong,
 };
 pub use writer::{EncodeError, Encoded, Segment, Writer};

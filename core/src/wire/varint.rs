@@ -34,8 +34,23 @@ pub fn read_unsigned_varint(reader: &mut Reader<'_>) -> Result<u32, DecodeError>
 /// Reads a zigzag-mapped 32-bit number.
 #[inline]
 pub fn read_varint(reader: &mut Reader<'_>) -> Result<i32, DecodeError> {
-    let raw = read_unsigned_varint(reader)?;
-    Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
+    read_unsigned_varint(reader).map(unzigzag)
+}
+
+/// Takes a varint of one or two bytes off the low end of `word`; `None` where it is longer. `then` gets the number as
+/// [`unzigzag`] takes it, the bytes behind it, and how many it took.
+///
+/// `then` is compiled for each length by itself, so that nothing in it depends on that.
+#[inline(always)]
+pub fn with_short_varint<T>(word: u64, mut then: impl FnMut(u32, u64, usize) -> Option<T>) -> Option<T> {
+    let low = word as u32;
+    if low & 0x80 == 0 {
+        then(low & 0x7f, word >> 8, 1)
+    } else if low & 0x8000 == 0 {
+        then(low & 0x7f | low >> 1 & 0x3f80, word >> 16, 2)
+    } else {
+        None
+    }
 }
 
 /// Reads a zigzag-mapped 64-bit number.
@@ -100,6 +115,12 @@ fn write_unsigned_varlong(out: &mut Vec<u8>, mut value: u64) {
 fn significant_bits_len(value: u64) -> usize {
     let bits = (u64::BITS - value.leading_zeros()).max(1);
     bits.div_ceil(7) as usize
+}
+
+/// The number that was zigzag-mapped.
+#[inline]
+pub fn unzigzag(raw: u32) -> i32 {
+    (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()
 }
 
 fn zigzag(value: i32) -> u32 {
