@@ -54,7 +54,7 @@ use super::page_cache::{is_same_page_cache, mark_page_cache};
 use super::planted::{PlantedBug, is_planted};
 use super::synced_points::{SyncedPoint, SyncedPoints};
 use super::{Durability, LogKey, LogSpec};
-use crate::reactor::{Disk, File, OpenMode, remove_file_if_there, replace_file};
+use crate::reactor::{Disk, File, OpenMode, replace_file};
 
 /// Folder of the commit logs in the log directory. While it is there, Apache Kafka refuses the directory.
 pub const COMMIT_LOG_FOLDER: &str = ".ringlog";
