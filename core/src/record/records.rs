@@ -48,7 +48,8 @@ pub struct RecordView<'a> {
 
 impl<'a> RecordView<'a> {
     /// Takes one record off `reader`, with all its framing checked.
-    #[inline]
+    // Into each walk, which then does not pass the record through memory.
+    #[inline(always)]
     pub fn take(reader: &mut Reader<'a>) -> Result<Self, RecordError> {
         if let Some((record, size_bytes)) = take_usual(reader.rest()) {
             reader.read_slice(size_bytes)?;
@@ -58,7 +59,7 @@ impl<'a> RecordView<'a> {
     }
 
     /// Field by field and byte by byte, for whatever it is.
-    #[inline]
+    #[inline(never)]
     pub(super) fn take_any(reader: &mut Reader<'a>) -> Result<Self, RecordError> {
         let length = usize::try_from(read_varint(reader)?).map_err(|_| RecordError::Truncated)?;
         let mut body = Reader::new(reader.read_slice(length)?);

@@ -10,7 +10,7 @@ use super::records::{Headers, RecordView};
 use crate::wire::{unzigzag, with_short_varint};
 
 /// The record at the front of `bytes`, and how many of them it is.
-#[inline]
+#[inline(always)]
 pub(super) fn take_usual(bytes: &[u8]) -> Option<(RecordView<'_>, usize)> {
     let front = u64::from_le_bytes(*bytes.first_chunk()?);
     // At most seven of the eight bytes.
@@ -32,7 +32,7 @@ pub(super) fn take_usual(bytes: &[u8]) -> Option<(RecordView<'_>, usize)> {
 }
 
 /// What lies behind its length at `at`, which goes to its end.
-#[inline]
+#[inline(always)]
 fn take_nullable<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
     with_short_varint(load_short(bytes, *at)?, |length, _, length_len| {
         *at += length_len;
@@ -43,7 +43,7 @@ fn take_nullable<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>
     })
 }
 
-#[inline]
+#[inline(always)]
 fn take_headers<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Headers<'a>> {
     if *bytes.get(*at)? == 0 {
         *at += 1;
@@ -61,13 +61,13 @@ fn take_headers<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Headers<'a>> {
 }
 
 /// Enough bytes for a varint of two; the record may end before, but not all bytes.
-#[inline]
+#[inline(always)]
 fn load_short(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?).into())
 }
 
 /// `None` below zero.
-#[inline]
+#[inline(always)]
 fn to_length(raw: u32) -> Option<usize> {
     (raw & 1 == 0).then_some(raw as usize >> 1)
 }
