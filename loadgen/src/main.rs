@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Produce(flags) => produce(*flags),
-        Command::Fetch(flags) => fetch(&flags),
+        Command::Fetch(flags) => fetch(*flags),
         Command::Commit(flags) => commit(&flags).and_then(|measured| report("commit", &flags.common, &measured)),
         Command::Group(group) => self::group(&group),
         Command::E2e(flags) => e2e(&flags).and_then(|measured| report("e2e", &flags.common, &measured)),
@@ -77,17 +77,30 @@ fn produce(mut flags: Produce) -> anyhow::Result<ExitCode> {
     report("produce", &flags.common, &measured)
 }
 
-fn fetch(flags: &Fetch) -> anyhow::Result<ExitCode> {
+fn fetch(mut flags: Fetch) -> anyhow::Result<ExitCode> {
+    flags.apply_properties()?;
+    flags.kafka.ignored().iter().for_each(|text| eprintln!("ringlog-loadgen: {text}"));
     let (mut load, spec, topic) = (flags.common.load(SMALL), flags.spec(), flags.common.topic_spec(true));
     if let Some(requests) = flags.requests {
         load.end_after(requests);
+    }
+    if let Some(end) = flags.kafka.records_end() {
+        load.end_after_records(end);
     }
     let target = run::target(&load.bootstrap, &topic)?;
     let measured = run::run(&load, &topic, &Place::leaders(&target), |connection: &Connection<'_>| {
         Ok(workload::Fetch::new(&target, &connection.place.partitions, &spec, connection.index, load.in_flight)?)
     })?;
-    if flags.kafka_style {
-        return finish_kafka_style(&flags.common, KafkaTool::Consumer, &measured);
+    let records = measured.recorder.volume.records;
+    if let Some(wanted) = flags.kafka.num_records.filter(|wanted| *wanted > records) {
+        eprintln!(
+            "ringlog-loadgen: {records} of {wanted} records, then none for the {} ms of --timeout",
+            flags.kafka.timeout
+        );
+    }
+    if flags.kafka.kafka_style {
+        let tool = KafkaTool::Consumer { has_header: !flags.kafka.hide_header };
+        return finish_kafka_style(&flags.common, tool, &measured);
     }
     report("fetch", &flags.common, &measured)
 }

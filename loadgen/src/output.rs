@@ -48,7 +48,7 @@ pub fn finish_kafka_style(flags: &Common, tool: KafkaTool, measured: &Measured) 
     let _ = write!(std::io::stdout(), "{}", KafkaStyle { tool, measured });
     let workload = match tool {
         KafkaTool::Producer => "produce",
-        KafkaTool::Consumer => "fetch",
+        KafkaTool::Consumer { .. } => "fetch",
     };
     let report = Report::new(measured, settings(workload, flags));
     tell_wrong(&report);

@@ -6,23 +6,25 @@ mod sink;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 
-use ringlog_loadgen::sink::Fault;
+use ringlog_loadgen::sink::{Fault, SinkConfig};
 use sink::sink;
 
 /// 100 requests of one record.
 fn produce(sink: SocketAddr, flags: &str) -> (Option<i32>, String) {
     let command =
         format!("produce --bootstrap {sink} --topic t --partitions 1 --records-per-batch 1 --num-records 100");
-    let Output { status, stderr, .. } = Command::new(env!("CARGO_BIN_EXE_ringlog-loadgen"))
-        .args(command.split(' ').chain(flags.split(' ')))
-        .output()
-        .expect("the program starts");
+    let Output { status, stderr, .. } = run(&format!("{command} {flags}"));
     (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+fn run(command: &str) -> Output {
+    let program = env!("CARGO_BIN_EXE_ringlog-loadgen");
+    Command::new(program).args(command.split(' ')).output().expect("the program starts")
 }
 
 #[test]
 fn thresholds_that_are_kept_are_0_and_others_99() {
-    let sink = sink(None);
+    let sink = sink(SinkConfig::default());
     assert_eq!(produce(sink, "--quiet --threshold max<1m --threshold requests/s>0.001"), (Some(0), String::new()));
     let (code, stderr) = produce(sink, "--quiet --threshold max<1m --threshold requests/s>1e12");
     assert_eq!(code, Some(99));
@@ -34,7 +36,7 @@ fn failures_are_4_and_contradictions_3_and_say_why_without_a_table() {
     for (fault, code, why) in
         [(Fault::Error, 4, "NOT_LEADER_OR_FOLLOWER"), (Fault::RepeatOffset, 3, "offset not rising")]
     {
-        let sink = sink(Some((fault, 50)));
+        let sink = sink(SinkConfig { fault: Some((fault, 50)), ..SinkConfig::default() });
         for flags in ["--quiet", "--kafka-style"] {
             let (found, stderr) = produce(sink, flags);
             assert_eq!(found, Some(code), "{stderr}");
@@ -53,4 +55,18 @@ fn what_cannot_be_written_is_told_before_the_run() {
     }
     let (_, stderr) = produce(nobody, "--quiet");
     assert_eq!(stderr.matches("refused").count(), 1, "a cause is told once: {stderr}");
+}
+
+/// A topic that nobody writes to: a reader at its end is given nothing.
+#[test]
+fn a_reader_to_whom_no_record_comes_ends_after_its_timeout_as_in_kafkas_tool() {
+    let sink = sink(SinkConfig { keep: true, ..SinkConfig::default() });
+    let flags =
+        "--topic t --partitions 1 --num-records 5 --timeout 50 --from-latest --group g --kafka-style --hide-header";
+    let Output { status, stdout, stderr } = run(&format!("fetch --bootstrap-server {sink} --quiet {flags}"));
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert_eq!(stdout.lines().next().and_then(|line| line.split(", ").nth(4)), Some("0"), "{stdout}");
+    let told: Vec<&str> = stderr.lines().collect();
+    assert!(told[0].contains("--group is ignored") && told[1].contains("0 of 5 records"), "{stderr}");
 }

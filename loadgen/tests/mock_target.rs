@@ -59,7 +59,14 @@ fn fetch(target: &Target) -> Fetch {
 
 fn pace(rate: f64, end: Duration) -> Pace {
     let plan = schedule(rate).plan(0, 1).peekable();
-    Pace { plan: Some(plan), in_flight_max: 10, warmup: Duration::ZERO, end, requests_max: u64::MAX }
+    Pace {
+        plan: Some(plan),
+        in_flight_max: 10,
+        warmup: Duration::ZERO,
+        end,
+        requests_max: u64::MAX,
+        records_max: u64::MAX,
+    }
 }
 
 /// Runs one connection against a sink until it is done.
@@ -154,6 +161,18 @@ fn what_was_planned_and_has_not_left_is_counted() {
     let left = pipe.recorder.borrow().requests as usize + pipe.in_flight_count();
     assert!((95..105).contains(&left), "{left}");
     assert_eq!((pipe.give_up_plan(), pipe.give_up_plan()), (200 - left, 0));
+}
+
+#[test]
+fn the_answer_that_brings_the_last_of_a_number_of_records_ends_the_run() {
+    const RECORDS: u64 = 1_000;
+    let pace = Pace { records_max: RECORDS, ..pace(100.0, DEADLINE) };
+    let pipe = run(quiet_net(), SinkConfig::default(), pace, fetch);
+    let mut pipe = pipe.borrow_mut();
+    let recorder = pipe.recorder.borrow().settled();
+    let per_answer = recorder.volume.records / recorder.requests;
+    assert_eq!(recorder.requests, RECORDS.div_ceil(per_answer));
+    assert_eq!((pipe.give_up_plan(), pipe.findings.is_clean()), (0, true));
 }
 
 fn findings<W: Workload + 'static>(fault: Option<(Fault, u64)>, make: fn(&Target) -> W) -> Findings {

@@ -6,14 +6,14 @@ mod sink;
 use clap::Parser;
 use ringlog_loadgen::cli::{Cli, Command, Group};
 use ringlog_loadgen::run::{rebalance, target};
-use ringlog_loadgen::sink::Fault;
+use ringlog_loadgen::sink::{Fault, SinkConfig};
 use sink::sink;
 
 /// Whoever should crash next has ended before, and is not waited for.
 #[test]
 fn a_run_whose_members_have_ended_says_so() {
     // Every heartbeat is refused.
-    let address = sink(Some((Fault::Error, 1)));
+    let address = sink(SinkConfig { fault: Some((Fault::Error, 1)), ..SinkConfig::default() });
     let typed = format!(
         "ringlog-loadgen group rebalance --bootstrap {address} --topic t --partitions 1 --members 2 --heartbeat 5ms"
     );

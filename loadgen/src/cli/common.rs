@@ -112,6 +112,7 @@ impl Common {
             arrival: self.arrival,
             burst: self.burst,
             requests_max: None,
+            records_end: None,
             warmup: self.warmup,
             duration: self.duration,
             drain: self.drain,

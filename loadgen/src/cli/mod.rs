@@ -4,6 +4,7 @@ mod common;
 mod completion;
 mod group;
 mod kafka;
+mod kafka_consumer;
 mod omb;
 mod payload;
 
@@ -19,6 +20,7 @@ pub use common::{Common, Durability};
 pub use completion::completion;
 pub use group::Group;
 pub use kafka::{Changed, KafkaProducerFlags, PropertyError};
+pub use kafka_consumer::KafkaConsumerFlags;
 pub use omb::OmbError;
 pub use payload::{Acks, Compression, Payload};
 
@@ -45,7 +47,7 @@ pub enum Command {
     /// Sends record batches.
     Produce(Box<Produce>),
     /// Reads what the topic holds, round and round or at random.
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
     /// Commits offsets for many groups, and asks at the end what they have.
     Commit(Commit),
     /// Heartbeats, new members, rebalances and committed offsets of consumer groups.
@@ -116,12 +118,12 @@ pub struct Fetch {
     /// End after so many requests, all of them measured, instead of after a time
     #[arg(long)]
     pub requests: Option<u64>,
-    /// Print the result line of kafka-consumer-perf-test
-    #[arg(long)]
-    pub kafka_style: bool,
     /// What others produce from now on; each request in flight is a reader of its own
-    #[arg(long, conflicts_with = "random")]
+    #[arg(long, alias = "from-latest", conflicts_with = "random")]
     pub tail: bool,
+    #[command(flatten)]
+    /// Flags of Kafka's tool.
+    pub kafka: KafkaConsumerFlags,
 }
 
 /// Flags of `commit`.

@@ -31,6 +31,8 @@ pub struct Pace {
     pub end: Duration,
     /// Nor after so many requests.
     pub requests_max: u64,
+    /// Nor when so many records have come or gone.
+    pub records_max: u64,
 }
 
 /// The state that the tasks of a connection share.
@@ -45,6 +47,7 @@ pub struct Pipe<W: Workload> {
     in_flight: VecDeque<InFlight<W::Ticket>>,
     next_correlation_id: i32,
     planned_count: u64,
+    records_count: u64,
     state: State,
     pub(super) signal: Signal,
 }
@@ -94,6 +97,7 @@ impl<W: Workload> Pipe<W> {
             pace,
             next_correlation_id: 0,
             planned_count: 0,
+            records_count: 0,
             state: State::Sending,
             signal: Signal::default(),
         }
@@ -107,6 +111,16 @@ impl<W: Workload> Pipe<W> {
     /// Requests without an answer.
     pub fn in_flight_count(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// Records of all answers.
+    pub fn records_count(&self) -> u64 {
+        self.records_count
+    }
+
+    /// The plan ends here: what has left is still answered.
+    pub fn end_plan(&mut self) {
+        self.pace.requests_max = self.planned_count;
     }
 
     /// Nothing more will be sent. Returns how many requests of the plan have not been.
@@ -180,6 +194,10 @@ impl<W: Workload> Pipe<W> {
     }
 
     fn record(&mut self, request: &InFlight<W::Ticket>, answered: Duration, volume: Volume) {
+        self.records_count += volume.records;
+        if self.records_count >= self.pace.records_max {
+            self.end_plan();
+        }
         if request.planned >= self.pace.warmup {
             let timing = Timing { planned: request.planned, sent: request.sent, answered };
             self.recorder.borrow_mut().record(timing, volume);

@@ -18,7 +18,10 @@ pub enum KafkaTool {
     /// kafka-producer-perf-test.
     Producer,
     /// kafka-consumer-perf-test.
-    Consumer,
+    Consumer {
+        /// Whether the names of the columns come first.
+        has_header: bool,
+    },
 }
 
 /// A run in the words of one of them.
@@ -34,7 +37,7 @@ impl fmt::Display for KafkaStyle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.tool {
             KafkaTool::Producer => self.write_producer(f),
-            KafkaTool::Consumer => self.write_consumer(f),
+            KafkaTool::Consumer { has_header } => self.write_consumer(has_header, f),
         }
     }
 }
@@ -59,16 +62,18 @@ impl KafkaStyle<'_> {
     }
 
     /// There is no group to join, so the time for it is none and the whole run is fetch time.
-    fn write_consumer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write_consumer(&self, has_header: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Measured { recorder, elapsed, window_start_ms, .. } = self.measured;
         let megabytes = recorder.volume.bytes as f64 / MEBIBYTE;
         let per_second = |amount: f64| amount / elapsed.as_secs_f64();
         let (records, end_ms) = (recorder.volume.records, window_start_ms + elapsed.as_millis() as i64);
-        writeln!(
-            f,
-            "start.time, end.time, data.consumed.in.MB, MB.sec, data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, \
-             fetch.time.ms, fetch.MB.sec, fetch.nMsg.sec"
-        )?;
+        if has_header {
+            writeln!(
+                f,
+                "start.time, end.time, data.consumed.in.MB, MB.sec, data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, \
+                 fetch.time.ms, fetch.MB.sec, fetch.nMsg.sec"
+            )?;
+        }
         writeln!(
             f,
             "{}, {}, {megabytes:.4}, {:.4}, {records}, {:.4}, 0, {}, {:.4}, {:.4}",
@@ -108,8 +113,13 @@ mod tests {
             "{producer}"
         );
         assert!(producer.ends_with(" ms 99.9th.\n"), "{producer}");
-        let consumer = KafkaStyle { tool: KafkaTool::Consumer, measured: &measured }.to_string();
-        let lines: Vec<&str> = consumer.lines().collect();
+        let consumer = |has_header| {
+            let tool = KafkaTool::Consumer { has_header };
+            KafkaStyle { tool, measured: &measured }.to_string()
+        };
+        let with_header = consumer(true);
+        let lines: Vec<&str> = with_header.lines().collect();
+        assert_eq!(consumer(false).trim_end(), lines[1]);
         assert_eq!(lines[0].split(", ").count(), lines[1].split(", ").count());
         assert!(lines[1].starts_with("1970-01-01 00:00:00:000, 1970-01-01 00:00:03:000, 0.0286,"), "{}", lines[1]);
     }

@@ -84,6 +84,7 @@ impl Control {
             warmup: load.warmup,
             end: load.end(),
             requests_max: u64::MAX,
+            records_max: u64::MAX,
         };
         let recorder = Rc::new(RefCell::new(Recorder::new(load.cut())));
         let pipe = Pipe::new(Produce::new(&self.production, &requests, identity, 1), pace, Rc::clone(&recorder));

@@ -119,6 +119,7 @@ impl Run<'_> {
             warmup: load.warmup,
             end: load.end(),
             requests_max: load.share_of_requests(0, 1),
+            records_max: u64::MAX,
         };
         let requests = Requests::build(self.production, &place.partitions)?;
         let identity = ProducerIdentity { connection: 0, idempotent: None };
@@ -144,6 +145,7 @@ impl Run<'_> {
                     warmup: load.warmup,
                     end: Duration::MAX,
                     requests_max: u64::MAX,
+                    records_max: u64::MAX,
                 };
                 let place = Place {
                     address: partition.leader,

@@ -71,6 +71,8 @@ pub struct Load {
     pub burst: usize,
     /// Requests of all connections, before and in the window.
     pub requests_max: Option<u64>,
+    /// Records that end the run, read or written by all connections.
+    pub records_end: Option<RecordsEnd>,
     /// Before the measured window.
     pub warmup: Duration,
     /// The measured window.
@@ -91,10 +93,29 @@ pub struct Load {
     pub run_id: u32,
 }
 
+/// The end of a run by its records.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordsEnd {
+    /// So many of them.
+    pub count: u64,
+    /// Or when none has come for so long.
+    pub silence_max: Duration,
+}
+
 impl Load {
     /// Only the number of requests ends the run, and all of them are measured.
     pub fn end_after(&mut self, requests: u64) {
         self.requests_max = Some(requests);
+        self.measure_all();
+    }
+
+    /// Only records, or that none come, end the run, and all of them are measured.
+    pub fn end_after_records(&mut self, end: RecordsEnd) {
+        self.records_end = Some(end);
+        self.measure_all();
+    }
+
+    fn measure_all(&mut self) {
         (self.warmup, self.duration) = (Duration::ZERO, COUNTED_RUN_MAX);
     }
 
@@ -118,6 +139,11 @@ impl Load {
     pub fn share_of_requests(&self, index: usize, count: usize) -> u64 {
         let (index, count) = (index as u64, count.max(1) as u64);
         self.requests_max.map_or(u64::MAX, |all| all / count + u64::from(index < all % count))
+    }
+
+    /// After how many records each of `count` connections ends.
+    pub fn share_of_records(&self, count: usize) -> u64 {
+        self.records_end.map_or(u64::MAX, |end| end.count.div_ceil(count.max(1) as u64))
     }
 
     /// The end of the run: nothing is planned from then on.
@@ -243,8 +269,8 @@ fn merge(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> M
         all.control = all.control.or_else(|| outcome.control.clone());
     }
     let last = all.recorder.last_answered.saturating_sub(load.warmup);
-    // A run that ends after so many requests has no window but itself.
-    let window = if load.requests_max.is_some() { last.max(LOOK) } else { load.duration };
+    // A run that ends after so many requests or records has no window but itself.
+    let window = if load.requests_max.is_some() || load.records_end.is_some() { last.max(LOOK) } else { load.duration };
     Measured {
         recorder: all.recorder,
         control: all.control,

@@ -83,6 +83,27 @@ struct Worker<'a> {
     threads: usize,
 }
 
+/// How long no record has come.
+struct Silence {
+    max: Duration,
+    records: u64,
+    since: Duration,
+}
+
+impl Silence {
+    fn new(max: Duration) -> Self {
+        Self { max, records: 0, since: Duration::ZERO }
+    }
+
+    /// Whether nothing was added to `records` for longer than it may take.
+    fn is_too_long(&mut self, records: u64, now: Duration) -> bool {
+        if records > self.records {
+            (self.records, self.since) = (records, now);
+        }
+        now - self.since > self.max
+    }
+}
+
 /// A connected pipe and where it went.
 type Connected<W> = (Route, Socket, Shared<W>);
 
@@ -111,12 +132,18 @@ impl Worker<'_> {
             pipes.push(pipe);
         }
         let echoed = echo.map(|echo| echo.drive(&reactor, start));
-        let deadline = load.deadline();
+        let mut deadline = load.deadline();
+        let mut silence = load.records_end.map(|end| Silence::new(end.silence_max));
         let elapsed = || Duration::from_nanos(reactor.now().0 - start.0);
         reactor.block_on(async {
             while elapsed() < deadline && !pipes.iter().all(|pipe| pipe.borrow().is_done()) {
                 reactor.sleep(LOOK).await;
                 progress.publish(self.thread, &recorder.borrow());
+                let records = pipes.iter().map(|pipe| pipe.borrow().records_count()).sum();
+                if silence.take_if(|silence| silence.is_too_long(records, elapsed())).is_some() {
+                    pipes.iter().for_each(|pipe| pipe.borrow_mut().end_plan());
+                    deadline = elapsed() + load.drain;
+                }
             }
         });
         stop(&reactor)?;
@@ -148,7 +175,8 @@ impl Worker<'_> {
             let in_flight_max = load.in_flight.max(1);
             let plan = load.plan(index, load.connections);
             let requests_max = load.share_of_requests(index, load.connections);
-            let pace = Pace { plan, in_flight_max, warmup: load.warmup, end: load.end(), requests_max };
+            let records_max = load.share_of_records(load.connections);
+            let pace = Pace { plan, in_flight_max, warmup: load.warmup, end: load.end(), requests_max, records_max };
             let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::clone(recorder))));
             pipes.push((place.route(self.topic, index / self.places.len()), socket, pipe));
         }

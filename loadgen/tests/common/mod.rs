@@ -76,6 +76,7 @@ pub fn run_with(
             warmup: Duration::ZERO,
             end: ms(60_000),
             requests_max: REQUESTS,
+            records_max: u64::MAX,
         };
         let recorder = Recorder::new(Cut { start: Duration::ZERO, length: ms(100) });
         let pipe = Rc::new(RefCell::new(Pipe::new(produce, pace, Rc::new(RefCell::new(recorder)))));
