@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`ringlog recover` after kill -9 under load: refused while the broker runs, then the directory is as after a clean stop.
-kafka-dump-log finds nothing wrong in it, and Apache Kafka started on it serves every acked record, once, without a gap.
+"""`ringlog recover` after kill -9 under load: refused while the broker runs; Kafka refuses the directory until then, and does it no
+harm; then the directory is as after a clean stop. kafka-dump-log finds nothing wrong in it, and Apache Kafka started on it serves every acked record, once, without a gap.
 
 Usage: recover.py RINGLOG_BINARY JARS_DIR DIRECTORY [SEED]
 Needs: Apache Kafka's jars, a JDK; confluent-kafka, crc32c (PyPI)
@@ -37,14 +37,29 @@ def expect(is_so, what):
         sys.exit(f"FAILED: {what}")
 
 
-def kafka(port):
-    """Starts Kafka on the directory and waits until it serves."""
+def spawn_kafka(port):
     controller = free_port()
     properties = os.path.join(directory, "server.properties")
     with open(properties, "w") as file:
         file.write(node_properties(port, controller, data))
     log = open(os.path.join(directory, "kafka.log"), "wb")
-    process = subprocess.Popen(["java", "-Xmx512m", "-cp", f"{jars}/*", "kafka.Kafka", properties], stdout=log, stderr=log)
+    return subprocess.Popen(["java", "-Xmx512m", "-cp", f"{jars}/*", "kafka.Kafka", properties], stdout=log, stderr=log)
+
+
+def kafka_refuses(port):
+    """Starts Kafka on the directory and waits until it has ended."""
+    try:
+        code = spawn_kafka(port).wait(120)
+    except subprocess.TimeoutExpired:
+        sys.exit("FAILED: Kafka runs on what only Ringlog can recover")
+    says = "is not in the form of topic-partition"
+    expect(code != 0 and says in pathlib.Path(directory, "kafka.log").read_text(), f"Kafka ended with {code}")
+    print(f"Kafka before that: exit {code}, '{says}'", flush=True)
+
+
+def kafka(port):
+    """Starts Kafka on the directory and waits until it serves."""
+    process = spawn_kafka(port)
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         expect(process.poll() is None, f"Kafka ended with {process.returncode}")
@@ -76,6 +91,7 @@ load.stopping.set()
 time.sleep(0.2)
 broker.kill()
 load.thread.join()
+kafka_refuses(broker.port)
 done = recover(data)
 expect(done.returncode == 0 and "is clean now" in done.stdout, "not recovered")
 expect(not os.path.exists(os.path.join(data, ".ringlog")), ".ringlog is still there")

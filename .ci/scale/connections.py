@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What an idle connection costs: 10,000 of them, each has asked for ApiVersions once. Prints KiB per connection.
+"""What an idle connection costs: 10,000 of them, each has asked for ApiVersions once. Prints KiB per connection, and fails
+above 8.
 
 Usage: connections.py RINGLOG_BINARY DIRECTORY [CONNECTIONS=10000]
 """
@@ -10,6 +11,7 @@ from frames import Connection
 from ringlog import Ringlog
 
 API_VERSIONS = 18
+KIB_EACH_MAX = 8
 binary, directory = sys.argv[1:3]
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 10_000
 descriptors = min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -41,6 +43,8 @@ time.sleep(1)
 after = resident_kib(broker)
 print(f"{count} connections in {took:.1f} s: {before} KiB resident before, {after} KiB with them, "
       f"{(after - before) / count:.2f} KiB each")
+if after - before > KIB_EACH_MAX * count:
+    sys.exit(f"FAILED: more than {KIB_EACH_MAX} KiB each")
 for connection in (held[0], held[-1]):
     connection.ask(API_VERSIONS, 0, b"")
 for connection in held:

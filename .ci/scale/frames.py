@@ -139,18 +139,21 @@ def fetch_body(topic, partitions, offset=0, partition_max_bytes=1):
     return struct.pack(">iiiib", -1, 0, 0, 1, 0) + array([text(topic) + array(asked)])
 
 
-def fetch_errors(body):
-    """Partition and error code of what a Fetch answer of version 4 refuses."""
+def fetch_errors(body, end_offset=None):
+    """Partition and error code of what a Fetch answer of version 4 refuses; partition and high watermark where that is not
+    `end_offset`."""
     at, errors = 8, []
     for _ in range(struct.unpack_from(">i", body, 4)[0]):
         at += 2 + struct.unpack_from(">h", body, at)[0]
         count = struct.unpack_from(">i", body, at)[0]
         at += 4
         for _ in range(count):
-            partition, code = struct.unpack_from(">ih", body, at)
+            partition, code, high_watermark = struct.unpack_from(">ihq", body, at)
             at += 22
             at += 4 + 16 * max(0, struct.unpack_from(">i", body, at)[0])
             at += 4 + max(0, struct.unpack_from(">i", body, at)[0])
             if code:
                 errors.append((partition, code))
+            elif end_offset not in (None, high_watermark):
+                errors.append((partition, high_watermark))
     return errors

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Many partitions on one broker: created, produced to (each of them), killed, started again, fetched from (each of them),
 with the limits of an ordinary system and 20,000 descriptors. Prints what each step took, by the clock and of the broker's
-processor time (steadier where others use the machine too), memory and descriptors.
+processor time (steadier where others use the machine too), memory and descriptors. Fails where a partition has not what was sent to it, and
+above 300 MiB.
 
 Beside it: how long a producer of single records waits while other clients ask for the Metadata of everything.
 Usage: partitions.py RINGLOG_BINARY DIRECTORY [PARTITIONS=100000] [CLASS=sync]      the first topic has 10,000 of them
@@ -15,6 +16,8 @@ from frames import (FETCH, PRODUCE, Connection, batch, create_topics, fetch_body
 from ringlog import Ringlog
 
 TOPIC_MAX, SMALL_TOPIC = 10_000, 1_000
+RESIDENT_MIB_MAX = 300
+BESIDE = "beside"
 binary, directory = sys.argv[1:3]
 wanted = int(sys.argv[3]) if len(sys.argv) > 3 else 100_000
 durability = sys.argv[4] if len(sys.argv) > 4 else "sync"
@@ -26,7 +29,10 @@ def status(broker):
     """Resident MiB and open descriptors."""
     pid = broker.process.pid
     lines = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status"))
-    return f"{int(lines['VmRSS'].split()[0]) / 1024:.0f} MiB resident, {len(os.listdir(f'/proc/{pid}/fd'))} descriptors"
+    resident = int(lines["VmRSS"].split()[0]) / 1024
+    if resident > RESIDENT_MIB_MAX:
+        sys.exit(f"FAILED: {resident:.0f} MiB resident")
+    return f"{resident:.0f} MiB resident, {len(os.listdir(f'/proc/{pid}/fd'))} descriptors"
 
 
 def timed(what, broker, call):
@@ -59,7 +65,8 @@ def produce_all(connection):
 
 
 def fetch_all(connection):
-    each_topic(connection, FETCH, 4, fetch_body, fetch_errors)
+    """Each partition has the two records that were sent to it."""
+    each_topic(connection, FETCH, 4, fetch_body, lambda body: fetch_errors(body, 2))
 
 
 def waits(broker, seconds, others=0):
@@ -75,7 +82,7 @@ def waits(broker, seconds, others=0):
     threads = [threading.Thread(target=ask) for _ in range(others)]
     for thread in threads:
         thread.start()
-    connection, body, took = Connection(broker.port), produce_body("many-0", [0], batch()), []
+    connection, body, took = Connection(broker.port), produce_body(BESIDE, [0], batch()), []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         began = time.monotonic()
@@ -116,6 +123,7 @@ if len(leaders(found)) != wanted:
     sys.exit(f"FAILED: {len(leaders(found))} partitions have a leader, not {wanted}")
 timed("one record to each, acks=all", broker, lambda: produce_all(connection))
 timed("one record more to each", broker, lambda: produce_all(connection))
+create_topics(connection, [(BESIDE, 1, {})])
 waits(broker, 5)
 waits(broker, 5, 1)
 waits(broker, 5, 4)

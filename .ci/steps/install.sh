@@ -19,6 +19,7 @@ add go golang-go
 add npm npm
 add xfs_io xfsprogs
 add mkfs.ext4 e2fsprogs
+add prometheus prometheus
 add nbdkit nbdkit
 add nbdfuse libnbd-bin
 add fusermount3 fuse3

@@ -11,12 +11,12 @@ def java(jars, main, *arguments, more=""):
 
 
 class Broker:
-    """Kafka, if that is its name, or Ringlog: it runs, and has answered within so many seconds. `fail` is told what went wrong, and ends
-    the script."""
+    """Kafka, if that is its name, or Ringlog, with options: it runs, and has answered within so many seconds. `fail` is told what went
+    wrong, and ends the script."""
 
-    def __init__(self, name, binary, jars, properties, bootstrap, log, fail, within=180):
+    def __init__(self, name, binary, jars, properties, bootstrap, log, fail, within=180, options=()):
         self.name, self.fail = name, fail
-        command = java(jars, "kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties)]
+        command = java(jars, "kafka.Kafka", str(properties)) if name == "kafka" else [binary, str(properties), *options]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
         atexit.register(self.process.kill)
         deadline = time.time() + within

@@ -35,6 +35,7 @@ mod loading;
 mod snapshot_tests;
 mod snapshots;
 
+pub(super) use batches::whole_batch;
 pub use error::MetadataLogError;
 pub(super) use files::SnapshotId;
 use files::{Segment, Snapshot, segment_name};

@@ -9,8 +9,10 @@ use std::rc::Rc;
 
 use ringlog_core::protocol::transaction_state::{TransactionLogKey, TransactionLogValue};
 use ringlog_core::reactor::{Disk, read_file};
-use ringlog_core::record::{Batches, Codec};
+use ringlog_core::record::Codec;
 use ringlog_core::wire::{DecodeError, Message, Reader};
+
+use super::log::whole_batch;
 
 /// The topic that holds them.
 pub const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
@@ -25,6 +27,14 @@ pub enum OpenTransactionsError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// There is no whole batch where one should begin: what was behind it is not known.
+    #[error("{}: damaged at byte {position}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, in bytes.
+        position: usize,
     },
     /// A record cannot be read.
     #[error("{}: offset {offset}: {reason}", path.display())]
@@ -50,7 +60,12 @@ pub fn open_transactions(
         for path in segments(disk, &folder)? {
             let bytes =
                 read_file(disk, &path).map_err(|source| OpenTransactionsError::Io { path: path.clone(), source })?;
-            for batch in Batches::new(&bytes).filter(|batch| !batch.is_control()) {
+            let mut rest = &bytes[..];
+            while let Some(batch) = whole_batch(rest) {
+                rest = &rest[batch.bytes().len()..];
+                if batch.is_control() {
+                    continue;
+                }
                 let failed = |reason: String| OpenTransactionsError::Record {
                     path: path.clone(),
                     offset: batch.base_offset(),
@@ -68,6 +83,9 @@ pub fn open_transactions(
                         None => open.remove(id),
                     };
                 }
+            }
+            if !rest.is_empty() {
+                return Err(OpenTransactionsError::Damaged { position: bytes.len() - rest.len(), path });
             }
         }
     }
@@ -118,17 +136,26 @@ mod tests {
     const ONGOING: &[u8] = include_bytes!("../../tests/golden/transaction_ongoing");
     const STATUS_AT: usize = 16;
 
-    fn found(values: &[Option<&[u8]>]) -> Vec<(String, &'static str)> {
+    fn batch(offset: usize, value: Option<&[u8]>) -> Vec<u8> {
+        let mut batch = BatchBuilder::new().at(offset as i64, 0);
+        batch.push(NewRecord { key: Some(KEY), value, ..NewRecord::default() });
+        batch.build()
+    }
+
+    fn find(segments: &[Vec<u8>]) -> Result<Vec<(String, &'static str)>, OpenTransactionsError> {
         let folder = tempfile::tempdir().unwrap();
         let partition = folder.path().join("__transaction_state-1");
         std::fs::create_dir(&partition).unwrap();
-        for (at, value) in values.iter().enumerate() {
-            let mut batch = BatchBuilder::new().at(at as i64, 0);
-            batch.push(NewRecord { key: Some(KEY), value: *value, ..NewRecord::default() });
-            std::fs::write(partition.join(format!("{at:020}.log")), batch.build()).unwrap();
+        for (at, segment) in segments.iter().enumerate() {
+            std::fs::write(partition.join(format!("{at:020}.log")), segment).unwrap();
         }
         let disk: Rc<dyn Disk> = Rc::new(FsDisk);
-        open_transactions(&disk, folder.path(), 3).unwrap()
+        open_transactions(&disk, folder.path(), 3)
+    }
+
+    fn found(values: &[Option<&[u8]>]) -> Vec<(String, &'static str)> {
+        let segments: Vec<_> = values.iter().enumerate().map(|(at, value)| batch(at, *value)).collect();
+        find(&segments).unwrap()
     }
 
     #[test]
@@ -140,6 +167,22 @@ mod tests {
         assert_eq!(found(&[Some(ONGOING), Some(&complete)]), []);
         assert_eq!(found(&[Some(ONGOING), None]), []);
         assert_eq!(found(&[Some(&complete), Some(ONGOING)]).len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_segment_is_an_error_for_nobody_knows_what_was_in_it() {
+        let [first, second] = [batch(0, Some(ONGOING)), batch(1, None)];
+        let whole = [&first[..], &second].concat();
+        assert_eq!(find(std::slice::from_ref(&whole)).unwrap(), []);
+        for at in [first.len() + 30, whole.len() - 1] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            for damaged in [&flipped[..], &whole[..at]] {
+                let error = find(&[damaged.to_vec()]).unwrap_err();
+                let OpenTransactionsError::Damaged { position, .. } = error else { panic!("{error}") };
+                assert_eq!(position, first.len());
+            }
+        }
     }
 
     #[test]

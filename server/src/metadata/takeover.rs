@@ -208,7 +208,8 @@ fn check_features(image: &MetadataImage) -> Result<(), TakeoverError> {
 
 fn check_partitions(image: &MetadataImage, identity: &Identity) -> Result<(), TakeoverError> {
     for topic in image.topics() {
-        if topic.configs.get("remote.storage.enable").is_some_and(|value| value == "true") {
+        // Kafka keeps it as it was given.
+        if topic.configs.get("remote.storage.enable").is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {
             return Err(TakeoverError::TieredStorage(topic.name.to_string()));
         }
         for (partition_index, partition) in (0..).zip(&topic.partitions) {
@@ -373,7 +374,7 @@ mod tests {
             resource_type: resource_type::TOPIC,
             resource_name: "__consumer_offsets",
             name: "remote.storage.enable",
-            value: Some("true"),
+            value: Some(" True"),
         };
         assert_eq!(check_with([tiered.into()]), Err(TakeoverError::TieredStorage("__consumer_offsets".to_owned())));
     }

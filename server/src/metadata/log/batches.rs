@@ -9,7 +9,7 @@ use super::super::image::MetadataImage;
 use super::MetadataLogError;
 
 /// The batch at the beginning, if it is whole.
-pub(super) fn whole_batch(bytes: &[u8]) -> Option<BatchView<'_>> {
+pub(in crate::metadata) fn whole_batch(bytes: &[u8]) -> Option<BatchView<'_>> {
     let batch: Result<_, BatchParseError> = BatchView::parse(bytes);
     batch.ok().filter(|batch| batch.magic() == 2 && batch.is_crc_valid())
 }
