@@ -34,7 +34,7 @@ pub use options::{
     ShowOptions,
 };
 pub use properties::{Origin, Properties, Property};
-pub use settings::{Durability, FormatPolicy, Io, LogFormat, Quorum, Settings};
+pub use settings::{Durability, FormatPolicy, Io, LogFormat, Quorum, Settings, what_is_not_there};
 pub use sources::{ConfigSource, ConfigSources, ConfigSynonym, DescribedConfig, DynamicConfigs};
 pub use values::parse_size;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::not_there::refuse_what_is_not_there;
+pub use self::not_there::what_is_not_there;
 use self::notices::notices;
 use super::definitions::broker_config;
 use super::environment::Environment;

@@ -13,6 +13,7 @@ use super::image::{MetadataImage, Unenforced};
 use super::log::FoundLog;
 use super::node::{Identity, supported_features};
 use super::open_transactions::{TRANSACTION_STATE_TOPIC, open_transactions};
+use crate::config::what_is_not_there;
 
 /// The lowest `metadata.version` that is taken over: 3.7-IV0.
 const METADATA_VERSION_MIN: i16 = 15;
@@ -79,6 +80,14 @@ pub enum TakeoverError {
     /// Records that promise what this version does not do.
     #[error("the cluster has {0}, which this version does not enforce")]
     Unenforced(Unenforced),
+    /// A broker's key, set while Kafka ran, that promises what this version does not do.
+    #[error("the dynamic config {key} asks for what is not there: {reason}")]
+    BrokerConfig {
+        /// The key. Its value may be a secret.
+        key: String,
+        /// What is not there.
+        reason: &'static str,
+    },
     /// Kafka stopped before transactions had ended; nobody would end them here.
     #[error(
         "transactions have not ended: {}",
@@ -137,6 +146,7 @@ impl TakeoverError {
             }
             Self::Feature { .. } => "bring it there under Kafka first, with kafka-features",
             Self::Unenforced(_) => "remove them with Kafka's tools first",
+            Self::BrokerConfig { .. } => "delete it with kafka-configs under Kafka first",
             Self::OpenTransactions(_) => {
                 "end them under Kafka (or wait for their timeout there), or start with --accept-open-transactions: readers \
                  of committed data then stop in front of them"
@@ -176,6 +186,7 @@ pub fn check(
     if !image.unenforced().is_empty() {
         return Err(TakeoverError::Unenforced(image.unenforced().clone()));
     }
+    check_broker_configs(image)?;
     check_partitions(image, identity)?;
     // Ringlog opens none, so after a crash of its own there is nothing new to be seen.
     if transactions == OpenTransactions::Refuse && last_stop != LastStop::RinglogKilled {
@@ -201,6 +212,15 @@ fn check_features(image: &MetadataImage) -> Result<(), TakeoverError> {
         };
         if level < min || level > max {
             return Err(TakeoverError::Feature { name: name.to_owned(), level, min, max });
+        }
+    }
+    Ok(())
+}
+
+fn check_broker_configs(image: &MetadataImage) -> Result<(), TakeoverError> {
+    for (key, value) in image.configured_brokers().filter_map(|name| image.broker_configs(name)).flatten() {
+        if let Some(reason) = what_is_not_there(key, value) {
+            return Err(TakeoverError::BrokerConfig { key: key.clone(), reason });
         }
     }
     Ok(())
@@ -361,6 +381,19 @@ mod tests {
         assert!(refused.to_string().contains("1 ACLs, 1 SCRAM credentials"), "{refused}");
         let removed = RemoveAccessControlEntryRecord { id: acl.id };
         assert_eq!(check_with([acl.into(), removed.into()]), Ok(()));
+    }
+
+    #[test]
+    fn configs_of_brokers_that_promise_what_is_not_there_are_refused() {
+        let set = |name: &'static str, value: &'static str| -> MetadataRecord<'static> {
+            let resource_type = resource_type::BROKER;
+            ConfigRecord { resource_type, resource_name: "1", name, value: Some(value) }.into()
+        };
+        assert_eq!(check_with([set("log.retention.ms", "5")]), Ok(()));
+        for (key, value) in [("max.connection.creation.rate", "9"), ("listener.name.a.ssl.keystore.location", "/k")] {
+            let refused = check_with([set(key, value)]);
+            assert!(matches!(&refused, Err(TakeoverError::BrokerConfig { key: k, .. }) if k == key), "{refused:?}");
+        }
     }
 
     #[test]

@@ -11,18 +11,18 @@ pub fn refuse_what_is_not_there(values: &mut Values<'_>) {
         values.not_there("process.roles", "only a combined node (broker,controller) is there");
     }
     for property in values.properties.iter().filter(|property| !property.value.is_empty()) {
-        let (key, value) = (property.key.as_str(), property.value.as_str());
-        let plain_key = match key.strip_prefix("listener.name.") {
-            Some(rest) => rest.split_once('.').map_or(rest, |(_, rest)| rest),
-            None => key,
-        };
-        if let Some(reason) = missing_behind(plain_key, value) {
-            values.not_there(key, reason);
+        if let Some(reason) = what_is_not_there(&property.key, &property.value) {
+            values.not_there(&property.key, reason);
         }
     }
 }
 
-fn missing_behind(key: &str, value: &str) -> Option<&'static str> {
+/// What a key of the broker, set to this value, asks for and is not there, as a sentence.
+pub fn what_is_not_there(key: &str, value: &str) -> Option<&'static str> {
+    let key = match key.strip_prefix("listener.name.") {
+        Some(rest) => rest.split_once('.').map_or(rest, |(_, rest)| rest),
+        None => key,
+    };
     let is_true = value.eq_ignore_ascii_case("true");
     match key {
         _ if key.starts_with("ssl.") || key.contains(".ssl.") => Some("TLS is not there"),
