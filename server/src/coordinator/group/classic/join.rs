@@ -46,9 +46,14 @@ impl ClassicGroup {
         }
     }
 
+    /// What a member says takes the place of what it, or its earlier self, said before.
     fn has_bytes_for(&self, request: &JoinGroup) -> bool {
-        let added: usize = request.protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len()).sum();
-        self.metadata_bytes + added <= GROUP_BYTES_MAX
+        let size_bytes = |protocols: &[Protocol]| protocols.iter().map(Protocol::size_bytes).sum::<usize>();
+        let instance_id = request.group_instance_id.as_deref().filter(|_| request.member_id.is_empty());
+        let holder = instance_id.and_then(|instance_id| self.static_members.get(instance_id));
+        let replaced = self.members.get(holder.map_or(request.member_id.as_str(), |holder| holder));
+        let removed = replaced.map_or(0, |member| size_bytes(&member.protocols));
+        self.metadata_bytes - removed + size_bytes(&request.protocols) <= GROUP_BYTES_MAX
     }
 
     fn join_new(&mut self, request: JoinGroup, token: Token, turn: &mut Turn<'_>) -> Result<(), (String, ErrorCode)> {

@@ -231,17 +231,16 @@ impl ClassicGroup {
     }
 
     fn count_protocols(&mut self, protocols: &[Protocol], is_added: bool) {
-        for Protocol { name, metadata } in protocols {
-            let size_bytes = name.len() + metadata.len();
+        for protocol in protocols {
             if is_added {
-                *self.supported.entry(name.clone()).or_default() += 1;
-                self.metadata_bytes += size_bytes;
+                *self.supported.entry(protocol.name.clone()).or_default() += 1;
+                self.metadata_bytes += protocol.size_bytes();
             } else {
-                self.metadata_bytes -= size_bytes;
-                let count = self.supported.get_mut(name).expect("counted when it was added");
+                self.metadata_bytes -= protocol.size_bytes();
+                let count = self.supported.get_mut(&protocol.name).expect("counted when it was added");
                 *count -= 1;
                 if *count == 0 {
-                    self.supported.remove(name);
+                    self.supported.remove(&protocol.name);
                 }
             }
         }

@@ -42,6 +42,13 @@ pub struct Protocol {
     pub metadata: Bytes,
 }
 
+impl Protocol {
+    /// What it counts in the bound of its group.
+    pub fn size_bytes(&self) -> usize {
+        self.name.len() + self.metadata.len()
+    }
+}
+
 /// What a member learns when the group has formed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinReply {

@@ -182,6 +182,27 @@ fn a_full_group_refuses_new_members() {
 }
 
 #[test]
+fn what_a_member_says_when_it_joins_again_replaces_what_it_said_in_the_bound_of_bytes() {
+    let mut harness = Harness::without_delay();
+    let more_than_half = |instance_id: &str, member_id: &str| {
+        let mut request = JoinGroup { member_id: member_id.to_owned(), ..static_join(instance_id) };
+        request.protocols[0].metadata = vec![0; 20 << 20].into();
+        GroupRequest::Join(request)
+    };
+    let first = harness.send(more_than_half("one", ""));
+    harness.pass(0);
+    let first = harness.take_join(first).expect("formed");
+    let mut code_of = |request| match harness.ask(request) {
+        GroupReply::Join(reply) => (reply.error_code, reply.member_id),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(code_of(more_than_half("one", &first.member_id)), (ErrorCode::NONE, first.member_id.clone()));
+    let (code, second) = code_of(more_than_half("one", ""));
+    assert!(code == ErrorCode::NONE && second != first.member_id, "{code:?}");
+    assert_eq!(code_of(more_than_half("two", "")).0, ErrorCode::GROUP_MAX_SIZE_REACHED);
+}
+
+#[test]
 fn a_group_is_there_again_after_a_restart() {
     let mut harness = Harness::without_delay();
     let (ids, generation) = harness.stable_group(3);
