@@ -1,4 +1,5 @@
-//! What members subscribe to: topics by name, and by a regular expression in RE2's syntax that a name must match whole.
+//! What members subscribe to: topics by name, and by a regular expression in the syntax of `regex` that a name must match
+//! whole.
 //!
 //! Invariant: each member of the group is counted once, with what it subscribes to now.
 
@@ -16,9 +17,11 @@ const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Expressions of one group whose topics are kept; those of more are looked for each time.
 const RESOLVED_MAX: usize = 256;
 
-/// The expression, if it is one.
+/// The expression, if it is one: also by itself, which `a)|(?:b` is not.
 pub fn compile(expression: &str) -> Option<Regex> {
-    RegexBuilder::new(&format!("^(?:{expression})$")).size_limit(REGEX_BYTES_MAX).build().ok()
+    let build = |expression: &str| RegexBuilder::new(expression).size_limit(REGEX_BYTES_MAX).build().ok();
+    build(expression)?;
+    build(&format!("^(?:{expression})$"))
 }
 
 fn named(member: &Member, topics: &dyn Topics) -> BTreeSet<Uuid> {
@@ -156,6 +159,25 @@ mod tests {
     fn member(names: &[&str], regex: Option<&str>) -> Member {
         let topic_names = names.iter().map(|name| (*name).to_owned()).collect();
         Member { topic_names, regex: regex.map(str::to_owned), ..Member::new("m".into()) }
+    }
+
+    #[test]
+    fn an_expression_is_one_by_itself_and_matches_whole_names() {
+        assert!(compile("a)|(?:b").is_none());
+        let matched = |expression| {
+            let regex = compile(expression).expect("an expression");
+            ["a", "b", "ab", "ba"].map(|topic| regex.is_match(topic))
+        };
+        assert_eq!(matched("a|b"), [true, true, false, false]);
+    }
+
+    #[test]
+    fn what_is_read_otherwise_than_by_re2j_is_what_the_documentation_says() {
+        assert!([r"\Qa\E", r"\141", "a{"].iter().all(|expression| compile(expression).is_none()));
+        let matches = |expression, topic| compile(expression).expect("an expression").is_match(topic);
+        assert!(
+            !matches("[a&&b]", "a") && !matches("[ab--a]", "a") && !matches("[a~~a]", "a") && matches("[a[b]]", "b")
+        );
     }
 
     #[test]
