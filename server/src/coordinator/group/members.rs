@@ -13,6 +13,9 @@ use super::{
     JoinGroup, LeaveGroup, SyncGroup, Token, Turn,
 };
 
+/// What all members of one group say of themselves; in a classic group it, and the assignments, must fit into one record.
+pub const GROUP_BYTES_MAX: usize = 32 << 20;
+
 /// A group.
 #[derive(Debug)]
 pub struct Group {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ringlog_core::protocol::ErrorCode;
 
 use super::member::Member;
-use super::{ClassicGroup, GROUP_BYTES_MAX, PENDING_MEMBERS_MAX, State};
+use super::{ClassicGroup, PENDING_MEMBERS_MAX, State};
+use crate::coordinator::group::members::GROUP_BYTES_MAX;
 use crate::coordinator::group::{GroupReply, JoinGroup, JoinReply, Protocol, Token, Turn};
 
 /// A new member whose client does not ask again within this time is removed, since it cannot send heartbeats yet.

@@ -25,9 +25,6 @@ use super::{GroupDescription, GroupListing, MemberDescription, Protocol};
 
 /// Members that were told their id and have not joined with it yet, per group; more are told to try again.
 const PENDING_MEMBERS_MAX: usize = 10_000;
-/// Metadata and assignments of all members of one group, which one record must hold.
-const GROUP_BYTES_MAX: usize = 32 << 20;
-
 /// Where a group is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {

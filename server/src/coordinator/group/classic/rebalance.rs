@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use ringlog_core::protocol::ErrorCode;
 
-use super::{ClassicGroup, GROUP_BYTES_MAX, State};
+use super::{ClassicGroup, State};
+use crate::coordinator::group::members::GROUP_BYTES_MAX;
 use crate::coordinator::group::planted::{PlantedBug, is_planted};
 use crate::coordinator::group::{GroupReply, JoinReply, SyncGroup, SyncReply, Token, Turn};
 

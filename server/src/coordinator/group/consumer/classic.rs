@@ -70,7 +70,7 @@ impl ConsumerGroup {
             }),
             ..subscribed(self.members[&member_id].clone(), &subscription)
         };
-        let is_changed = self.replace_member(member, turn);
+        let is_changed = self.replace_member(member, turn).map_err(refused)?;
         self.raise_group_epoch(is_changed, turn);
         self.update_target(turn);
         let owned = by_topic_id(&subscription.owned_partitions, turn.topics);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::assignor::{Assignor, MemberSpec};
 use super::member::{Member, MemberState};
 use super::{Assignment, ConsumerGroup, subscription};
+use crate::coordinator::group::members::GROUP_BYTES_MAX;
 use crate::coordinator::group::planted::{PlantedBug, is_planted};
 use crate::coordinator::group::{ConsumerHeartbeat, ConsumerHeartbeatReply, GroupError, Turn};
 
@@ -87,7 +88,9 @@ impl ConsumerGroup {
         }
         let member_id = self.find_or_join(request, turn)?;
         let assigned_before = self.members[&member_id].assigned.clone();
-        let is_changed = self.update_member(&member_id, request, turn);
+        let is_changed = self.update_member(&member_id, request, turn).or_else(|error_code| {
+            refused(error_code, "The members of the group have too long names, subscriptions or metadata.")
+        })?;
         self.raise_group_epoch(is_changed, turn);
         self.update_target(turn);
         self.reconcile(&member_id, is_changed, request.owned.as_ref(), turn);
@@ -158,7 +161,12 @@ impl ConsumerGroup {
     }
 
     /// Takes over what the member says about itself; whether it subscribes to something else now.
-    fn update_member(&mut self, member_id: &str, request: &ConsumerHeartbeat, turn: &mut Turn<'_>) -> bool {
+    fn update_member(
+        &mut self,
+        member_id: &str,
+        request: &ConsumerHeartbeat,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, ErrorCode> {
         let before = &self.members[member_id];
         let mut member = before.clone();
         member.client_id.clone_from(&request.client_id);
@@ -184,16 +192,24 @@ impl ConsumerGroup {
         self.replace_member(member, turn)
     }
 
-    /// Puts what a member says now in the place of what it said before; whether it subscribes to something else.
-    pub(super) fn replace_member(&mut self, member: Member, turn: &mut Turn<'_>) -> bool {
+    /// Puts what a member says now in the place of what it said before; whether it subscribes to something else. What the
+    /// group has no room for is refused, and a new member is out.
+    pub(super) fn replace_member(&mut self, member: Member, turn: &mut Turn<'_>) -> Result<bool, ErrorCode> {
         let before = &self.members[&member.member_id];
         let is_new = before.rebalance_timeout_ms == -1;
         let is_changed = is_new || member.topic_names != before.topic_names || member.regex != before.regex;
         if is_new || member != *before {
+            let (size_before, size) = (before.size_bytes(), member.size_bytes());
+            if size > size_before && self.members_bytes - size_before + size > GROUP_BYTES_MAX {
+                if is_new {
+                    self.remove_member(&member.member_id);
+                }
+                return Err(ErrorCode::GROUP_MAX_SIZE_REACHED);
+            }
             self.record_member(&member, turn);
             self.set_member(member);
         }
-        is_changed
+        Ok(is_changed)
     }
 
     /// Raises the group epoch when members, subscriptions or topics have changed.

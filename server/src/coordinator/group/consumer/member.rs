@@ -96,6 +96,18 @@ impl Member {
         }
     }
 
+    /// What it says of itself, as it counts in the bound of its group.
+    pub fn size_bytes(&self) -> usize {
+        let texts = [&self.instance_id, &self.rack_id, &self.regex, &self.assignor];
+        let protocols = self.classic.iter().flat_map(|classic| &classic.protocols);
+        self.member_id.len()
+            + self.client_id.len()
+            + self.client_host.len()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + self.topic_names.iter().map(String::len).sum::<usize>()
+            + protocols.map(Protocol::size_bytes).sum::<usize>()
+    }
+
     /// How long it may be silent.
     pub fn session_timeout_ms(&self, of_group: ConsumerTimes) -> i32 {
         self.classic.as_ref().map_or(of_group.session_timeout_ms, |classic| classic.session_timeout_ms)

@@ -50,6 +50,8 @@ pub struct ConsumerGroup {
     /// Wall clock at which the target of `assignment_epoch` was computed; 0 if it was not, or nobody knows.
     assignment_timestamp_ms: i64,
     members: BTreeMap<Arc<str>, Member>,
+    /// What all members say of themselves.
+    members_bytes: usize,
     subscriptions: Subscriptions,
     /// Member ids by instance id.
     static_members: AHashMap<String, Arc<str>>,
@@ -74,6 +76,7 @@ impl ConsumerGroup {
             assignment_epoch: FIRST_EPOCH,
             assignment_timestamp_ms: 0,
             members: BTreeMap::new(),
+            members_bytes: 0,
             subscriptions: Subscriptions::default(),
             static_members: AHashMap::new(),
             target: BTreeMap::new(),

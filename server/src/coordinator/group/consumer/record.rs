@@ -109,7 +109,9 @@ impl ConsumerGroup {
         }
         // In this order, so that what is known of its expression stays.
         self.subscriptions.add(&member);
+        self.members_bytes += member.size_bytes();
         if let Some(before) = self.members.insert(Arc::clone(&member.member_id), member) {
+            self.members_bytes -= before.size_bytes();
             self.subscriptions.remove(&before);
         }
     }
@@ -118,6 +120,7 @@ impl ConsumerGroup {
         self.release(member_id);
         self.target.remove(member_id);
         let Some(member) = self.members.remove(member_id) else { return };
+        self.members_bytes -= member.size_bytes();
         self.subscriptions.remove(&member);
         if let Some(instance_id) = &member.instance_id
             && self.static_members.get(instance_id).is_some_and(|holder| **holder == *member_id)

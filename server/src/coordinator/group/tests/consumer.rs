@@ -3,11 +3,11 @@ use std::collections::BTreeSet;
 use ringlog_core::protocol::ErrorCode;
 use uuid::Uuid;
 
-use super::harness::{GROUP, Harness, commit, heartbeat_848};
+use super::harness::{GROUP, Harness, commit, heartbeat_848, join};
 use crate::config::GroupSettings;
 use crate::coordinator::group::{
     Assignment, CommitOffsets, ConsumerGroupDescription, ConsumerHeartbeat, ConsumerHeartbeatReply, GroupReply,
-    GroupRequest,
+    GroupRequest, JoinGroup,
 };
 
 fn harness() -> Harness {
@@ -196,6 +196,30 @@ fn commits_and_fetches_name_the_members_epoch() {
     assert_eq!(fetch(Some("a"), epoch - 1), Err(ErrorCode::STALE_MEMBER_EPOCH));
     assert_eq!(fetch(Some("a"), -1), Err(ErrorCode::STALE_MEMBER_EPOCH));
     assert_eq!(fetch(Some("b"), epoch), Err(ErrorCode::UNKNOWN_MEMBER_ID));
+}
+
+#[test]
+fn a_group_has_room_for_a_bound_of_what_its_members_say() {
+    let mut harness = harness();
+    let more_than_half = |member_id: &str, epoch, digit: char| {
+        let topic_names = Some((0..700).map(|at| format!("{at}-{}", digit.to_string().repeat(30_000))).collect());
+        ConsumerHeartbeat { topic_names, ..heartbeat_848(member_id, epoch) }
+    };
+    let epoch = beat(&mut harness, more_than_half("a", 0, '0')).expect("joined").member_epoch;
+    harness.reload();
+    assert_eq!(beat(&mut harness, more_than_half("b", 0, '0')), Err(ErrorCode::GROUP_MAX_SIZE_REACHED));
+    let mut classic = JoinGroup { requires_known_member_id: false, ..join("", &["range"]) };
+    let user_data = vec![0; 20 << 20];
+    classic.protocols[0].metadata = [&[0; 6], &(user_data.len() as i32).to_be_bytes()[..], &user_data].concat().into();
+    let GroupReply::Join(refused) = harness.ask(GroupRequest::Join(classic)) else { panic!("another answer") };
+    assert_eq!(refused.error_code, ErrorCode::GROUP_MAX_SIZE_REACHED);
+    assert_eq!(describe(&mut harness).members.len(), 1);
+    beat(&mut harness, more_than_half("a", epoch, '1')).expect("in the place of the others");
+    joined(&mut harness, "b");
+    assert_eq!(beat(&mut harness, more_than_half("b", 0, '1')), Err(ErrorCode::GROUP_MAX_SIZE_REACHED));
+    assert_eq!(describe(&mut harness).members.len(), 2);
+    beat(&mut harness, heartbeat_848("a", -1)).expect("left");
+    beat(&mut harness, more_than_half("b", 0, '1')).expect("there is room");
 }
 
 #[test]
