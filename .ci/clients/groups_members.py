@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Members of a group, as processes, join, leave, crash (SIGKILL) and come back while records flow, up to eight at once. Every
-record arrives, a partition has one owner in a generation, no committed offset goes back.
+record arrives, a partition has one owner in a generation, no committed offset goes back. Who leaves is out of the group at
+once, which does not wait for its session.
 
 A member is any program that gets address, topic and group, reads with auto.offset.reset=earliest, commits what it has read,
 and prints a line of JSON for each thing that happens to it: {"assigned": [partition...]}, {"revoked": [partition...]},
-{"got": [partition, offset, value]}, {"committed": [[partition, offset]...]}. It ends at SIGTERM.
+{"got": [partition, offset, value]}, {"committed": [[partition, offset]...]}. Its client id is member-PID. At SIGTERM it leaves
+the group and ends.
 Usage: groups_members.py HOST:PORT NAME COMMAND...   Needs: confluent-kafka
 """
 import collections, json, os, select, signal, subprocess, sys, threading, time, uuid
@@ -13,6 +15,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 PARTITIONS, RECORDS, MEMBERS_MAX = 8, 6000, 8
+# A session is 6 s long at least, and the last heartbeat of a member that ends is 3 s old at most.
+LEAVE_SECONDS = 2
 
 
 class Members:
@@ -116,7 +120,18 @@ def run(client, command, bootstrap):
                 behind.append((found.partition, found.offset, least))
             seen[found.partition] = max(found.offset, 0)
 
-    sent, ended_reading = 0, collections.Counter()
+    def is_in_group(pid):
+        found = admin.describe_consumer_groups([group])[group].result(30).members
+        return any(member.client_id == f"member-{pid}" for member in found)
+
+    def has_left(pid):
+        """Whether a member that has ended is out of the group before its session can be over."""
+        deadline = time.time() + LEAVE_SECONDS
+        while is_in_group(pid) and time.time() < deadline:
+            time.sleep(0.1)
+        return not is_in_group(pid)
+
+    sent, ended_reading, left, stayed = 0, collections.Counter(), [], []
     for round_number in range(12):
         what = ["leave", "join", "kill", "join"][round_number % 4] if round_number else "join"
         # Whoever ends has come so far as to read, and has records to read now.
@@ -129,7 +144,11 @@ def run(client, command, bootstrap):
         if what == "join":
             pids.append(members.start())
         else:
-            members.stop(pids.pop(0), signal.SIGTERM if what == "leave" else signal.SIGKILL)
+            pid = pids.pop(0)
+            was_in_group = is_in_group(pid)
+            members.stop(pid, signal.SIGTERM if what == "leave" else signal.SIGKILL)
+            if what == "leave" and was_in_group:
+                (left if has_left(pid) else stayed).append(pid)
         time.sleep(1.5)
         check_committed()
     deadline = time.time() + 90
@@ -140,9 +159,10 @@ def run(client, command, bootstrap):
         members.stop(pid, signal.SIGKILL)
     again = sum(members.got.values()) - len(members.got)
     print(f"{client}: {len(members.got)} of {sent} records, {again} of them again after a crash, "
-          f"{members.started} members, of which {ended_reading['leave']} left and {ended_reading['kill']} were killed while "
-          f"they read, {members.rebalances} assignments, problems {members.problems[:3]}, behind {behind[:3]}")
-    if len(members.got) < sent or members.problems or behind or not ended_reading["kill"]:
+          f"{members.started} members, of which {ended_reading['leave']} ended and {ended_reading['kill']} were killed while "
+          f"they read, {len(left)} left the group, {members.rebalances} assignments, stayed {stayed}, "
+          f"problems {members.problems[:3]}, behind {behind[:3]}")
+    if len(members.got) < sent or members.problems or behind or stayed or not left or not ended_reading["kill"]:
         sys.exit(f"FAILED {client}")
     print(f"ok groups {client}")
 

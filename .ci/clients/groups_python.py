@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Consumer groups with confluent-kafka, kafka-python and aiokafka, see groups_members.py.
 Usage: groups_python.py HOST:PORT [CLIENT...]"""
-import asyncio, json, os, signal, sys
+import asyncio, json, os, signal, sys, threading
 
 import groups_members
 
@@ -9,11 +9,15 @@ CLIENTS = ["confluent", "confluent-cooperative", "confluent-consumer", "kafka-py
 
 
 def member(client, bootstrap, topic, group):
-    """One member: prints what it is assigned, what it loses, what it gets, and what it committed, as lines of JSON."""
+    """One member: prints what it is assigned, what it loses, what it gets, and what it committed, as lines of JSON. It leaves
+    the group at SIGTERM."""
+    is_to_leave = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: is_to_leave.set())
+
     def say(**event):
         print(json.dumps(event), flush=True)
 
-    session = 6000
+    session, client_id = 6000, f"member-{os.getpid()}"
     if client.startswith("confluent"):
         from confluent_kafka import Consumer, KafkaException
         by_protocol = {
@@ -23,7 +27,7 @@ def member(client, bootstrap, topic, group):
             "confluent-consumer": {"group.protocol": "consumer"},
         }
         consumer = Consumer({
-            "bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
+            "bootstrap.servers": bootstrap, "client.id": client_id, "group.id": group, "auto.offset.reset": "earliest",
             "enable.auto.commit": False, **by_protocol[client],
         })
 
@@ -35,7 +39,7 @@ def member(client, bootstrap, topic, group):
             on_assign=lambda c, found: say(assigned=partitions(found)),
             on_revoke=lambda c, found: say(revoked=partitions(found)),
             on_lost=lambda c, found: say(revoked=partitions(found)))
-        while True:
+        while not is_to_leave.is_set():
             got = consumer.consume(50, 0.2)
             for message in got:
                 if message.error():
@@ -47,6 +51,7 @@ def member(client, bootstrap, topic, group):
                     say(committed=[[p.partition, p.offset] for p in done if p.error is None])
                 except KafkaException:
                     pass
+        consumer.close()
     elif client == "kafka-python":
         from kafka import KafkaConsumer, ConsumerRebalanceListener
 
@@ -58,10 +63,10 @@ def member(client, bootstrap, topic, group):
                 say(revoked=[p.partition for p in found])
 
         consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
-            session_timeout_ms=session, heartbeat_interval_ms=500)
+            bootstrap_servers=bootstrap, client_id=client_id, group_id=group, auto_offset_reset="earliest",
+            enable_auto_commit=False, session_timeout_ms=session, heartbeat_interval_ms=500)
         consumer.subscribe([topic], listener=Listener())
-        while True:
+        while not is_to_leave.is_set():
             got = consumer.poll(200, max_records=50)
             for partition, records in got.items():
                 for record in records:
@@ -72,6 +77,7 @@ def member(client, bootstrap, topic, group):
                     say(committed=[[p.partition, records[-1].offset + 1] for p, records in got.items()])
                 except Exception:
                     pass
+        consumer.close()
     else:
         from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 
@@ -84,11 +90,11 @@ def member(client, bootstrap, topic, group):
 
         async def run():
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
-                session_timeout_ms=session, heartbeat_interval_ms=500)
+                bootstrap_servers=bootstrap, client_id=client_id, group_id=group, auto_offset_reset="earliest",
+                enable_auto_commit=False, session_timeout_ms=session, heartbeat_interval_ms=500)
             consumer.subscribe([topic], listener=AsyncListener())
             await consumer.start()
-            while True:
+            while not is_to_leave.is_set():
                 got = await consumer.getmany(timeout_ms=200, max_records=50)
                 for partition, records in got.items():
                     for record in records:
@@ -99,12 +105,12 @@ def member(client, bootstrap, topic, group):
                         say(committed=[[p.partition, records[-1].offset + 1] for p, records in got.items()])
                     except Exception:
                         pass
+            await consumer.stop()
 
         asyncio.run(run())
 
 
 if sys.argv[1] == "--member":
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     member(*sys.argv[2:])
 else:
     for name in sys.argv[2:] or CLIENTS:

@@ -11,6 +11,7 @@ func franz(ctx context.Context, balancing []kgo.GroupOpt, bootstrap, topic, grou
 	lost := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) { sayPartitions("revoked", partitions[topic]) }
 	options := []kgo.Opt{
 		kgo.SeedBrokers(bootstrap),
+		kgo.ClientID(clientID()),
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),

@@ -22,6 +22,8 @@ const (
 
 var out sync.Mutex
 
+func clientID() string { return fmt.Sprintf("member-%d", os.Getpid()) }
+
 // say prints what happened, as a line of JSON.
 func say(event string, value any) {
 	line, err := json.Marshal(map[string]any{event: value})

@@ -10,6 +10,7 @@ import (
 func readWithSarama(ctx context.Context, bootstrap, topic, group string) error {
 	config := sarama.NewConfig()
 	config.Version = sarama.MaxVersion
+	config.ClientID = clientID()
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	config.Consumer.Offsets.AutoCommit.Enable = false
 	config.Consumer.Group.Session.Timeout = session

@@ -21,7 +21,8 @@ public class Member {
 
     static Map<String, Object> config(String client, String bootstrap, String group) {
         Map<String, Object> config = new HashMap<>(Map.of(
-            "bootstrap.servers", bootstrap, "group.id", group, "auto.offset.reset", "earliest", "enable.auto.commit", false,
+            "bootstrap.servers", bootstrap, "client.id", "member-" + ProcessHandle.current().pid(), "group.id", group,
+            "auto.offset.reset", "earliest", "enable.auto.commit", false,
             "max.poll.records", 50, "key.deserializer", StringDeserializer.class, "value.deserializer", StringDeserializer.class));
         if (client.equals("java-consumer")) {
             config.put("group.protocol", "consumer");

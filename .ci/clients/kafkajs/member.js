@@ -5,7 +5,7 @@ const [bootstrap, topic, group] = process.argv.slice(2)
 const say = (event) => process.stdout.write(JSON.stringify(event) + '\n')
 
 async function main() {
-  const kafka = new Kafka({ clientId: 'member', brokers: [bootstrap], logLevel: logLevel.NOTHING })
+  const kafka = new Kafka({ clientId: `member-${process.pid}`, brokers: [bootstrap], logLevel: logLevel.NOTHING })
   const consumer = kafka.consumer({ groupId: group, sessionTimeout: 6000, heartbeatInterval: 500, maxWaitTimeInMs: 200 })
   let held = []
   const lose = () => { say({ revoked: held }); held = [] }
