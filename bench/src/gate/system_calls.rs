@@ -1,7 +1,7 @@
 //! System calls per request on the real driver, counted by strace.
 //!
-//! One connection, one request at a time, so that every request has a loop turn of its own. A broker is run with few and
-//! with many requests of a kind: the difference is what the requests cost, its start and its end fall out.
+//! One connection, one request at a time, so that every request has a loop turn of its own. A broker of the kind's class is
+//! run with few and with many requests of a kind: the difference is what the requests cost, its start and its end fall out.
 //!
 //! What a busy machine changes is how often a request's loop turns, which is one call of the ring each. So those are
 //! counted by themselves, and [`least`] of several counts is taken: a disturbance only adds.
@@ -68,30 +68,26 @@ impl Counter<'_> {
     pub fn measure(&self, build: &Build, progress: &Progress) -> anyhow::Result<Counts> {
         need("strace")?;
         let programs = Programs { ringlog: build.ringlog.clone(), ..self.programs.clone() };
-        let kinds = self.kinds();
-        progress.say("system calls: start and end");
-        let few = self.life(&programs, &kinds, None)?;
         let mut counts = Counts::new();
-        for (index, (cell, class)) in kinds.iter().enumerate() {
-            progress.say(&format!("system calls: {} {class}", cell.name));
-            let many = self.life(&programs, &kinds, Some(index))?;
-            let requests = many.requests[index] - few.requests[index];
-            anyhow::ensure!(requests > 0.0, "{}: no requests were counted", cell.name);
-            let [ring, others] = [true, false].map(|is_ring| many.sum(is_ring) - few.sum(is_ring));
-            let per_request = [(RING_CALLS, ring), (OTHER_CALLS, others)];
-            let per_request = per_request.map(|(name, calls)| (name.to_owned(), calls / requests));
-            counts.insert(format!("{} {class}", cell.name), per_request.into());
+        for class in Class::ALL {
+            let cells = cells_of(self.scenario, class);
+            progress.say(&format!("system calls: start and end, {class}"));
+            let few = self.life(&programs, class, &cells, None)?;
+            for (index, cell) in cells.iter().enumerate() {
+                progress.say(&format!("system calls: {} {class}", cell.name));
+                let many = self.life(&programs, class, &cells, Some(index))?;
+                let requests = many.requests[index] - few.requests[index];
+                anyhow::ensure!(requests > 0.0, "{}: no requests were counted", cell.name);
+                let [ring, others] = [true, false].map(|is_ring| many.sum(is_ring) - few.sum(is_ring));
+                let per_request = [(RING_CALLS, ring), (OTHER_CALLS, others)];
+                let per_request = per_request.map(|(name, calls)| (name.to_owned(), calls / requests));
+                counts.insert(format!("{} {class}", cell.name), per_request.into());
+            }
         }
         Ok(counts)
     }
 
-    /// The cells of the scenario in their classes, one request at a time.
-    fn kinds(&self) -> Vec<(Cell, Class)> {
-        let cells = self.scenario.cells.iter();
-        cells.flat_map(|cell| cell.classes.iter().map(|class| (one_at_a_time(cell), *class))).collect()
-    }
-
-    fn life(&self, programs: &Programs, kinds: &[(Cell, Class)], many: Option<usize>) -> anyhow::Result<Life> {
+    fn life(&self, programs: &Programs, class: Class, cells: &[Cell], many: Option<usize>) -> anyhow::Result<Life> {
         let machine = Cores::of_this_machine()?;
         let broker_cores = self.scenario.placement.broker.on(&machine)?;
         let loadgen_cores = self.scenario.placement.loadgen.on(&machine)?;
@@ -107,12 +103,12 @@ impl Counter<'_> {
             cores: &broker_cores,
             wrapper: &wrapper,
         };
-        let broker = Running::start(&Target::Ringlog, None, &ground)?;
+        let broker = Running::start(&Target::Ringlog, Some(class), &ground)?;
         let within = Within { loadgen: &programs.loadgen, cores: &loadgen_cores, folder: folder.path() };
         let mut requests = Vec::new();
-        for (index, (cell, class)) in kinds.iter().enumerate() {
+        for (index, cell) in cells.iter().enumerate() {
             let topic = format!("{}-{class}", cell.name);
-            let turn = Turn { cell, class: *class, broker: &broker, idle: Vec::new(), topic, rate: None, within };
+            let turn = Turn { cell, class, broker: &broker, idle: Vec::new(), topic, rate: None, within };
             turn.create_topic()?;
             if let Some(fill) = &cell.fill {
                 turn.fill(fill)?;
@@ -144,6 +140,11 @@ fn calls(table: &str) -> BTreeMap<String, f64> {
     rows.collect()
 }
 
+/// The cells of the scenario that have this class, one request at a time.
+fn cells_of(scenario: &Scenario, class: Class) -> Vec<Cell> {
+    scenario.cells.iter().filter(|cell| cell.classes.contains(&class)).map(one_at_a_time).collect()
+}
+
 fn one_at_a_time(cell: &Cell) -> Cell {
     let mut cell = cell.clone();
     let one = || toml::Value::Integer(1);
@@ -159,6 +160,8 @@ fn one_at_a_time(cell: &Cell) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -181,6 +184,19 @@ mod tests {
             let fills = cell.fill.iter().map(|fill| &fill.flags);
             assert!(fills.chain([&cell.flags]).all(|flags| flags[DRAIN].as_str() == Some(DRAIN_MAX)));
         }
+    }
+
+    /// Their names join the counts: instructions are of the kinds in `requests.rs`, system calls and CPU time of cells.
+    #[test]
+    fn each_kind_whose_instructions_are_counted_has_a_cell() {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/examples/requests.rs");
+        let source = fs::read_to_string(source).unwrap();
+        let named = source.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", Kind::"));
+        let kinds: BTreeSet<String> = named.map(|(name, _)| name.to_owned()).collect();
+        let scenario = Scenario::load("gate", &[]).unwrap();
+        let name = |class| move |cell: Cell| format!("{} {class}", cell.name);
+        let cells = Class::ALL.into_iter().flat_map(|class| cells_of(&scenario, class).into_iter().map(name(class)));
+        assert_eq!(kinds, cells.collect());
     }
 
     #[test]
