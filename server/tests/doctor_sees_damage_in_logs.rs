@@ -75,6 +75,10 @@ fn damage_is_told_and_nothing_is_written() {
         assert!(found.0 == *verdict && found.1.contains(words), "{words}: {found:?}");
     }
 
+    fs::remove_file(&segment).unwrap();
+    let (found, code) = doctor(&data, &[]);
+    assert!(code == 1 && found[0].1 == "t-0 holds no segment", "{found:?}");
+
     fs::write(data.join("recovery-point-offset-checkpoint"), "0\n2\nt 0 3\n").unwrap();
     let (found, code) = doctor(&data, &[]);
     assert!(code == 1 && found[0].1.starts_with("recovery-point-offset-checkpoint: "), "{found:?}");

@@ -169,3 +169,12 @@ fn a_metadata_log_that_is_cut_behind_a_clean_stop() {
     assert_eq!(fs::read(folder.path().join(LOG)).unwrap().len(), METADATA.len() - 1);
     assert!(!folder.path().join("data/.ringlog").exists(), "nothing was changed");
 }
+
+#[test]
+fn a_partition_whose_folder_is_gone() {
+    let folder = left_by_kafka();
+    let checkpoint = folder.path().join("data/recovery-point-offset-checkpoint");
+    fs::write(&checkpoint, "0\n1\n__consumer_offsets 0 4\n").unwrap();
+    let gone = "the folder of a partition is gone: __consumer_offsets-0, which ended at offset 4";
+    expect(folder.path(), "failure", gone, "bring the folders back from a copy");
+}

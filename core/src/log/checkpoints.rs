@@ -79,7 +79,7 @@ pub fn write_checkpoints(disk: &Rc<dyn Disk>, log_dir: &Path, logs: &[ClosedLog]
     Ok(())
 }
 
-fn read_offsets(disk: &Rc<dyn Disk>, path: &Path) -> Result<OffsetCheckpoint, StoreError> {
+pub(super) fn read_offsets(disk: &Rc<dyn Disk>, path: &Path) -> Result<OffsetCheckpoint, StoreError> {
     let bytes = match read_file(disk, path) {
         Ok(bytes) if bytes.is_empty() => return Ok(OffsetCheckpoint::default()),
         Ok(bytes) => bytes,

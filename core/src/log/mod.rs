@@ -23,6 +23,7 @@ mod header;
 mod late_writes;
 #[expect(clippy::module_inception, reason = "one partition's log, the folder's subject")]
 mod log;
+mod missing;
 mod open;
 mod open_epochs;
 mod page_cache;
@@ -47,6 +48,7 @@ pub use config::{Durability, LogConfig, LogKey, LogSpec, ProducerExpiry, StoreCo
 pub use direct::DirectConfig;
 pub use error::{AppendError, ReadError, StoreError};
 pub use failure::LogDirFailure;
+pub use missing::{MissingLog, missing_logs};
 #[cfg(any(test, feature = "planted-bugs"))]
 pub use planted::PlantedBug;
 pub use recovery::{

@@ -111,10 +111,25 @@ impl Log {
             return Ok(log);
         }
         let mut log = Self::open(key, spec, log_dir, point.log_start_offset, now_ms, files)?;
+        log.check_first_segment(point)?;
         log.cleaned_offset = point.cleaned_offset;
         log.all_flushed();
         let (end, known) = (log.log_end_offset, point.end_offset);
         if end == known { Ok(log) } else { Err(log.corrupt(format!("ends at {end}, its checkpoint says {known}"))) }
+    }
+
+    /// Refuses a log that a clean stop left with segments in front of its first one: the log start that was noted, and
+    /// the leader epochs, begin where it begins, or in it.
+    fn check_first_segment(&self, point: &SyncedPoint) -> Result<(), StoreError> {
+        let first_offset = self.segments[0].base_offset;
+        let noted_start = Some(point.log_start_offset).filter(|offset| *offset > 0);
+        let first_epoch = self.leader_epochs.entries().first().map(|entry| entry.start_offset);
+        match noted_start.or(first_epoch) {
+            Some(begins) if begins < first_offset => {
+                Err(self.corrupt(format!("begins with the segment of offset {first_offset}, and began at {begins}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens the folder after a crash; everything below `point` was synced, with indexes below `checkpointed` only. Returns
@@ -151,6 +166,8 @@ impl Log {
             0
         };
         self.load_leader_epochs(files)?;
+        // A power cut may have left the file of before the last segments were retired.
+        self.leader_epochs.truncate_from_start(self.log_start_offset);
         Ok(cut_bytes)
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use ringlog_core::log::{CLEAN_SHUTDOWN_FILE, COMMIT_LOG_FOLDER};
+use ringlog_core::log::{CLEAN_SHUTDOWN_FILE, COMMIT_LOG_FOLDER, MissingLog, missing_logs};
 use uuid::Uuid;
 
 use super::directory::DataDirectory;
@@ -20,6 +20,8 @@ const METADATA_VERSION_MIN: i16 = 15;
 const METADATA_VERSION: &str = "metadata.version";
 /// Directory ids below this are Kafka's reserved ones: not known, lost, being moved.
 const RESERVED_DIRECTORIES: u128 = 100;
+/// Of more partitions without their folder the number is told.
+const NAMED_MAX: usize = 10;
 
 /// What to do about transactions that Kafka had not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,17 @@ pub enum TakeoverError {
     /// The last stop was clean, and left nothing torn: there is damage in the metadata log.
     #[error("the metadata log is damaged: the last stop was clean, and {0} bytes lie behind the last whole batch")]
     DamagedMetadata(u64),
+    /// Folders of partitions are gone, of which the checkpoints of the last stop say that they held records.
+    #[error(
+        "the folder{} gone: {}{}",
+        if .0.len() == 1 { " of a partition is" } else { "s of partitions are" },
+        .0[..].iter().take(NAMED_MAX).map(shown_missing).collect::<Vec<_>>().join(", "),
+        if .0.len() > NAMED_MAX { format!(" and {} more", .0.len() - NAMED_MAX) } else { String::new() }
+    )]
+    MissingLogs(Vec<MissingLog>),
+    /// Where logs end is not known.
+    #[error("where the logs end cannot be read: {0}")]
+    Checkpoints(String),
     /// Other controllers vote.
     #[error("the controller quorum has other voters than this node: {0:?}")]
     Voters(Vec<i32>),
@@ -138,6 +151,11 @@ impl TakeoverError {
                 "bring __cluster_metadata-0 back from a copy: Kafka, too, would cut these bytes off, and lose the topics \
                  whose records they are"
             }
+            Self::MissingLogs(_) => {
+                "bring the folders back from a copy; to have such a partition begin anew, empty, as Kafka would without a \
+                 word, set its offset to 0 in each *-offset-checkpoint file that names it"
+            }
+            Self::Checkpoints(_) => "bring the file back from a copy",
             Self::Voters(_) | Self::Brokers(_) | Self::Replicas { .. } => {
                 "Ringlog takes over a cluster of one node: leave this one to Kafka, or remove its other nodes under Kafka first"
             }
@@ -188,11 +206,28 @@ pub fn check(
     }
     check_broker_configs(image)?;
     check_partitions(image, identity)?;
+    if last_stop == LastStop::Clean {
+        check_folders(directory, image)?;
+    }
     // Ringlog opens none, so after a crash of its own there is nothing new to be seen.
     if transactions == OpenTransactions::Refuse && last_stop != LastStop::RinglogKilled {
         check_transactions(directory, image)?;
     }
     Ok(last_stop)
+}
+
+fn check_folders(directory: &DataDirectory, image: &MetadataImage) -> Result<(), TakeoverError> {
+    let mut missing = missing_logs(directory.disk(), directory.path())
+        .map_err(|error| TakeoverError::Checkpoints(error.to_string()))?;
+    missing.retain(|log| {
+        let partitions = image.topic_by_name(&log.topic_name).map_or(0, |topic| topic.partitions.len());
+        usize::try_from(log.partition_index).is_ok_and(|index| index < partitions)
+    });
+    if missing.is_empty() { Ok(()) } else { Err(TakeoverError::MissingLogs(missing)) }
+}
+
+fn shown_missing(log: &MissingLog) -> String {
+    format!("{}-{}, which ended at offset {}", log.topic_name, log.partition_index, log.log_end_offset)
 }
 
 fn check_transactions(directory: &DataDirectory, image: &MetadataImage) -> Result<(), TakeoverError> {
@@ -348,6 +383,34 @@ mod tests {
         assert_eq!(check_with(GOLDEN), Ok(LastStop::Clean));
         mark_in_use(&disk, folder.path()).unwrap();
         assert_eq!(check_with(&flipped), Ok(LastStop::RinglogKilled));
+    }
+
+    #[test]
+    fn a_partition_that_held_records_and_has_no_folder_refuses_the_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
+        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
+        std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
+        std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), GOLDEN).unwrap();
+        std::fs::write(folder.path().join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(13)).unwrap();
+        let check_with = |checkpoint: &str| {
+            std::fs::write(folder.path().join("recovery-point-offset-checkpoint"), checkpoint).unwrap();
+            let found = MetadataLog::find(&disk, folder.path()).unwrap();
+            check(&directory, &found, &identity(), OpenTransactions::Refuse)
+        };
+        assert_eq!(check_with("0\n2\n__consumer_offsets 0 0\ndeleted 0 9\n"), Ok(LastStop::Clean));
+        let gone = "0\n2\n__consumer_offsets 0 4\n__consumer_offsets 99 9\n";
+        let Err(refused) = check_with(gone) else { panic!("is taken over") };
+        assert_eq!(
+            refused.to_string(),
+            "the folder of a partition is gone: __consumer_offsets-0, which ended at offset 4"
+        );
+        assert!(matches!(check_with("9\n"), Err(TakeoverError::Checkpoints(_))));
+        std::fs::create_dir(folder.path().join("__consumer_offsets-0")).unwrap();
+        assert_eq!(check_with(gone), Ok(LastStop::Clean));
+        std::fs::remove_dir(folder.path().join("__consumer_offsets-0")).unwrap();
+        mark_in_use(&disk, folder.path()).unwrap();
+        assert_eq!(check_with(gone), Ok(LastStop::RinglogKilled), "the recovery looks at what was noted since");
     }
 
     #[test]

@@ -83,3 +83,36 @@ fn a_folder_left_by_a_deleted_topic_is_not_taken_for_the_new_one() {
     let key = store.create(again).expect("created");
     assert_eq!(store.append(key, &batch(1, 10, 0), 0).expect("appended").base_offset, 0);
 }
+
+#[test]
+fn a_log_whose_first_segments_are_gone_behind_a_clean_stop_is_not_served() {
+    for log_start_offset in [0, 2] {
+        let world = World::new(20);
+        let mut store = world.open_with(&[]);
+        let key = store.create(spec(0)).expect("created");
+        for tag in 0..6 {
+            store.append(key, &batch(3, 400, tag), 0).expect("appended");
+            store.end_turn();
+        }
+        store.delete_records(key, log_start_offset).expect("below the end");
+        world.turns(20);
+        store.end_turn();
+        world.close(store);
+        let folder = Path::new("/data").join(spec(0).folder());
+        let opened = || {
+            let mut store = world.open_with(&[spec(0)]);
+            let key = store.create(spec(0)).expect("known");
+            let read = store.read(key, 3, 18, 10, true);
+            world.close(store);
+            read
+        };
+        opened().expect("all is there");
+        for kind in ["log", "index", "timeindex"] {
+            world.disk.remove_file(&folder.join(format!("{:020}.{kind}", 0))).expect("there");
+        }
+        let mut store = world.open_with(&[spec(0)]);
+        let key = store.create(spec(0)).expect("known");
+        let refused = store.read(key, 3, 18, 10, true).expect_err("it is not whole").to_string();
+        assert!(refused.contains(&format!("and began at {log_start_offset}")), "{refused}");
+    }
+}

@@ -125,6 +125,11 @@ fn look_at_log(folder: &Path, offsets: &Offsets, look: Look, found: &mut Found) 
             }
         }
     }
+    let is_to_hold = offsets.recovery_point.unwrap_or(0) > offsets.log_start_offset.unwrap_or(0);
+    if look.is_clean && is_to_hold && segments.is_empty() {
+        let fix = "the partition is not served: bring its segments back from a copy";
+        found.push(Check::failure(NAME, format!("{} holds no segment", shown(folder)), fix));
+    }
     if !look.scan {
         return Ok(());
     }
