@@ -25,6 +25,7 @@ mod late_writes;
 mod log;
 mod missing;
 mod open;
+mod open_aborted;
 mod open_epochs;
 mod page_cache;
 mod planted;

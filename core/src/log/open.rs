@@ -28,7 +28,6 @@ use super::scan::{BatchScan, ScanEnd};
 use super::segment::Segment;
 use super::synced_points::SyncedPoint;
 use super::time_index::TimeEntry;
-use super::transaction_index::TransactionIndex;
 use super::{LogKey, LogSpec};
 use crate::reactor::{read_file, remove_file_if_there};
 use crate::record::BatchView;
@@ -276,7 +275,7 @@ impl Log {
     }
 
     /// Takes in the names in the partition's folder, the segments among them; an empty log begins with one.
-    fn open_segments(&mut self, now_ms: i64, files: &Descriptors) -> Result<(), StoreError> {
+    fn open_segments(&mut self, now_ms: i64, files: &mut Descriptors) -> Result<(), StoreError> {
         let names = self.list_files(files)?;
         self.is_new = names.is_none();
         let mut names = names.unwrap_or_default();
@@ -294,8 +293,7 @@ impl Log {
             self.segments = vec![Segment::new(self.log_start_offset, now_ms)];
         }
         self.log_start_offset = self.log_start_offset.max(self.segments[0].base_offset);
-        self.aborted = TransactionIndex::load(files.disk(), &self.dir, &names).map_err(|error| self.io_error(error))?;
-        Ok(())
+        self.load_aborted(&names, files).map_err(|error| self.io_error(error))
     }
 
     /// The names in the folder; `None` where there is none.

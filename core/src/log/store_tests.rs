@@ -1,5 +1,6 @@
 //! Behaviour of the store on the simulated disk, with segments of a few hundred bytes.
 
+mod aborted;
 mod by_hand;
 mod carried;
 mod failures;

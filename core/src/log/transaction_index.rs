@@ -4,13 +4,7 @@
 //! stable offset i64 at the time of the marker (Kafka's `AbortedTxn.java`). Big-endian. A segment in which no transaction
 //! was aborted has no file.
 
-use std::io;
 use std::ops::Range;
-use std::path::Path;
-use std::rc::Rc;
-
-use super::log::offset_of_file;
-use crate::reactor::{Disk, read_file};
 
 /// Bytes of an entry.
 pub const TRANSACTION_ENTRY_BYTES: usize = 34;
@@ -56,33 +50,28 @@ impl AbortedTransaction {
 pub(crate) struct TransactionIndex(Vec<AbortedTransaction>);
 
 impl TransactionIndex {
-    /// Reads the files among `names` of a partition's folder.
-    pub fn load(disk: &Rc<dyn Disk>, dir: &Path, names: &[String]) -> io::Result<Self> {
-        let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_of_file(name, EXTENSION)).collect();
-        bases.sort_unstable();
-        let mut index = Self::default();
-        for base in bases {
-            let bytes = read_file(disk, &dir.join(format!("{base:020}{EXTENSION}")))?;
-            index.extend(&bytes, base)?;
+    /// Takes in the bytes of a segment's file, whose markers are in `offsets`. False where they are damaged: nothing of them
+    /// is taken then.
+    #[must_use]
+    pub fn extend(&mut self, bytes: &[u8], offsets: Range<i64>) -> bool {
+        let before = self.0.len();
+        let (entries, rest) = bytes.as_chunks();
+        let is_sound = rest.is_empty()
+            && entries.iter().all(|entry| {
+                let Some(aborted) = AbortedTransaction::decode(entry) else { return false };
+                let is_behind = self.0.last().is_none_or(|last| last.last_offset < aborted.last_offset);
+                self.0.push(aborted);
+                is_behind && offsets.contains(&aborted.last_offset)
+            });
+        if !is_sound {
+            self.0.truncate(before);
         }
-        Ok(index)
+        is_sound
     }
 
-    fn extend(&mut self, bytes: &[u8], base_offset: i64) -> io::Result<()> {
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{base_offset:020}{EXTENSION} is damaged"));
-        let (entries, rest) = bytes.as_chunks();
-        if !rest.is_empty() {
-            return Err(damaged());
-        }
-        for entry in entries {
-            let aborted = AbortedTransaction::decode(entry).ok_or_else(damaged)?;
-            let is_behind = self.0.last().is_none_or(|last| last.last_offset < aborted.last_offset);
-            if !is_behind || aborted.last_offset < base_offset {
-                return Err(damaged());
-            }
-            self.0.push(aborted);
-        }
-        Ok(())
+    /// Takes in what was found of the next segment.
+    pub fn push(&mut self, aborted: Vec<AbortedTransaction>) {
+        self.0.extend(aborted);
     }
 
     /// Forgets transactions that ended below the log start.
@@ -120,7 +109,7 @@ mod tests {
     fn index(entries: &[(i64, i64, i64)]) -> TransactionIndex {
         let mut index = TransactionIndex::default();
         let bytes: Vec<u8> = entries.iter().flat_map(|(id, first, last)| entry(*id, *first, *last)).collect();
-        index.extend(&bytes, 0).unwrap();
+        assert!(index.extend(&bytes, 0..100));
         index
     }
 
@@ -140,11 +129,17 @@ mod tests {
     #[test]
     fn damaged_files_are_refused() {
         let good = entry(1, 10, 20);
-        let refused = |bytes: &[u8]| TransactionIndex::default().extend(bytes, 0).is_err();
+        let refused = |bytes: &[u8]| {
+            let mut index = TransactionIndex::default();
+            let is_refused = !index.extend(bytes, 15..30);
+            assert!(!is_refused || index == TransactionIndex::default(), "nothing of it is taken");
+            is_refused
+        };
         assert!(!refused(&good));
         assert!(refused(&good[..33]));
         assert!(refused(&[&[0, 1], &good[2..]].concat()), "another version");
         assert!(refused(&entry(1, 21, 20)));
         assert!(refused(&[good.clone(), good].concat()), "markers are in order");
+        assert!(refused(&entry(1, 10, 14)) && refused(&entry(1, 10, 30)), "of another segment");
     }
 }

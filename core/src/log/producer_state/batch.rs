@@ -32,6 +32,8 @@ pub struct TransactionEnd {
     pub coordinator_epoch: i32,
     /// The marker's timestamp.
     pub timestamp: i64,
+    /// Its records are not for readers of committed data.
+    pub is_abort: bool,
 }
 
 impl TransactionEnd {
@@ -39,13 +41,14 @@ impl TransactionEnd {
     pub fn of(batch: &BatchView<'_>) -> Option<Self> {
         let record = batch.records().next()?.ok()?;
         // Key: version i16, type i16 (0 abort, 1 commit). Value: version i16, coordinator epoch i32 (EndTxnMarker.json).
-        let [_, _, 0, 0 | 1, ..] = *record.key? else { return None };
+        let [_, _, 0, kind @ (0 | 1), ..] = *record.key? else { return None };
         let [_, _, epoch @ ..] = record.value? else { return None };
         Some(Self {
             producer_id: batch.producer_id(),
             producer_epoch: batch.producer_epoch(),
             coordinator_epoch: i32::from_be_bytes(*epoch.first_chunk()?),
             timestamp: batch.max_timestamp(),
+            is_abort: kind == 0,
         })
     }
 }
@@ -65,9 +68,15 @@ mod tests {
             batch.build()
         };
         let end = |bytes: &[u8]| TransactionEnd::of(&BatchView::parse(bytes).unwrap());
-        let ended = TransactionEnd { producer_id: 1, producer_epoch: 2, coordinator_epoch: 7, timestamp: 9 };
-        assert_eq!(end(&marker(0)), Some(ended));
-        assert_eq!(end(&marker(1)), Some(ended));
+        let ended = |is_abort| TransactionEnd {
+            producer_id: 1,
+            producer_epoch: 2,
+            coordinator_epoch: 7,
+            timestamp: 9,
+            is_abort,
+        };
+        assert_eq!(end(&marker(0)), Some(ended(true)));
+        assert_eq!(end(&marker(1)), Some(ended(false)));
         assert_eq!(end(&marker(2)), None, "a leader change");
     }
 }

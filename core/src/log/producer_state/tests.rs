@@ -95,7 +95,7 @@ fn transactions_open_and_end() {
     assert_eq!(restored, state);
     assert_eq!(restored.first_open_transaction(), Some(50));
     state.undo(undo);
-    let end = TransactionEnd { producer_id: 1, producer_epoch: 1, coordinator_epoch: 4, timestamp: 9 };
+    let end = TransactionEnd { producer_id: 1, producer_epoch: 1, coordinator_epoch: 4, timestamp: 9, is_abort: true };
     assert_eq!(state.end_transaction(end), Some(50));
     assert_eq!(state.first_open_transaction(), None);
     assert_eq!(state.end_transaction(end), None);
