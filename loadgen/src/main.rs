@@ -4,29 +4,34 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use ringlog_loadgen::cli::{
-    Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Group, Mixed, Produce, Sink, completion,
+    Cli, Command, Commit, Common, Connect, EndToEnd, Fetch, Group, Mixed, Produce, PropertyError, Sink, completion,
 };
 use ringlog_loadgen::measured::Measured;
 use ringlog_loadgen::output::{check_files, finish, finish_kafka_style, settings};
 use ringlog_loadgen::plan::Rate;
 use ringlog_loadgen::report::{KafkaTool, Report};
-use ringlog_loadgen::run::{self, Connection, Place};
+use ringlog_loadgen::run::{self, Connection, End, Place};
 use ringlog_loadgen::sink::{SinkConfig, serve};
 use ringlog_loadgen::workload;
 
 /// Bytes in the control echo of requests that carry no records.
 const SMALL: usize = 100;
+/// So long none of a number of Produce requests may be answered: Kafka's `delivery.timeout.ms`.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+/// The exit code of a command line that is not understood, as clap has it.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let done = command.common().map_or(Ok(()), check_files).and_then(|()| run(command));
     done.unwrap_or_else(|error| {
         eprintln!("ringlog-loadgen: {error:#}");
-        ExitCode::FAILURE
+        if error.is::<PropertyError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
     })
 }
 
@@ -64,7 +69,7 @@ fn produce(mut flags: Produce) -> anyhow::Result<ExitCode> {
     load.rate = flags.common.rate;
     load.in_flight = changed.in_flight.unwrap_or(load.in_flight);
     if let Some(all) = flags.kafka.num_records {
-        load.end_after(all.div_ceil(records as u64));
+        load.end_after(End::Requests { count: all.div_ceil(records as u64), silence_max: SILENCE_MAX });
     }
     let is_idempotent = flags.idempotent || changed.is_idempotent;
     let mut measured = run::produce(&load, &topic, &target, &production, is_idempotent)?;
@@ -81,11 +86,8 @@ fn fetch(mut flags: Fetch) -> anyhow::Result<ExitCode> {
     flags.apply_properties()?;
     flags.kafka.ignored().iter().for_each(|text| eprintln!("ringlog-loadgen: {text}"));
     let (mut load, spec, topic) = (flags.common.load(SMALL), flags.spec(), flags.common.topic_spec(true));
-    if let Some(requests) = flags.requests {
-        load.end_after(requests);
-    }
-    if let Some(end) = flags.kafka.records_end() {
-        load.end_after_records(end);
+    if flags.end() != End::Time {
+        load.end_after(flags.end());
     }
     let target = run::target(&load.bootstrap, &topic)?;
     let measured = run::run(&load, &topic, &Place::leaders(&target), |connection: &Connection<'_>| {

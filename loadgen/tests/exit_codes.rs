@@ -5,6 +5,7 @@ mod sink;
 
 use std::net::SocketAddr;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use ringlog_loadgen::sink::{Fault, SinkConfig};
 use sink::sink;
@@ -69,4 +70,24 @@ fn a_reader_to_whom_no_record_comes_ends_after_its_timeout_as_in_kafkas_tool() {
     assert_eq!(stdout.lines().next().and_then(|line| line.split(", ").nth(4)), Some("0"), "{stdout}");
     let told: Vec<&str> = stderr.lines().collect();
     assert!(told[0].contains("--group is ignored") && told[1].contains("0 of 5 records"), "{stderr}");
+}
+
+/// Each answer of this sink comes a minute late.
+#[test]
+fn requests_to_a_broker_that_falls_silent_end_after_the_timeout_with_4_and_say_why() {
+    let sink = sink(SinkConfig { delay: Duration::from_secs(60), ..SinkConfig::default() });
+    let flags = "--topic t --partitions 1 --tail --requests 50 --inflight 2 --timeout 100";
+    let Output { status, stderr, .. } = run(&format!("fetch --bootstrap {sink} --quiet {flags}"));
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains("no answer for 100ms: 48 of the requests were never sent"), "{stderr}");
+}
+
+#[test]
+fn a_property_that_is_not_known_is_2_as_any_wrong_usage() {
+    let sink = sink(SinkConfig::default());
+    let (code, stderr) = produce(sink, "--producer-props no.such=1");
+    assert_eq!(code, Some(2), "{stderr}");
+    let Output { status, .. } = run(&format!("fetch --bootstrap {sink} --topic t --command-property no.such=1"));
+    assert_eq!(status.code(), Some(2));
 }

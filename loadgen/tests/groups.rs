@@ -39,14 +39,7 @@ impl SinkWorld {
 
     /// What was wrong with so many requests of one connection.
     fn findings<W: Workload + 'static>(&self, workload: W) -> Findings {
-        let pace = Pace {
-            plan: None,
-            in_flight_max: 4,
-            warmup: Duration::ZERO,
-            end: DEADLINE,
-            requests_max: REQUESTS,
-            records_max: u64::MAX,
-        };
+        let pace = Pace { in_flight_max: 4, end: DEADLINE, requests_max: REQUESTS, ..Pace::default() };
         let recorder = Recorder::new(Cut { start: Duration::ZERO, length: DEADLINE });
         let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::new(RefCell::new(recorder)))));
         let (reactor, address, driven) = (self.client.clone(), self.address, Rc::clone(&pipe));

@@ -59,14 +59,7 @@ fn fetch(target: &Target) -> Fetch {
 
 fn pace(rate: f64, end: Duration) -> Pace {
     let plan = schedule(rate).plan(0, 1).peekable();
-    Pace {
-        plan: Some(plan),
-        in_flight_max: 10,
-        warmup: Duration::ZERO,
-        end,
-        requests_max: u64::MAX,
-        records_max: u64::MAX,
-    }
+    Pace { plan: Some(plan), in_flight_max: 10, end, ..Pace::default() }
 }
 
 /// Runs one connection against a sink until it is done.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::client::TopicSpec;
 use crate::plan::{Arrival, Rate};
-use crate::run::{ControlSpec, Load};
+use crate::run::{ControlSpec, End, Load};
 use crate::threshold::Threshold;
 use crate::units::{parse_duration, parse_length};
 
@@ -111,8 +111,7 @@ impl Common {
             rate: self.rate,
             arrival: self.arrival,
             burst: self.burst,
-            requests_max: None,
-            records_end: None,
+            end: End::Time,
             warmup: self.warmup,
             duration: self.duration,
             drain: self.drain,

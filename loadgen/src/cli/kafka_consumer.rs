@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Fetch, PropertyError};
-use crate::run::RecordsEnd;
+use crate::run::End;
 
 const ONE_TOPIC: &str = "one topic is read: name it with --topic";
 const NO_FILE: &str = "no file of properties is read: give those that are needed with --command-property";
@@ -25,12 +25,11 @@ pub struct KafkaConsumerFlags {
         long,
         alias = "messages",
         value_name = "N",
-        conflicts_with = "requests",
         value_parser = clap::value_parser!(u64).range(1..),
     )]
     pub num_records: Option<u64>,
-    /// Or when none has come for so many milliseconds
-    #[arg(long, value_name = "MS", requires = "num_records", default_value_t = 10_000)]
+    /// Or when none has come for so many milliseconds, which with --requests is an error
+    #[arg(long, value_name = "MS", requires = "counted", default_value_t = 10_000)]
     pub timeout: u64,
     /// Consumer properties: fetch.min.bytes and fetch.max.wait.ms are used, what that tool sets itself and client.id
     /// have no meaning here; may be repeated
@@ -73,12 +72,6 @@ fn refuse(instead: &'static str) -> impl Fn(&str) -> Result<Infallible, &'static
 }
 
 impl KafkaConsumerFlags {
-    /// What ends the run instead of its time.
-    pub fn records_end(&self) -> Option<RecordsEnd> {
-        let silence_max = Duration::from_millis(self.timeout);
-        self.num_records.map(|count| RecordsEnd { count, silence_max })
-    }
-
     /// One sentence for each flag that was given and does nothing.
     pub fn ignored(&self) -> Vec<&'static str> {
         let flags = [
@@ -99,6 +92,16 @@ impl KafkaConsumerFlags {
 }
 
 impl Fetch {
+    /// What ends the run.
+    pub fn end(&self) -> End {
+        let silence_max = Duration::from_millis(self.kafka.timeout);
+        match (self.requests, self.kafka.num_records) {
+            (Some(count), _) => End::Requests { count, silence_max },
+            (None, Some(count)) => End::Records { count, silence_max },
+            (None, None) => End::Time,
+        }
+    }
+
     /// Applies the properties.
     pub fn apply_properties(&mut self) -> Result<(), PropertyError> {
         for property in &self.kafka.command_property {
@@ -153,8 +156,7 @@ mod tests {
             let spec = flags.spec();
             assert_eq!((spec.mode, spec.max_bytes, spec.min_bytes), (FetchMode::Tail, 5_000, 7));
             assert_eq!(spec.max_wait, Duration::from_millis(9));
-            let RecordsEnd { count, silence_max } = flags.kafka.records_end().expect("a number of records");
-            assert_eq!((count, silence_max), (1_000, Duration::from_millis(700)));
+            assert_eq!(flags.end(), End::Records { count: 1_000, silence_max: Duration::from_millis(700) });
             assert_eq!(flags.kafka.ignored(), [""; 0]);
             flags.kafka.command_property.push("no.such=1".to_owned());
             assert!(flags.apply_properties().is_err());

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use ringlog_core::record::Codec;
 
@@ -97,6 +97,7 @@ pub struct Produce {
 /// Flags of `fetch`.
 #[derive(Debug, Args)]
 #[command(
+    group = ArgGroup::new("counted").args(["num_records", "requests"]),
     after_help = "Example: ringlog-loadgen fetch --bootstrap 127.0.0.1:9092 --topic t --connections 2 --inflight 1"
 )]
 pub struct Fetch {

@@ -35,6 +35,20 @@ pub struct Pace {
     pub records_max: u64,
 }
 
+impl Default for Pace {
+    /// A closed loop without an end, one request at a time.
+    fn default() -> Self {
+        Self {
+            plan: None,
+            in_flight_max: 1,
+            warmup: Duration::ZERO,
+            end: Duration::MAX,
+            requests_max: u64::MAX,
+            records_max: u64::MAX,
+        }
+    }
+}
+
 /// The state that the tasks of a connection share.
 pub struct Pipe<W: Workload> {
     /// What to send, and what to check.
@@ -113,14 +127,24 @@ impl<W: Workload> Pipe<W> {
         self.in_flight.len()
     }
 
+    /// Requests that were answered, or are lost.
+    pub fn settled_count(&self) -> u64 {
+        self.planned_count - self.in_flight.len() as u64
+    }
+
+    /// Whether the broker's next answer, or itself, is waited for.
+    pub fn is_waiting(&self) -> bool {
+        !self.in_flight.is_empty() || self.state != State::Sending
+    }
+
     /// Records of all answers.
     pub fn records_count(&self) -> u64 {
         self.records_count
     }
 
-    /// The plan ends here: what has left is still answered.
-    pub fn end_plan(&mut self) {
-        self.pace.requests_max = self.planned_count;
+    /// The plan ends here: what has left is still answered. Returns how many requests were still to be sent.
+    pub fn end_plan(&mut self) -> u64 {
+        std::mem::replace(&mut self.pace.requests_max, self.planned_count) - self.planned_count
     }
 
     /// Nothing more will be sent. Returns how many requests of the plan have not been.

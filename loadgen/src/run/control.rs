@@ -76,15 +76,14 @@ impl Control {
         let requests = Requests::build(&self.production, &[0])?;
         let identity = ProducerIdentity { connection: 0, idempotent: None };
         let rate = self.spec.rate;
-        let (length, arrival, seed) = (load.end(), load.arrival, load.seed);
+        let (length, arrival, seed) = (load.planned_end(), load.arrival, load.seed);
         let schedule = Schedule { rate, rate_at_end: rate, length, arrival, burst: 1, seed };
         let pace = Pace {
             plan: Some(schedule.plan(0, 1).peekable()),
             in_flight_max: IN_FLIGHT_MAX,
             warmup: load.warmup,
-            end: load.end(),
-            requests_max: u64::MAX,
-            records_max: u64::MAX,
+            end: load.planned_end(),
+            ..Pace::default()
         };
         let recorder = Rc::new(RefCell::new(Recorder::new(load.cut())));
         let pipe = Pipe::new(Produce::new(&self.production, &requests, identity, 1), pace, Rc::clone(&recorder));

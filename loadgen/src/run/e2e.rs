@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use ringlog_core::reactor::{Reactor, Socket};
@@ -117,9 +116,8 @@ impl Run<'_> {
             plan: load.plan(0, 1),
             in_flight_max: load.in_flight,
             warmup: load.warmup,
-            end: load.end(),
-            requests_max: load.share_of_requests(0, 1),
-            records_max: u64::MAX,
+            end: load.planned_end(),
+            ..Pace::default()
         };
         let requests = Requests::build(self.production, &place.partitions)?;
         let identity = ProducerIdentity { connection: 0, idempotent: None };
@@ -139,14 +137,7 @@ impl Run<'_> {
             for _ in 0..self.plan.fan_out.max(1) {
                 let run = self.production.run;
                 let tail = Tail::new(target, partition, run, load.warmup, Rc::clone(recorder))?;
-                let pace = Pace {
-                    plan: None,
-                    in_flight_max: 1,
-                    warmup: load.warmup,
-                    end: Duration::MAX,
-                    requests_max: u64::MAX,
-                    records_max: u64::MAX,
-                };
+                let pace = Pace { warmup: load.warmup, ..Pace::default() };
                 let place = Place {
                     address: partition.leader,
                     bootstrap: target.bootstrap,

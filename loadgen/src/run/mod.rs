@@ -69,10 +69,8 @@ pub struct Load {
     pub arrival: Arrival,
     /// Requests of a connection that leave at the same instant.
     pub burst: usize,
-    /// Requests of all connections, before and in the window.
-    pub requests_max: Option<u64>,
-    /// Records that end the run, read or written by all connections.
-    pub records_end: Option<RecordsEnd>,
+    /// What ends the run.
+    pub end: End,
     /// Before the measured window.
     pub warmup: Duration,
     /// The measured window.
@@ -93,29 +91,31 @@ pub struct Load {
     pub run_id: u32,
 }
 
-/// The end of a run by its records.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordsEnd {
-    /// So many of them.
-    pub count: u64,
-    /// Or when none has come for so long.
-    pub silence_max: Duration,
+/// The end of a run: its time, or a number that all connections reach together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// After warm-up and window.
+    Time,
+    /// So many requests have left; or none was answered for so long, which is an error.
+    Requests {
+        /// Of all connections.
+        count: u64,
+        /// From one answer to the next.
+        silence_max: Duration,
+    },
+    /// So many records were read or written; or none has come for so long.
+    Records {
+        /// Of all connections.
+        count: u64,
+        /// From one to the next.
+        silence_max: Duration,
+    },
 }
 
 impl Load {
-    /// Only the number of requests ends the run, and all of them are measured.
-    pub fn end_after(&mut self, requests: u64) {
-        self.requests_max = Some(requests);
-        self.measure_all();
-    }
-
-    /// Only records, or that none come, end the run, and all of them are measured.
-    pub fn end_after_records(&mut self, end: RecordsEnd) {
-        self.records_end = Some(end);
-        self.measure_all();
-    }
-
-    fn measure_all(&mut self) {
+    /// Only this number ends the run, and all of it is measured.
+    pub fn end_after(&mut self, end: End) {
+        self.end = end;
         (self.warmup, self.duration) = (Duration::ZERO, COUNTED_RUN_MAX);
     }
 
@@ -131,29 +131,31 @@ impl Load {
             Rate::Ramp(from, to) => (from, to),
             Rate::Max => return None,
         };
-        let (length, arrival, burst, seed) = (self.end(), self.arrival, self.burst, self.seed);
+        let (length, arrival, burst, seed) = (self.planned_end(), self.arrival, self.burst, self.seed);
         Some(Schedule { rate, rate_at_end, length, arrival, burst, seed }.plan(index, count).peekable())
     }
 
     /// How many requests connection `index` of `count` sends at most.
     pub fn share_of_requests(&self, index: usize, count: usize) -> u64 {
+        let End::Requests { count: all, .. } = self.end else { return u64::MAX };
         let (index, count) = (index as u64, count.max(1) as u64);
-        self.requests_max.map_or(u64::MAX, |all| all / count + u64::from(index < all % count))
+        all / count + u64::from(index < all % count)
     }
 
     /// After how many records each of `count` connections ends.
     pub fn share_of_records(&self, count: usize) -> u64 {
-        self.records_end.map_or(u64::MAX, |end| end.count.div_ceil(count.max(1) as u64))
+        let End::Records { count: all, .. } = self.end else { return u64::MAX };
+        all.div_ceil(count.max(1) as u64)
     }
 
-    /// The end of the run: nothing is planned from then on.
-    pub fn end(&self) -> Duration {
+    /// Nothing is planned from then on.
+    pub fn planned_end(&self) -> Duration {
         self.warmup + self.duration
     }
 
     /// When what is late is given up.
     pub fn deadline(&self) -> Duration {
-        self.end() + self.drain
+        self.planned_end() + self.drain
     }
 }
 
@@ -270,7 +272,7 @@ fn merge(load: &Load, outcomes: Vec<Outcome>, usage: Usage, threads: usize) -> M
     }
     let last = all.recorder.last_answered.saturating_sub(load.warmup);
     // A run that ends after so many requests or records has no window but itself.
-    let window = if load.requests_max.is_some() || load.records_end.is_some() { last.max(LOOK) } else { load.duration };
+    let window = if load.end == End::Time { load.duration } else { last.max(LOOK) };
     Measured {
         recorder: all.recorder,
         control: all.control,

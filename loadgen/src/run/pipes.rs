@@ -10,8 +10,9 @@ use anyhow::Context;
 use ringlog_core::reactor::{Reactor, Socket};
 
 use super::control::Control;
-use super::{LOOK, Load, Outcome, measured, pin, reactor, start, stop};
+use super::{End, LOOK, Load, Outcome, measured, pin, reactor, start, stop};
 use crate::client::{Pace, Pipe, Route, RouteEnd, Shared, Target, TopicSpec, drive};
+use crate::findings::Failure;
 use crate::measured::Measured;
 use crate::progress::Progress;
 use crate::recorder::Recorder;
@@ -83,22 +84,22 @@ struct Worker<'a> {
     threads: usize,
 }
 
-/// How long no record has come.
+/// How long nothing has come of what ends the run.
 struct Silence {
     max: Duration,
-    records: u64,
+    count: u64,
     since: Duration,
 }
 
 impl Silence {
     fn new(max: Duration) -> Self {
-        Self { max, records: 0, since: Duration::ZERO }
+        Self { max, count: 0, since: Duration::ZERO }
     }
 
-    /// Whether nothing was added to `records` for longer than it may take.
-    fn is_too_long(&mut self, records: u64, now: Duration) -> bool {
-        if records > self.records {
-            (self.records, self.since) = (records, now);
+    /// Whether nothing was added to `count` for longer than it may take, although it was awaited.
+    fn is_too_long(&mut self, count: u64, is_awaited: bool, now: Duration) -> bool {
+        if count > self.count || !is_awaited {
+            (self.count, self.since) = (count, now);
         }
         now - self.since > self.max
     }
@@ -133,20 +134,39 @@ impl Worker<'_> {
         }
         let echoed = echo.map(|echo| echo.drive(&reactor, start));
         let mut deadline = load.deadline();
-        let mut silence = load.records_end.map(|end| Silence::new(end.silence_max));
+        let mut silence = match load.end {
+            End::Time => None,
+            End::Requests { silence_max, .. } | End::Records { silence_max, .. } => Some(Silence::new(silence_max)),
+        };
+        let count = |pipe: &Pipe<W>| match load.end {
+            End::Records { .. } => pipe.records_count(),
+            End::Requests { .. } | End::Time => pipe.settled_count(),
+        };
+        // With a slow plan there may be nothing to answer.
+        let is_awaited = |pipes: &[Shared<W>]| {
+            matches!(load.end, End::Records { .. }) || pipes.iter().any(|pipe| pipe.borrow().is_waiting())
+        };
+        let mut unsent = 0;
         let elapsed = || Duration::from_nanos(reactor.now().0 - start.0);
         reactor.block_on(async {
             while elapsed() < deadline && !pipes.iter().all(|pipe| pipe.borrow().is_done()) {
                 reactor.sleep(LOOK).await;
                 progress.publish(self.thread, &recorder.borrow());
-                let records = pipes.iter().map(|pipe| pipe.borrow().records_count()).sum();
-                if silence.take_if(|silence| silence.is_too_long(records, elapsed())).is_some() {
-                    pipes.iter().for_each(|pipe| pipe.borrow_mut().end_plan());
-                    deadline = elapsed() + load.drain;
+                let (count, now) = (pipes.iter().map(|pipe| count(&pipe.borrow())).sum(), elapsed());
+                let is_awaited = is_awaited(&pipes);
+                if silence.take_if(|silence| silence.is_too_long(count, is_awaited, now)).is_some() {
+                    unsent = pipes.iter().map(|pipe| pipe.borrow_mut().end_plan()).fold(0, u64::saturating_add);
+                    deadline = if matches!(load.end, End::Records { .. }) { now + load.drain } else { now };
                 }
             }
         });
         stop(&reactor)?;
+        if let End::Requests { silence_max, .. } = load.end
+            && silence.is_none()
+        {
+            let text = || format!("no answer for {silence_max:?}: {unsent} of the requests were never sent");
+            outcome.findings.failures(Failure::NotSent, unsent, text);
+        }
         outcome.recorder.merge(&recorder.borrow());
         outcome.control = echoed.map(|recorder| recorder.borrow().settled());
         for pipe in &pipes {
@@ -176,7 +196,8 @@ impl Worker<'_> {
             let plan = load.plan(index, load.connections);
             let requests_max = load.share_of_requests(index, load.connections);
             let records_max = load.share_of_records(load.connections);
-            let pace = Pace { plan, in_flight_max, warmup: load.warmup, end: load.end(), requests_max, records_max };
+            let pace =
+                Pace { plan, in_flight_max, warmup: load.warmup, end: load.planned_end(), requests_max, records_max };
             let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::clone(recorder))));
             pipes.push((place.route(self.topic, index / self.places.len()), socket, pipe));
         }

@@ -197,7 +197,7 @@ impl Group {
         let RebalanceSpec { members, session, .. } = self.spec;
         let since = |instant: Instant| Duration::from_nanos(instant.0.saturating_sub(start.0));
         for number in (0..members).cycle() {
-            if since(self.reactor.now()) >= load.end() {
+            if since(self.reactor.now()) >= load.planned_end() {
                 break;
             }
             let generation = self.generation.get();

@@ -70,14 +70,8 @@ pub fn run_with(
         let identity = ProducerIdentity { connection: 0, idempotent };
         let produce = Produce::new(&production, &requests, identity, 1);
         let plan = schedule(1_000.0).plan(0, 1).peekable();
-        let pace = Pace {
-            plan: Some(plan),
-            in_flight_max: 10,
-            warmup: Duration::ZERO,
-            end: ms(60_000),
-            requests_max: REQUESTS,
-            records_max: u64::MAX,
-        };
+        let pace =
+            Pace { plan: Some(plan), in_flight_max: 10, end: ms(60_000), requests_max: REQUESTS, ..Pace::default() };
         let recorder = Recorder::new(Cut { start: Duration::ZERO, length: ms(100) });
         let pipe = Rc::new(RefCell::new(Pipe::new(produce, pace, Rc::new(RefCell::new(recorder)))));
         let socket = connecting.connect(way).await.expect("it listens");
