@@ -3,7 +3,7 @@
   const { results, tables, figures } = JSON.parse(document.getElementById("results").textContent);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const color = (target) => {
-    const known = { ringlog: 0, kafka: 1, "kafka-fsync": 2 }[target];
+    const known = { ringlog: 0, kafka: 1, "kafka-tuned": 2, "kafka-fsync": 2 }[target];
     return css(`--s${known ?? 3}`);
   };
   const targetNames = [...new Set(results.lives.map((life) => life.target))];
@@ -72,7 +72,7 @@
   }
 
   const plots = [];
-  function plot(place, caption, { series, x, y }) {
+  function plot(place, caption, { series, x, y, marks = [] }) {
     if (!series.length) return;
     const figure = make("figure", { class: "panel" }, make("figcaption", {}, caption));
     const box = make("div", { class: "plot" });
@@ -85,6 +85,19 @@
         width: box.clientWidth || 320,
         height: 230,
         cursor: { y: false },
+        hooks: { draw: [({ ctx, bbox, valToPos }) => {
+          for (const mark of marks) {
+            const left = Math.round(valToPos(mark.at, "x", true));
+            ctx.save();
+            ctx.strokeStyle = mark.stroke;
+            ctx.setLineDash([6, 4]);
+            ctx.beginPath();
+            ctx.moveTo(left, bbox.top);
+            ctx.lineTo(left, bbox.top + bbox.height);
+            ctx.stroke();
+            ctx.restore();
+          }
+        }] },
         scales: { x: { time: false, range: x.range }, y: y.log ? { distr: 3 } : { range: (_, low, high) => [0, (high || 1) * 1.08] } },
         axes: [
           { ...axis, values: (_, splits) => splits.map(x.text), splits: x.splits },
@@ -161,6 +174,18 @@
       }).filter((one) => one.xs.length);
     const seconds = { label: "s, rounds in a row", text: (value) => `${short(value)}` };
     plot(charts, "Requests per second over time, rounds in a row", { series: overTime((one) => one.requests_per_s), x: seconds, y: { text: short } });
+    const lives = results.lives.filter((life) => targets.includes(life.target) && (!life.class || life.class === klass) && life.warm_up);
+    plot(charts, "Requests per second, warm-up included: it ends at the broken line, then rounds in a row", {
+      series: lives.map((life) => {
+        const warm = life.warmup.filter((piece) => piece.cell === cell.name && piece.requests_per_s != null).map((piece) => [piece.at_s, piece.requests_per_s]);
+        const rounds = runsOf(life.target).flatMap((run) =>
+          run.over_time.filter((one) => one.at_s < window).map((one) => [life.warm_up.took_s + run.round * window + one.at_s, one.requests_per_s]));
+        const all = [...warm, ...rounds];
+        return line(life.target, all.map(([at]) => at), all.map(([, value]) => value));
+      }).filter((one) => one.xs.length),
+      marks: lives.map((life) => ({ at: life.warm_up.took_s, stroke: color(life.target) })),
+      x: { label: "s", text: short }, y: { text: short },
+    });
     plot(charts, "Latency p99 over time, rounds in a row", { series: overTime((one) => one.p99_us), x: seconds, y: { log: true, text: micros } });
     const whole = results.scenario.seconds + results.scenario.warmup_seconds + 1;
     const samples = (pick) =>
@@ -208,8 +233,8 @@
     place.replaceChildren();
     const series = results.lives.filter((life) => life.warmup.length > 2).flatMap((life) =>
       [...new Set(life.warmup.map((piece) => piece.cell))].map((cell) => {
-        const pieces = life.warmup.filter((piece) => piece.cell === cell);
-        const last = pieces.at(-1).us_per_request;
+        const pieces = life.warmup.filter((piece) => piece.cell === cell && piece.us_per_request != null);
+        const last = pieces.at(-1)?.us_per_request;
         if (pieces.length < 3) return null;
         return { label: `${life.title}, ${cell}`, stroke: color(life.target), xs: pieces.map((piece) => piece.at_s), ys: pieces.map((piece) => piece.us_per_request / last) };
       }).filter(Boolean));

@@ -75,7 +75,7 @@ enum Command {
 struct Run {
     /// smoke, quick, standard, full, groups, shards, upkeep, or a path
     scenario: String,
-    /// Who is measured: ringlog, ringlog-1-shard, kafka, kafka-fsync, HOST:PORT; by default what the scenario says
+    /// Who is measured: ringlog, ringlog-1-shard, kafka, kafka-tuned, kafka-fsync, HOST:PORT; by default what the scenario says
     #[arg(long, value_delimiter = ',')]
     targets: Vec<Target>,
     /// Replaces one setting of the scenario, such as `rounds=9` or `kafka.num.io.threads=4`; may be repeated

@@ -83,8 +83,34 @@ pub struct Life {
     /// Bytes of files in its data directory at these starts.
     #[serde(default)]
     pub data_mib: Option<f64>,
-    /// Its warm-up.
+    /// What of the page cache these files held behind the load. Absent where it was not measured.
+    #[serde(default)]
+    pub page_cache_mib: Option<f64>,
+    /// Its warm-up, piece by piece.
     pub warmup: Vec<Warmup>,
+    /// As a whole. Absent where there was none, and in results from before it lasted until the broker was stable.
+    #[serde(default)]
+    pub warm_up: Option<WarmUp>,
+}
+
+/// A broker's warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WarmUp {
+    /// How long it took.
+    pub took_s: f64,
+    /// Whether the last passes were alike.
+    pub is_stable: bool,
+    /// How far they lay from one another.
+    pub spread_percent: Option<f64>,
+}
+
+impl WarmUp {
+    /// In words.
+    pub fn told(&self) -> String {
+        let stable = if self.is_stable { "stable" } else { "not stable" };
+        let spread = self.spread_percent.map_or_else(String::new, |percent| format!(" ({percent:.0} %)"));
+        format!("{stable}{spread} after {:.0} s", self.took_s)
+    }
 }
 
 /// One piece of a broker's warm-up.
@@ -94,8 +120,11 @@ pub struct Warmup {
     pub at_s: f64,
     /// What was run.
     pub cell: String,
-    /// The broker's CPU per request, in microseconds.
-    pub us_per_request: f64,
+    /// The broker's CPU per request, in microseconds; nothing for an address.
+    pub us_per_request: Option<f64>,
+    /// Its throughput. Absent in results before there was such a figure.
+    #[serde(default)]
+    pub requests_per_s: Option<f64>,
 }
 
 /// How long requests took, over all rounds: histograms are merged, percentiles never averaged.

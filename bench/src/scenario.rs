@@ -181,6 +181,24 @@ pub struct Placement {
     pub loadgen: Wanted,
 }
 
+/// When a warm-up ends.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WarmUntil {
+    /// So many passes in a row, each over all loads,
+    pub passes: u32,
+    /// cost the same within this.
+    pub within_percent: f64,
+    /// Given up after so many times the least.
+    pub times_max: f64,
+}
+
+impl Default for WarmUntil {
+    fn default() -> Self {
+        Self { passes: 3, within_percent: 10.0, times_max: 2.0 }
+    }
+}
+
 /// Bounds on repeating runs that something else disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -208,10 +226,13 @@ pub struct Scenario {
     pub seconds: f64,
     /// The same load before the window.
     pub warmup_seconds: f64,
-    /// The warm-up of a broker on a JVM, before the first round: the JIT compiler needs it.
+    /// The least warm-up of a broker on a JVM, before the first round: the JIT compiler needs it.
     pub jvm_warmup_seconds: f64,
-    /// The warm-up of any other broker.
+    /// The least warm-up of any other broker.
     pub native_warmup_seconds: f64,
+    /// What ends a warm-up then.
+    #[serde(default)]
+    pub warm_until: WarmUntil,
     /// How long brokers are left alone before that, to see what they do with nothing to do.
     #[serde(default = "idle_seconds")]
     pub idle_seconds: f64,
@@ -294,6 +315,10 @@ impl Scenario {
         anyhow::ensure!(is_plain(&self.name), "name `{}`: lower case letters, digits and dashes only", self.name);
         anyhow::ensure!((1..=100).contains(&self.rounds), "rounds: 1 to 100");
         anyhow::ensure!(self.seconds > 0.0 && self.seconds <= 3600.0, "seconds: above 0, at most 3600");
+        let until = &self.warm_until;
+        anyhow::ensure!((2..=100).contains(&until.passes), "warm_until.passes: 2 to 100");
+        anyhow::ensure!(until.within_percent > 0.0, "warm_until.within_percent: above 0");
+        anyhow::ensure!((1.0..=100.0).contains(&until.times_max), "warm_until.times_max: 1 to 100");
         anyhow::ensure!((0.1..=3600.0).contains(&self.idle_seconds), "idle_seconds: 0.1 to 3600");
         for (index, cell) in self.cells.iter().enumerate() {
             anyhow::ensure!(is_plain(&cell.name), "cell `{}`: lower case letters, digits and dashes only", cell.name);
@@ -379,6 +404,8 @@ mod tests {
         let refused = |key: &str, value: &str| format!("{:#}", with(&[(key, value)]).unwrap_err());
         assert!(refused("rounds", "0").contains("rounds"));
         assert!(refused("nonsense", "1").contains("nonsense"));
+        assert!(refused("warm_until", "{ passes = 1 }").contains("2 to 100"));
+        assert!(refused("warm_until", "{ times_max = 0.5 }").contains("1 to 100"));
         assert!(refused("placement.nonsense", "1").contains("nonsense"));
         assert!(refused("placement.broker", "x").contains("names no cores"));
         assert!(refused("a.b", "1").contains("no `a`"));

@@ -9,6 +9,8 @@ use crate::stats::{Ratio, median, ratio, ratio_of_sets};
 
 /// The subject of every comparison.
 const SUBJECT: &str = "ringlog";
+/// Kafka with what its documentation names for production.
+const TUNED: &str = "kafka-tuned";
 /// The subject with one shard: shows what more of them cost and bring.
 const ONE_SHARD: &str = "ringlog-1-shard";
 
@@ -92,8 +94,9 @@ pub fn tables(results: &Results) -> Vec<Table> {
             "Kafka with log.flush.interval.messages=1; Ringlog with ringlog.durability=sync, its default.",
         ),
     ] {
-        let others =
-            [base, ONE_SHARD].into_iter().chain(addresses(results)).filter(|target| was_asked(results, target));
+        let tuned = (class == Class::PageCache).then_some(TUNED);
+        let others = [base].into_iter().chain(tuned).chain([ONE_SHARD]).chain(addresses(results));
+        let others = others.filter(|target| was_asked(results, target));
         let mut columns = vec![column(results, SUBJECT, class)];
         columns.extend(others.map(|target| column(results, target, class)));
         let cells = results.scenario.cells.iter().filter(|cell| cell.classes.contains(&class));

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::show;
 use crate::cores::Cores;
-use crate::target::{Jars, KAFKA_VERSION, Target, start_kafka_node};
+use crate::target::{FLUSH_EACH, Jars, KAFKA_VERSION, Target, start_kafka_node};
 
 /// What a clean stop may take.
 const STOP_MAX: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ fn start(flags: &Start) -> anyhow::Result<()> {
     fs::create_dir(&flags.folder).with_context(|| format!("{} must be new", flags.folder.display()))?;
     let folder = flags.folder.canonicalize()?;
     let (target, settings) = match flags.fsync {
-        true => (Target::KafkaFsync, vec![("log.flush.interval.messages", "1")]),
+        true => (Target::KafkaFsync, vec![FLUSH_EACH]),
         false => (Target::Kafka, Vec::new()),
     };
     let controller_port = flags.port.checked_add(1).context("no port behind it")?;

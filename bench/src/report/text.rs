@@ -140,15 +140,17 @@ fn lives(results: &Results, preset: &str) -> Grid {
 }
 
 /// What is told of a broker besides the cells.
-pub const LIFE_COLUMNS: [&str; 8] = [
+pub const LIFE_COLUMNS: [&str; 10] = [
     "ready after",
     "idle RSS",
     "idle CPU",
     "RSS after load",
     "PSS after load",
     "its data",
+    "of it in the page cache",
     "ready after kill -9",
     "ready after a clean stop",
+    "warm-up",
 ];
 
 /// A broker's own figures, in the order of [`LIFE_COLUMNS`].
@@ -164,8 +166,10 @@ pub fn life_cells(life: &Life) -> [String; LIFE_COLUMNS.len()] {
         shown(life.loaded_rss_mib, "MiB"),
         shown(life.loaded_pss_mib, "MiB"),
         shown(life.data_mib, "MiB"),
+        life.page_cache_mib.map_or_else(|| "not measured".to_owned(), |_| shown(life.page_cache_mib, "MiB")),
         shown(life.ready_after_kill_ms, "ms"),
         shown(life.ready_after_stop_ms, "ms"),
+        life.warm_up.map_or_else(|| "-".to_owned(), |warm_up| warm_up.told()),
     ]
 }
 

@@ -8,6 +8,7 @@
 mod beside;
 mod progress;
 mod turn;
+mod warm_up;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,13 +25,11 @@ use crate::environment;
 use crate::limits::Limits;
 use crate::load::LoadError;
 use crate::measure::{Watch, rss_and_pss_mib};
-use crate::results::{Life, Results, Run, SCHEMA_VERSION, Warmup};
+use crate::results::{Life, Results, Run, SCHEMA_VERSION};
 use crate::scenario::{Cell, Class, Scenario};
 use crate::target::{End, Ground, Running, Target};
 pub use turn::{Turn, Within};
 
-/// One piece of a warm-up.
-const WARMUP_PIECE_SECONDS: f64 = 2.0;
 /// A cell that failed so often on a target is not tried on it again.
 const FAILURES_MAX: u32 = 2;
 
@@ -198,49 +197,6 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    fn warm_up(&mut self) -> anyhow::Result<()> {
-        for index in 0..self.brokers.len() {
-            let target = self.brokers[index].target.clone();
-            let seconds =
-                if target.is_jvm() { self.scenario.jvm_warmup_seconds } else { self.scenario.native_warmup_seconds };
-            let mut cells = self.turns();
-            cells.retain(|(cell, class)| cell.warms_up() && self.brokers[index].serves(*class));
-            let began = Instant::now();
-            let mut dead = BTreeSet::new();
-            for piece in 0.. {
-                let left = seconds - began.elapsed().as_secs_f64();
-                if left <= 0.0 || cells.is_empty() || dead.len() == cells.len() {
-                    break;
-                }
-                let at = piece % cells.len();
-                let (cell, class) = cells[at];
-                if dead.contains(&at) {
-                    continue;
-                }
-                self.progress.say(&format!("warm-up of {target}: {} ({left:.0} s left)", cell.name));
-                let measured = self.turn(cell, class, &format!("warm{piece}"), index).and_then(|turn| {
-                    let outcome = turn.load(0.0, WARMUP_PIECE_SECONDS.min(left.max(0.5)));
-                    turn.forget_topic();
-                    outcome
-                });
-                let cost = measured.map(|outcome| outcome.values.get("broker_us_per_request").copied());
-                match cost {
-                    Ok(Some(us_per_request)) => {
-                        let at_s = began.elapsed().as_secs_f64();
-                        let warmup = Warmup { at_s, cell: cell.name.clone(), us_per_request };
-                        self.results.lives[index].warmup.push(warmup);
-                    }
-                    Ok(None) => {}
-                    Err(_) => {
-                        dead.insert(at);
-                    }
-                }
-            }
-            self.brokers[index].check_alive()?;
-        }
-        Ok(())
-    }
-
     fn round(&mut self, round: u32) -> anyhow::Result<()> {
         let turns = self.turns();
         for (at, (cell, class)) in turns.iter().enumerate().filter(|(_, (cell, _))| cell.is_in_round(round)) {
@@ -305,6 +261,7 @@ impl<'a> Runner<'a> {
                 (life.loaded_rss_mib, life.loaded_pss_mib) = (Some(rss), Some(pss));
             }
             life.data_mib = broker.data_mib();
+            life.page_cache_mib = broker.page_cache_mib();
             for (end, what) in [(End::Kill, "kill"), (End::Stop, "stop")] {
                 self.progress.say(&format!("{what} and start {}", broker.target));
                 let after_ms = match broker.restart(end) {

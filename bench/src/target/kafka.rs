@@ -20,6 +20,8 @@ const LOG4J: &str = include_str!("../../targets/kafka/log4j2.properties");
 const FORMAT_MAX: Duration = Duration::from_secs(60);
 /// What Maven may take.
 const INSTALL_MAX: Duration = Duration::from_secs(600);
+/// Makes an ack of Kafka's mean that the record is on the disk.
+pub const FLUSH_EACH: (&str, &str) = ("log.flush.interval.messages", "1");
 /// Written last into the cache: without it the copy did not end.
 const COMPLETE: &str = "complete";
 /// As in Kafka's `kafka-run-class.sh` and `kafka-server-start.sh`.
@@ -32,6 +34,22 @@ const JVM: [&str; 7] = [
     "-XX:MaxInlineLevel=15",
     "-Djava.awt.headless=true",
 ];
+
+/// What Kafka's documentation names as typical arguments of a production broker (Operations, Java Version:
+/// <https://kafka.apache.org/40/operations/java-version>), beside those of its scripts.
+const TUNED_JVM: [&str; 4] = [
+    "-XX:MetaspaceSize=96m",
+    "-XX:G1HeapRegionSize=16M",
+    "-XX:MinMetaspaceFreeRatio=50",
+    "-XX:MaxMetaspaceFreeRatio=80",
+];
+/// From the same page.
+const TUNED_HEAP: &str = "6g";
+/// The documentation says to raise them (Operations, Hardware and OS), and not to what.
+const TUNED_SOCKET_BUFFER_BYTES: u32 = 1 << 20;
+/// Kafka's defaults, which are for any machine.
+const NETWORK_THREADS_MIN: usize = 3;
+const IO_THREADS_MIN: usize = 8;
 
 /// Why there is no Kafka here, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -149,24 +167,39 @@ fn format(jars: &Jars, folder: &Path, ports: [u16; 2], settings: &[(&str, &str)]
 }
 
 /// The arguments of `java` for a broker that was formatted in `folder`.
-fn command(jars: &Jars, folder: &Path, heap: &str) -> Vec<String> {
+fn command(target: &Target, jars: &Jars, folder: &Path, heap: &str) -> Vec<String> {
     let mut arguments = vec![format!("-Xms{heap}"), format!("-Xmx{heap}")];
     arguments.extend(JVM.map(str::to_owned));
+    if *target == Target::KafkaTuned {
+        arguments.extend(TUNED_JVM.map(str::to_owned));
+    }
     arguments.push(format!("-Dlog4j2.configurationFile={}", folder.join("log4j2.properties").display()));
     arguments.extend(["-cp".to_owned(), jars.class_path(), "kafka.Kafka".to_owned()]);
     arguments.push(folder.join("server.properties").display().to_string());
     arguments
 }
 
-pub(super) fn start(
-    target: &Target,
-    ground: &Ground<'_>,
-    folder: &Path,
-    class: &[(&str, &str)],
-) -> anyhow::Result<Running> {
+/// What [`Target::KafkaTuned`] sets: as many network threads as cores and twice as many for requests, where that is more
+/// than by default, and larger socket buffers.
+fn tuned(cores: usize) -> [(&'static str, String); 4] {
+    [
+        ("num.network.threads", cores.max(NETWORK_THREADS_MIN).to_string()),
+        ("num.io.threads", (2 * cores).max(IO_THREADS_MIN).to_string()),
+        ("socket.send.buffer.bytes", TUNED_SOCKET_BUFFER_BYTES.to_string()),
+        ("socket.receive.buffer.bytes", TUNED_SOCKET_BUFFER_BYTES.to_string()),
+    ]
+}
+
+/// The scenario's settings stand over those of the tuning, and those of the class over all.
+pub(super) fn start(target: &Target, ground: &Ground<'_>, folder: &Path) -> anyhow::Result<Running> {
+    let is_tuned = *target == Target::KafkaTuned;
+    let tuned = is_tuned.then(|| tuned(ground.cores.count()));
+    let tuned = tuned.iter().flatten().map(|(key, value)| (*key, value.as_str()));
     let own = ground.scenario.kafka.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let settings: Vec<(&str, &str)> = own.chain(class.iter().copied()).collect();
-    start_node(target, folder, free_ports()?, &settings, &ground.scenario.kafka_heap, ground.cores)
+    let class = (*target == Target::KafkaFsync).then_some(FLUSH_EACH);
+    let settings: Vec<(&str, &str)> = tuned.chain(own).chain(class).collect();
+    let heap = if is_tuned { TUNED_HEAP } else { &ground.scenario.kafka_heap };
+    start_node(target, folder, free_ports()?, &settings, heap, ground.cores)
 }
 
 /// Formats and starts one node with its data in `folder`.
@@ -182,7 +215,7 @@ pub fn start_node(
     let config = format(&jars, folder, ports, settings)?;
     let launch = Launch {
         program: "java".into(),
-        arguments: command(&jars, folder, heap),
+        arguments: command(target, &jars, folder, heap),
         cores: cores.clone(),
         folder: folder.to_owned(),
         bootstrap: format!("127.0.0.1:{}", ports[0]),
@@ -197,6 +230,20 @@ mod tests {
     #[test]
     fn the_pom_pins_this_version() {
         assert!(POM.contains(&format!("<kafka.version>{VERSION}</kafka.version>")));
+    }
+
+    #[test]
+    fn a_tuned_kafka_has_what_its_documentation_names() {
+        let jars = Jars(PathBuf::from("j"));
+        let has =
+            |target: Target, flag: &str| command(&target, &jars, Path::new("d"), "6g").iter().any(|own| own == flag);
+        assert!(has(Target::KafkaTuned, "-XX:G1HeapRegionSize=16M") && has(Target::KafkaTuned, "-Xmx6g"));
+        assert!(!has(Target::Kafka, "-XX:G1HeapRegionSize=16M"));
+        let threads = |cores| tuned(cores).into_iter().take(2).map(|(_, count)| count).collect::<Vec<_>>();
+        assert_eq!(
+            (threads(1), threads(16)),
+            (vec!["3".to_owned(), "8".to_owned()], vec!["16".to_owned(), "32".to_owned()])
+        );
     }
 
     #[test]

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-pub use kafka::{Jars, VERSION as KAFKA_VERSION, start_node as start_kafka_node};
+pub use kafka::{FLUSH_EACH, Jars, VERSION as KAFKA_VERSION, start_node as start_kafka_node};
 
 use crate::build::Programs;
 use crate::cores::Cores;
+use crate::measure::page_cache_mib;
 use crate::process::Process;
 use crate::scenario::{Class, Scenario};
 use crate::wire;
@@ -41,6 +42,8 @@ pub enum Target {
     Base,
     /// Apache Kafka as it comes.
     Kafka,
+    /// Apache Kafka with what its documentation names for production.
+    KafkaTuned,
     /// Apache Kafka that flushes every message before it acknowledges.
     KafkaFsync,
     /// The load generator's own target that keeps nothing: shows what the client can do.
@@ -57,6 +60,7 @@ impl Target {
             Self::RinglogOneShard => "ringlog-1-shard",
             Self::Base => "base",
             Self::Kafka => "kafka",
+            Self::KafkaTuned => "kafka-tuned",
             Self::KafkaFsync => "kafka-fsync",
             Self::Sink => "sink",
             Self::Address(address) => address,
@@ -70,6 +74,7 @@ impl Target {
             Self::RinglogOneShard => "Ringlog, one shard".to_owned(),
             Self::Base => "Ringlog, base".to_owned(),
             Self::Kafka => format!("Kafka {KAFKA_VERSION}"),
+            Self::KafkaTuned => format!("Kafka {KAFKA_VERSION}, tuned"),
             Self::KafkaFsync => format!("Kafka {KAFKA_VERSION}, flushing each message"),
             Self::Sink => "Sink".to_owned(),
             Self::Address(address) => address.clone(),
@@ -80,7 +85,7 @@ impl Target {
     pub fn has_class(&self, class: Class) -> bool {
         match self {
             Self::Ringlog | Self::RinglogOneShard | Self::Base | Self::Sink | Self::Address(_) => true,
-            Self::Kafka => class == Class::PageCache,
+            Self::Kafka | Self::KafkaTuned => class == Class::PageCache,
             Self::KafkaFsync => class == Class::Sync,
         }
     }
@@ -100,7 +105,7 @@ impl Target {
 
     /// Whether it is compiled while it runs.
     pub fn is_jvm(&self) -> bool {
-        matches!(self, Self::Kafka | Self::KafkaFsync)
+        matches!(self, Self::Kafka | Self::KafkaTuned | Self::KafkaFsync)
     }
 }
 
@@ -118,11 +123,14 @@ impl FromStr for Target {
             "ringlog" => Ok(Self::Ringlog),
             "ringlog-1-shard" => Ok(Self::RinglogOneShard),
             "kafka" => Ok(Self::Kafka),
+            "kafka-tuned" => Ok(Self::KafkaTuned),
             "kafka-fsync" => Ok(Self::KafkaFsync),
             _ if text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) => {
                 Ok(Self::Address(text.to_owned()))
             }
-            _ => Err(format!("`{text}` is no target: write ringlog, ringlog-1-shard, kafka, kafka-fsync or HOST:PORT")),
+            _ => Err(format!(
+                "`{text}` is no target: write ringlog, ringlog-1-shard, kafka, kafka-tuned, kafka-fsync or HOST:PORT"
+            )),
         }
     }
 }
@@ -227,8 +235,7 @@ impl Running {
                 let program = ground.programs.base.as_deref().context("there is no base")?;
                 ringlog::start(target, class, program, ground, &folder)
             }
-            Target::Kafka => kafka::start(target, ground, &folder, &[]),
-            Target::KafkaFsync => kafka::start(target, ground, &folder, &[("log.flush.interval.messages", "1")]),
+            Target::Kafka | Target::KafkaTuned | Target::KafkaFsync => kafka::start(target, ground, &folder),
             Target::Sink => ringlog::start_sink(ground, &folder),
             Target::Address(address) => {
                 anyhow::ensure!(wire::is_ready(address), "{address} does not answer ApiVersions");
@@ -279,6 +286,11 @@ impl Running {
     /// Mebibytes of the files in its data directory.
     pub fn data_mib(&self) -> Option<f64> {
         Some(bytes_below(&self.data_folder()?) as f64 / (1 << 20) as f64)
+    }
+
+    /// Mebibytes of the page cache that the files in its data directory hold; nothing where it cannot be measured.
+    pub fn page_cache_mib(&self) -> Option<f64> {
+        page_cache_mib(&self.data_folder()?)
     }
 
     /// Drops its files from the page cache, as far as they are written; what it maps stays. Says why it cannot.
@@ -366,7 +378,7 @@ mod tests {
 
     #[test]
     fn targets_are_read() {
-        for name in ["ringlog", "kafka", "kafka-fsync", "broker.example:9092", "[::1]:9092"] {
+        for name in ["ringlog", "kafka", "kafka-tuned", "kafka-fsync", "broker.example:9092", "[::1]:9092"] {
             assert_eq!(name.parse::<Target>().unwrap().name(), name);
         }
         for bad in ["", "redpanda", ":9092", "host:", "host:99999"] {
