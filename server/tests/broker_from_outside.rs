@@ -2,13 +2,13 @@
 
 mod outside;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Stdio;
 
-use outside::{ANY_PORT, Broker, ask, command};
+use outside::{ANY_PORT, Broker, ask, ask_on, command};
 
 /// A combined node as Kafka's own server.properties describes it, on free ports.
 const COMBINED: &str = "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n\
@@ -21,8 +21,10 @@ fn refused(folder: &Path, arguments: &[&str]) -> (i32, String) {
 }
 
 /// Metadata v0 of no topic in particular: the answer holds the advertised address.
+const METADATA: &[u8] = &[0, 3, 0, 0, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0];
+
 fn metadata(address: SocketAddr) -> Vec<u8> {
-    ask(address, &[0, 3, 0, 0, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0])
+    ask(address, METADATA)
 }
 
 #[test]
@@ -151,6 +153,28 @@ fn connections_beyond_the_maximum_are_closed() {
     let mut third = TcpStream::connect(broker.addresses[0]).unwrap();
     assert_eq!(third.read(&mut [0]).unwrap_or(0), 0);
     drop(served);
+}
+
+#[test]
+fn connections_of_an_address_beyond_its_maximum_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits =
+        ["--override", "max.connections.per.ip=0", "--override", "max.connections.per.ip.overrides=localhost:2"];
+    let broker = Broker::start(folder.path(), &[&ANY_PORT[..], &limits].concat());
+    let mut served: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(broker.addresses[0]).unwrap()).collect();
+    for stream in &mut served {
+        assert!(!ask_on(stream, METADATA).is_empty());
+    }
+    let is_closed = || TcpStream::connect(broker.addresses[0]).unwrap().read(&mut [0]).unwrap_or(0) == 0;
+    assert!(is_closed() && is_closed());
+    drop(served);
+    let is_served = || {
+        let mut stream = TcpStream::connect(broker.addresses[0]).unwrap();
+        let frame = [&(METADATA.len() as i32).to_be_bytes(), METADATA].concat();
+        stream.write_all(&frame).and_then(|()| stream.read_exact(&mut [0])).is_ok()
+    };
+    // The broker sees their end in its own time.
+    while !is_served() {}
 }
 
 #[test]

@@ -26,9 +26,9 @@ use super::messages::{Cluster, ShardMessage};
 use super::outbox::Outbox;
 use super::shard::{Shard, Shared};
 use super::startup::{OpenedCluster, open_cluster};
-use crate::config::{Endpoint, Settings};
+use crate::config::{ConnectionsPerIp, Endpoint, Settings};
 use crate::meters::Doors;
-use crate::net::accept_loop;
+use crate::net::{PerAddress, accept_loop};
 use crate::quota::{QuotaWindows, SharedRates};
 
 /// Messages between two shards before the sender keeps them itself.
@@ -100,7 +100,10 @@ pub fn seats(config: BrokerConfig, stop: &Stop, on_ready: OnReady) -> Vec<Seat> 
     let log_dir_failure = LogDirFailure::default();
     let (count, size) = settings.quota_windows;
     let rates = Arc::new(SharedRates::new(QuotaWindows { count, size }));
-    let shared = Arc::new(Shared { settings: Arc::new(settings), store, memory, doors, rates, log_dir_failure });
+    let ConnectionsPerIp { max, overrides } = settings.connections_per_ip.clone();
+    let per_address = PerAddress::new(max, overrides);
+    let settings = Arc::new(settings);
+    let shared = Arc::new(Shared { settings, store, memory, doors, rates, per_address, log_dir_failure });
     let ports = Mesh::new(shards_count, MESH_CAPACITY).into_iter();
     let mut lead = Some((stop.clone(), on_ready));
     ports.map(|port| Seat { port, shared: Arc::clone(&shared), lead: lead.take() }).collect()

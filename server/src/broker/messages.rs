@@ -8,6 +8,7 @@ use ringlog_core::reactor::SocketHandle;
 use crate::config::Endpoint;
 use crate::coordinator::group::GroupMessage;
 use crate::metadata::{ControlReply, ControlRequest, MetadataImage, QuorumOfOne, Records};
+use crate::net::OfAddress;
 use crate::partition::PartitionMessage;
 
 /// A message on the mesh.
@@ -25,6 +26,8 @@ pub enum ShardMessage {
         socket: SocketHandle,
         /// Index of its listener.
         listener: usize,
+        /// Its place in the count of its address.
+        of_address: OfAddress,
     },
     /// To shard 0: a request for the controller.
     Control {

@@ -20,7 +20,9 @@ use crate::coordinator::group::{GroupCoordinators, GroupMessage, GroupRouter, OF
 use crate::handlers::{Context, FetchSessions, ProducerIds, dispatch};
 use crate::metadata::{Changes, ControllerLink, MetadataView, Records};
 use crate::meters::{Ask, Doors, MetadataSnapshot, RequestMeters, ShardSnapshot, TopicsMeters};
-use crate::net::{Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, Place, Responder};
+use crate::net::{
+    Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, OfAddress, PerAddress, Place, Responder,
+};
 use crate::partition::{PartitionMessage, Partitions, Recompressor, Router, TopicPartition};
 use crate::quota::{ClientLimits, QuotaKind, SharedRates};
 
@@ -44,6 +46,8 @@ pub struct Shared {
     pub log_dir_failure: LogDirFailure,
     /// What clients with quotas have used.
     pub rates: Arc<SharedRates>,
+    /// Connections of addresses that have a limit.
+    pub per_address: PerAddress,
 }
 
 /// A shard. What serves is set when the cluster is open.
@@ -218,7 +222,7 @@ impl Shard {
     }
 
     /// Serves a connection that was dealt to this shard.
-    pub fn serve(self: &Rc<Self>, socket: Socket, listener: usize) {
+    pub fn serve(self: &Rc<Self>, socket: Socket, listener: usize, of_address: OfAddress) {
         let serving = self.serving.borrow();
         let Some(Serving { context, connections, .. }) = &*serving else { return };
         let settings = &self.shared.settings;
@@ -228,14 +232,14 @@ impl Shard {
             pool: self.pool.clone(),
             meters: Rc::clone(&self.requests),
         };
-        let counted = Counted { shared: Arc::clone(&self.shared), shard_id: self.shard_id };
+        let counted = Counted { shared: Arc::clone(&self.shared), shard_id: self.shard_id, _of_address: of_address };
         connections.add(|place| {
             let handler = Frames { context: Rc::clone(context), listener, _counted: counted, _place: place };
             Connection::start(&self.reactor, socket, limits, Rc::new(handler))
         });
     }
 
-    /// Deals a connection to the shard that has fewest, or ends it if there are `max.connections`.
+    /// Deals a connection to the shard that has fewest, or ends it if there are `max.connections` or those of its address.
     pub fn deal(self: &Rc<Self>, socket: Socket, listener: usize) {
         let max = self.shared.settings.max_connections as usize;
         let doors = self.shared.doors.shards();
@@ -248,6 +252,7 @@ impl Shard {
         if refuses {
             return;
         }
+        let Ok(of_address) = self.admit_of_address(&socket) else { return };
         if let Err(delay) = self.connection_within_quota(&socket) {
             return self.hold(socket, delay);
         }
@@ -255,9 +260,24 @@ impl Shard {
         let (fewest, _) = counts.enumerate().min_by_key(|(_, count)| *count).expect("there is a shard");
         doors[fewest].connections.fetch_add(1, Ordering::Relaxed);
         match fewest as u16 {
-            shard if shard == self.shard_id => self.serve(socket, listener),
-            shard => self.outbox.send(shard, ShardMessage::Connection { socket: socket.into_handle(), listener }),
+            shard if shard == self.shard_id => self.serve(socket, listener, of_address),
+            shard => {
+                let socket = socket.into_handle();
+                self.outbox.send(shard, ShardMessage::Connection { socket, listener, of_address });
+            }
         }
+    }
+
+    /// Counts a connection for the limit of its address.
+    fn admit_of_address(&self, socket: &Socket) -> Result<OfAddress, ()> {
+        if !self.shared.per_address.has_limits() {
+            return Ok(OfAddress::default());
+        }
+        // Without its address it has ended already.
+        let address = socket.peer_address().map_err(|_| ())?.ip();
+        self.shared.per_address.admit(address).map_err(|max| {
+            tracing::info!(%address, max, "closed a connection: its address has as many as max.connections.per.ip allows");
+        })
     }
 
     /// Counts a connection for the quota of its address.
@@ -306,7 +326,9 @@ impl Shard {
                     groups.receive(from, message);
                 }
             }
-            ShardMessage::Connection { socket, listener } => self.serve(self.reactor.adopt(socket), listener),
+            ShardMessage::Connection { socket, listener, of_address } => {
+                self.serve(self.reactor.adopt(socket), listener, of_address);
+            }
             // Who asked stops too.
             ShardMessage::Control { .. } if self.stopping.get() => {}
             ShardMessage::Control { call, request } => {
@@ -469,6 +491,7 @@ impl FrameHandler for Frames {
 struct Counted {
     shared: Arc<Shared>,
     shard_id: u16,
+    _of_address: OfAddress,
 }
 
 impl Drop for Counted {

@@ -6,6 +6,7 @@
 //! - A value comes from the command line, then `--override`, then the environment, then the file, then Kafka's default.
 
 mod client_options;
+mod connections;
 mod definitions;
 mod environment;
 mod groups;
@@ -22,6 +23,7 @@ pub use client_options::{
     AlterOptions, ClusterOptions, Compression, ConsumeOptions, CreateOptions, IsolationLevel, LogCommand,
     ProduceOptions, TopicCommand,
 };
+pub use connections::ConnectionsPerIp;
 pub use definitions::{
     ConfigDef, broker_config, check_group_config, check_topic_config, group_config, nearest_broker_config, topic_config,
 };
@@ -34,7 +36,7 @@ pub use options::{
     ShowOptions,
 };
 pub use properties::{Origin, Properties, Property};
-pub use settings::{Durability, FormatPolicy, Io, LogFormat, Quorum, Settings, what_is_not_there};
+pub use settings::{Durability, FormatPolicy, Io, LogFormat, Quorum, Settings, what_is_not_there_at_runtime};
 pub use sources::{ConfigSource, ConfigSources, ConfigSynonym, DescribedConfig, DynamicConfigs};
 pub use values::parse_size;
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::not_there::refuse_what_is_not_there;
-pub use self::not_there::what_is_not_there;
+pub use self::not_there::what_is_not_there_at_runtime;
 use self::notices::notices;
+use super::connections::ConnectionsPerIp;
 use super::definitions::broker_config;
 use super::environment::Environment;
 use super::groups::GroupSettings;
@@ -137,6 +138,8 @@ pub struct Settings {
     pub quota_windows: (u32, Duration),
     /// `max.connections`.
     pub max_connections: u32,
+    /// `max.connections.per.ip` and its overrides.
+    pub connections_per_ip: ConnectionsPerIp,
     /// `connections.max.idle.ms`; `None` is never.
     pub connections_max_idle: Option<Duration>,
     /// `--shards`, `ringlog.shards`; `None` is one per core.
@@ -279,6 +282,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         producer_expiry: producer_expiry(values),
         quota_windows: quota_windows(values),
         max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
+        connections_per_ip: ConnectionsPerIp::read(values),
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
         shards: values.number_if_given("ringlog.shards", 1..=256),
         memory: memory(values),
@@ -428,7 +432,7 @@ fn check_values(values: &mut Values<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     const COMBINED: &[(&str, &str)] = &[
@@ -448,7 +452,7 @@ mod tests {
         Settings::from_properties(properties, true, "machine")
     }
 
-    fn settings(more: &[(&str, &str)]) -> Settings {
+    pub fn settings(more: &[(&str, &str)]) -> Settings {
         accepted(more).unwrap().0
     }
 

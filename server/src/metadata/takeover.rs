@@ -13,7 +13,7 @@ use super::image::{MetadataImage, Unenforced};
 use super::log::FoundLog;
 use super::node::{Identity, supported_features};
 use super::open_transactions::{TRANSACTION_STATE_TOPIC, open_transactions};
-use crate::config::what_is_not_there;
+use crate::config::what_is_not_there_at_runtime;
 
 /// The lowest `metadata.version` that is taken over: 3.7-IV0.
 const METADATA_VERSION_MIN: i16 = 15;
@@ -254,7 +254,7 @@ fn check_features(image: &MetadataImage) -> Result<(), TakeoverError> {
 
 fn check_broker_configs(image: &MetadataImage) -> Result<(), TakeoverError> {
     for (key, value) in image.configured_brokers().filter_map(|name| image.broker_configs(name)).flatten() {
-        if let Some(reason) = what_is_not_there(key, value) {
+        if let Some(reason) = what_is_not_there_at_runtime(key, value) {
             return Err(TakeoverError::BrokerConfig { key: key.clone(), reason });
         }
     }
@@ -453,7 +453,11 @@ mod tests {
             ConfigRecord { resource_type, resource_name: "1", name, value: Some(value) }.into()
         };
         assert_eq!(check_with([set("log.retention.ms", "5")]), Ok(()));
-        for (key, value) in [("max.connection.creation.rate", "9"), ("listener.name.a.ssl.keystore.location", "/k")] {
+        for (key, value) in [
+            ("max.connection.creation.rate", "9"),
+            ("max.connections", "9"),
+            ("listener.name.a.ssl.keystore.location", "/k"),
+        ] {
             let refused = check_with([set(key, value)]);
             assert!(matches!(&refused, Err(TakeoverError::BrokerConfig { key: k, .. }) if k == key), "{refused:?}");
         }

@@ -9,6 +9,7 @@ mod connections;
 mod frame_pool;
 mod framing;
 mod listener;
+mod per_address;
 
 pub use budget::{Budget, Held};
 pub use connection::{Connection, ConnectionLimits, FrameHandler, Responder};
@@ -16,3 +17,4 @@ pub use connections::{Connections, Place};
 pub use frame_pool::FramePool;
 pub use framing::{FrameError, Framing};
 pub use listener::accept_loop;
+pub use per_address::{OfAddress, PerAddress};

@@ -18,11 +18,9 @@ pub fn refuse_what_is_not_there(values: &mut Values<'_>) {
 }
 
 /// What a key of the broker, set to this value, asks for and is not there, as a sentence.
-pub fn what_is_not_there(key: &str, value: &str) -> Option<&'static str> {
-    let key = match key.strip_prefix("listener.name.") {
-        Some(rest) => rest.split_once('.').map_or(rest, |(_, rest)| rest),
-        None => key,
-    };
+fn what_is_not_there(key: &str, value: &str) -> Option<&'static str> {
+    let of_listener = key.strip_prefix("listener.name.");
+    let key = of_listener.map_or(key, |rest| rest.split_once('.').map_or(rest, |(_, rest)| rest));
     let is_true = value.eq_ignore_ascii_case("true");
     match key {
         _ if key.starts_with("ssl.") || key.contains(".ssl.") => Some("TLS is not there"),
@@ -38,13 +36,20 @@ pub fn what_is_not_there(key: &str, value: &str) -> Option<&'static str> {
         | "security.providers" => Some("Java classes cannot be loaded"),
         "remote.log.storage.system.enable" if is_true => Some("tiered storage is not there"),
         "cordoned.log.dirs" => Some("cordoned directories are not there"),
-        "max.connections.per.ip" | "max.connections.per.ip.overrides" | "max.connection.creation.rate"
-            if value != "2147483647" =>
-        {
-            Some("this limit on connections is not there")
-        }
+        "max.connection.creation.rate" if value != "2147483647" => Some("this limit on connections is not there"),
+        "max.connections" if of_listener.is_some() => Some("limits of one listener are not there"),
         _ if key.starts_with("zookeeper.") => Some("ZooKeeper is not there, as in Kafka 4"),
         _ => None,
+    }
+}
+
+/// What a key of the broker, set to this value while it runs, asks for and is not there, as a sentence.
+pub fn what_is_not_there_at_runtime(key: &str, value: &str) -> Option<&'static str> {
+    match key {
+        "max.connections" | "max.connections.per.ip" | "max.connections.per.ip.overrides" => {
+            Some("this limit is taken from the properties file only: set it there")
+        }
+        _ => what_is_not_there(key, value),
     }
 }
 
@@ -69,7 +74,8 @@ mod tests {
             ("controller.quorum.bootstrap.servers", "a:1,b:1"),
             ("create.topic.policy.class.name", "x"),
             ("remote.log.storage.system.enable", "true"),
-            ("max.connections.per.ip", "10"),
+            ("max.connection.creation.rate", "10"),
+            ("listener.name.plaintext.max.connections", "10"),
             ("zookeeper.connect", "a:2181"),
         ] {
             let problems = accepted(&[(key, value)]).unwrap_err().0;
