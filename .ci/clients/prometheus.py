@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prometheus scrapes a broker under a little load; then promtool has no complaint, the rules and the configuration of
 packaging/prometheus are sound, and what dashboards for Kafka ask of the JMX exporter's and kafka_exporter's names has an
-answer. Needs Debian's `prometheus` and `kcat`. Usage: prometheus.py RINGLOG_BINARY DIRECTORY
+answer, as has each query of packaging/grafana. Needs Debian's `prometheus` and `kcat`. Usage: prometheus.py RINGLOG_BINARY DIRECTORY
 """
 import json, os, re, subprocess, sys, tempfile, time, urllib.parse, urllib.request
 
@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from ringlog import free_port
 
 binary, directory = os.path.abspath(sys.argv[1]), tempfile.mkdtemp(dir=sys.argv[2])
-packaging = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../packaging/prometheus")
+packaging = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../packaging")
 
 # Each must have a result: what Strimzi's dashboards and kafka_exporter's own are made of, without the JVM.
 QUERIES = [
@@ -61,7 +61,15 @@ def ask(query):
     return json.load(urllib.request.urlopen(url, timeout=10))["data"]["result"]
 
 
-promtool("check", "config", f"{packaging}/prometheus.yml")
+def own_queries():
+    """Of the dashboard in packaging, as Grafana asks them with all instances chosen."""
+    with open(f"{packaging}/grafana/ringlog.json") as file:
+        panels = json.load(file)["panels"]
+    queries = [target["expr"] for panel in panels for target in panel["targets"]]
+    return [query.replace("$__rate_interval", "30s").replace("$instance", ".*") for query in queries]
+
+
+promtool("check", "config", f"{packaging}/prometheus/prometheus.yml")
 arguments = ["--override", "listeners=PLAINTEXT://127.0.0.1:0", "--override", "ringlog.http.listener=127.0.0.1:0"]
 broker = subprocess.Popen([binary, *arguments], cwd=directory, text=True, stdout=subprocess.PIPE)
 banner = broker.stdout.readline()
@@ -75,7 +83,8 @@ prometheus = subprocess.Popen(["prometheus", f"--config.file={configuration}", f
 try:
     command = [binary, "produce", "load", "-b", bootstrap]
     subprocess.run([binary, "topic", "create", "load", "-p", "3", "-b", bootstrap], check=True, stdout=subprocess.DEVNULL)
-    left = list(QUERIES)
+    own = own_queries()
+    left = [*QUERIES, *own]
     # Counters have a rate after two scrapes, and quantiles of what was asked before.
     for turn in range(60):
         subprocess.run(command, input=f"record {turn}\n" * 100, text=True, check=True, stdout=subprocess.DEVNULL)
@@ -89,7 +98,7 @@ try:
                 break
     assert not left, "no data for:\n" + "\n".join(left)
     promtool("check", "metrics", text=urllib.request.urlopen(f"http://{http}/metrics").read().decode())
-    print(f"promtool is content, and {len(QUERIES)} queries of dashboards have an answer")
+    print(f"promtool is content, and {len(QUERIES)} queries of dashboards for Kafka and {len(own)} of Ringlog's have an answer")
 finally:
     for process in [prometheus, broker]:
         process.terminate()
