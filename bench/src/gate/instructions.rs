@@ -1,4 +1,5 @@
-//! Instructions and allocations per request, counted by callgrind while the whole broker runs in the simulated world.
+//! Instructions, allocations and bytes copied per request, counted by valgrind's callgrind and DHAT while the whole
+//! broker runs in the simulated world.
 //!
 //! The program that runs there (`server/examples/requests.rs`) has one thread and virtual time, so it does the same
 //! however busy the machine is. It is run twice for each kind, with few and with many requests: the difference is what
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::copies::bytes_copied;
 use super::{Build, Counts, need};
 use crate::cores::Cores;
 use crate::process::Process;
@@ -19,10 +21,12 @@ use crate::runner::Progress;
 
 const FEW: u32 = 100;
 const MANY: u32 = 600;
-/// What one life may take under callgrind: a few seconds of a core, which a busy machine may not give for minutes.
+/// What one life may take under valgrind: a few seconds of a core, which a busy machine may not give for minutes.
 const LIFE_MAX: Duration = Duration::from_secs(900);
 /// The function of the program inside of which is counted.
 const COUNTED: &str = "--toggle-collect=*broker_turn*";
+/// Frames of a stack that DHAT keeps: from the copy out to the turn.
+const FRAMES: &str = "--num-callers=200";
 /// The simulated driver and disk, which stand for the kernel: what they execute is not the broker's. An `impl` beside its
 /// type has another name than one in a module below.
 const SIMULATED: [&str; 3] = ["SimDriver as ", "SimDisk as ", "Disk for ringlog_core::reactor::sim::disk::SimDisk>"];
@@ -39,7 +43,7 @@ pub fn measure(build: &Build, folder: &Path, progress: &Progress) -> anyhow::Res
     let mut counts = Counts::new();
     for kind in String::from_utf8_lossy(&listed.stdout).lines() {
         progress.say(&format!("instructions: {kind}"));
-        let life = |count: u32| life(build, kind, count, folder).with_context(|| format!("callgrind: {kind}"));
+        let life = |count: u32| life(build, kind, count, folder).with_context(|| format!("valgrind: {kind}"));
         let (few, many) = (life(FEW)?, life(MANY)?);
         let per_request = |(name, total): (&&'static str, &f64)| {
             let before = few.get(name).copied().unwrap_or_default();
@@ -52,16 +56,21 @@ pub fn measure(build: &Build, folder: &Path, progress: &Progress) -> anyhow::Res
 }
 
 fn life(build: &Build, kind: &str, count: u32, folder: &Path) -> anyhow::Result<BTreeMap<&'static str, f64>> {
-    let output = folder.join("callgrind");
-    let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", COUNTED]).arg(format!("--callgrind-out-file={}", output.display()));
-    command.arg(&build.requests).args([kind, &count.to_string()]);
-    let mut process = Process::start(&mut command, &Cores::of_this_machine()?, &folder.join("callgrind.log"))?;
-    let status = process.wait(LIFE_MAX)?.with_context(|| format!("no end after {LIFE_MAX:?}"))?;
-    anyhow::ensure!(status.success(), "{status}:\n{}", process.tail());
-    let profile = Profile::read(&fs::read_to_string(&output)?).context("callgrind's file cannot be read")?;
+    let under = |tool: &str, flags: &[&str]| -> anyhow::Result<String> {
+        let output = folder.join(tool);
+        let mut command = Command::new("valgrind");
+        command.arg(format!("--tool={tool}")).arg(format!("--{tool}-out-file={}", output.display())).args(flags);
+        command.arg(&build.requests).args([kind, &count.to_string()]);
+        let log = folder.join(format!("{tool}.log"));
+        let mut process = Process::start(&mut command, &Cores::of_this_machine()?, &log)?;
+        let status = process.wait(LIFE_MAX)?.with_context(|| format!("no end after {LIFE_MAX:?}"))?;
+        anyhow::ensure!(status.success(), "{status}:\n{}", process.tail());
+        Ok(fs::read_to_string(&output)?)
+    };
+    let profile = Profile::read(&under("callgrind", &[COUNTED])?).context("callgrind's file cannot be read")?;
     anyhow::ensure!(profile.instructions > 0.0, "nothing was counted: {COUNTED} matches no function");
-    Ok([("instructions", profile.instructions), ("allocations", profile.allocations)].into())
+    let copied = bytes_copied(&under("dhat", &["--mode=copy", FRAMES])?).context("DHAT saw no turn of the broker")?;
+    Ok([("instructions", profile.instructions), ("allocations", profile.allocations), ("bytes copied", copied)].into())
 }
 
 /// What a callgrind file says.

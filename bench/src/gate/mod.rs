@@ -1,7 +1,7 @@
 //! The regression gate: is this checkout dearer than a base?
 //!
-//! What repeats exactly, or nearly so, blocks: instructions and allocations per request, counted in the simulated world
-//! ([`instructions`]), and system calls, counted on the real one ([`system_calls`]). CPU time of both builds in
+//! What repeats exactly, or nearly so, blocks: instructions, allocations and bytes copied per request, counted in the
+//! simulated world ([`instructions`]), and system calls, counted on the real one ([`system_calls`]). CPU time of both builds in
 //! interleaved rounds warns, and blocks only when its whole interval lies beyond a wide limit. Latency and throughput
 //! never gate: on a shared machine they tell about neighbours.
 //!
@@ -9,6 +9,7 @@
 
 mod base;
 mod build;
+mod copies;
 mod export;
 mod instructions;
 mod system_calls;
