@@ -16,6 +16,7 @@ mod classic;
 mod handover;
 mod heartbeat;
 mod member;
+mod re2;
 mod record;
 mod subscription;
 

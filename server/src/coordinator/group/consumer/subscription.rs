@@ -1,5 +1,4 @@
-//! What members subscribe to: topics by name, and by a regular expression in the syntax of `regex` that a name must match
-//! whole.
+//! What members subscribe to: topics by name, and by a regular expression that a name must match whole.
 //!
 //! Invariant: each member of the group is counted once, with what it subscribes to now.
 
@@ -10,6 +9,7 @@ use regex::{Regex, RegexBuilder};
 use uuid::Uuid;
 
 use super::member::Member;
+use super::re2::to_regex;
 use crate::coordinator::group::Topics;
 
 /// Memory of one compiled expression.
@@ -19,8 +19,9 @@ const RESOLVED_MAX: usize = 256;
 
 /// The expression, if it is one: also by itself, which `a)|(?:b` is not.
 pub fn compile(expression: &str) -> Option<Regex> {
+    let expression = to_regex(expression);
     let build = |expression: &str| RegexBuilder::new(expression).size_limit(REGEX_BYTES_MAX).build().ok();
-    build(expression)?;
+    build(&expression)?;
     build(&format!("^(?:{expression})$"))
 }
 
@@ -172,12 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_otherwise_than_by_re2j_is_what_the_documentation_says() {
-        assert!([r"\Qa\E", r"\141", "a{"].iter().all(|expression| compile(expression).is_none()));
+    fn expressions_are_read_as_by_re2j() {
         let matches = |expression, topic| compile(expression).expect("an expression").is_match(topic);
-        assert!(
-            !matches("[a&&b]", "a") && !matches("[ab--a]", "a") && !matches("[a~~a]", "a") && matches("[a[b]]", "b")
-        );
+        assert!(matches(r"\Qa.b\E", "a.b") && !matches(r"\Qa.b\E", "aab") && matches(r"\141", "a"));
+        assert!(matches("[a&&b]", "a") && matches("[a~~c]", "c") && matches("[a[b]]", "b]") && matches("[a-c-e]", "-"));
+        let refused = [r"\1", "[ab--a]", "a**b)", "(", r"[\Qa\E]", r"a\E"];
+        assert!(refused.iter().all(|expression| compile(expression).is_none()));
     }
 
     #[test]
