@@ -2,15 +2,18 @@
 """A transaction that Kafka had not ended when it stopped: Ringlog refuses the directory, names it, and changes nothing. With
 --accept-open-transactions it serves, readers of committed data stop in front of it, and Kafka, started again, ends it.
 
+Offsets that were committed in transactions are answered as under Kafka: those of one that committed, not those of one that aborted,
+and those of the open one are unstable for who asks for stable ones.
 Usage: open_transaction.py RINGLOG_BINARY JARS_DIR DIRECTORY
 """
-import hashlib, pathlib, shutil, subprocess, sys, tempfile, time
+import hashlib, pathlib, shutil, struct, subprocess, sys, tempfile, time
 
 ci = pathlib.Path(__file__).resolve().parent.parent
-sys.path.append(str(ci / "faults"))
+sys.path += [str(ci / "faults"), str(ci / "scale")]
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from broker import Broker
+from frames import Connection
 from ringlog import free_port, node_properties
 
 binary, jars = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -23,11 +26,13 @@ bootstrap = f"127.0.0.1:{port}"
 properties = directory / "server.properties"
 properties.write_text(node_properties(port, free_port(), data) + """transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+offsets.topic.num.partitions=3
 transaction.state.log.num.partitions=3
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 """)
 log = open(directory / "brokers.log", "ab")
-TOPIC, ID = "orders", "never-ended"
+TOPIC, ID, GROUP = "orders", "never-ended", "readers"
+OFFSET_FETCH, UNSTABLE_OFFSET_COMMIT = 9, 88
 
 
 def fail(what):
@@ -58,6 +63,39 @@ def values(isolation):
     return found
 
 
+def in_transaction(producer, offsets):
+    """Begins a transaction that commits these offsets of the group, by partition."""
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, "log_level": 0})
+    producer.begin_transaction()
+    producer.send_offsets_to_transaction([TopicPartition(TOPIC, *at) for at in offsets.items()], reader.consumer_group_metadata(), 60)
+    reader.close()
+
+
+def committed(require_stable):
+    """Of each partition the committed offset, or the error. As frames of version 7: librdkafka asks again until it gets an offset."""
+    compact = lambda name: bytes([len(name) + 1]) + name.encode()
+    partitions = struct.pack(">b3i", 4, 0, 1, 2)
+    body = b"\0" + compact(GROUP) + b"\2" + compact(TOPIC) + partitions + b"\0" + struct.pack(">?b", require_stable, 0)
+    connection, deadline = Connection(port), time.time() + 30
+    while True:
+        answer = connection.ask(OFFSET_FETCH, 7, body)
+        code = struct.unpack(">h", answer[-3:-1])[0]
+        if code == 0:
+            break
+        # The coordinator loads.
+        expect(time.time() < deadline, f"OffsetFetch answers {code}")
+        time.sleep(0.1)
+    connection.close()
+    # In front of them: tags, throttle time, one topic with its name, three partitions; each has empty metadata and no tags.
+    found = struct.iter_unpack(">iqibhb", answer[1 + 4 + 1 + len(compact(TOPIC)) + 1:-4])
+    return [code or offset for _, offset, _, _, code, _ in found]
+
+
+def expect_offsets(stable, any_of_them, under):
+    found = committed(True), committed(False)
+    expect(found == (stable, any_of_them), f"under {under} the group has committed {found}")
+
+
 def contents():
     """A digest of each file but the lock."""
     files = [path for path in sorted(data.rglob("*")) if path.is_file() and path.name != ".lock"]
@@ -67,18 +105,27 @@ def contents():
 subprocess.run([binary, "format", "--config", properties], check=True, stdout=subprocess.DEVNULL)
 kafka = start("kafka")
 admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(30)
+admin.create_topics([NewTopic(TOPIC, 3, 1)])[TOPIC].result(30)
 plain = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
 plain.produce(TOPIC, "before", partition=0)
 expect(plain.flush(30) == 0, "the first record was not taken")
+ended = Producer({"bootstrap.servers": bootstrap, "transactional.id": "ended", "log_level": 0})
+ended.init_transactions(60)
+in_transaction(ended, {0: 1, 1: 1, 2: 1})
+ended.commit_transaction(60)
+in_transaction(ended, {1: 7})
+ended.abort_transaction(60)
+in_transaction(ended, {2: 2})
+ended.commit_transaction(60)
 # Longer than Kafka takes to stop and to be looked at, shorter than anybody wants to wait.
 open_one = Producer({"bootstrap.servers": bootstrap, "transactional.id": ID, "transaction.timeout.ms": 40000, "log_level": 0})
 open_one.init_transactions(60)
-open_one.begin_transaction()
+in_transaction(open_one, {0: 3})
 open_one.produce(TOPIC, "open", partition=0)
 expect(open_one.flush(30) == 0, "the open transaction's record was not taken")
 plain.produce(TOPIC, "behind", partition=0)
 expect(plain.flush(30) == 0, "the last record was not taken")
+expect_offsets([UNSTABLE_OFFSET_COMMIT, 1, 2], [1, 1, 2], "Kafka")
 kafka.stop()
 
 before = contents()
@@ -91,18 +138,21 @@ print(f"ok refused, nothing changed: {refused.stderr.strip().splitlines()[-1]}",
 ringlog = start("ringlog", "--accept-open-transactions")
 seen = values("read_uncommitted"), values("read_committed")
 expect(seen == (["before", "open", "behind"], ["before"]), f"readers see {seen}")
+expect_offsets([UNSTABLE_OFFSET_COMMIT, 1, 2], [1, 1, 2], "Ringlog")
 ringlog.stop()
-print("ok accepted: readers of committed data stop in front of it", flush=True)
+print("ok accepted: readers of committed data stop in front of it, and its offsets are unstable", flush=True)
 
 kafka = start("kafka")
 deadline = time.time() + 120
-while (committed := values("read_committed")) != ["before", "behind"]:
+while (seen := values("read_committed")) != ["before", "behind"]:
     if time.time() > deadline:
-        fail(f"under Kafka readers of committed data see {committed}")
+        fail(f"under Kafka readers of committed data see {seen}")
+expect_offsets([1, 1, 2], [1, 1, 2], "Kafka, which has ended it,")
 kafka.stop()
 print("ok Kafka ended it, and readers of committed data go on", flush=True)
 ringlog = start("ringlog")
 expect(values("read_committed") == ["before", "behind"], "Ringlog shows what was aborted")
+expect_offsets([1, 1, 2], [1, 1, 2], "Ringlog")
 ringlog.stop()
 print("ok Ringlog again: what was aborted is not seen")
 # The client would wait for its transaction at its end.
