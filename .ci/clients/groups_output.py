@@ -3,16 +3,19 @@
 the same history of groups: equal, column by column.
 
 Only ids, addresses and times are made equal first, and the order of rows that hangs on random ids. The tools run in one JVM.
-Usage: groups_output.py RINGLOG_HOST:PORT KAFKA_HOST:PORT JARS_DIR   (both fresh, node.id=1, group.initial.rebalance.delay.ms=0)
+It starts both. Usage: groups_output.py RINGLOG_BINARY JARS_DIR DIRECTORY [-v]
 Needs: Java 17; confluent-kafka
 """
-import difflib, os, re, shutil, sys, tempfile, time
+import difflib, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
+ci = pathlib.Path(__file__).resolve().parent.parent
+sys.path += [str(ci / "clients/tools"), str(ci / "faults"), str(ci / "swap")]
+from broker import Broker
 from jvm import Tools
+from ringlog import free_port, node_properties
 
 GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 LIST = "org.apache.kafka.tools.GroupsCommand"
@@ -306,14 +309,26 @@ def reset_application(c):
     c.groups("--describe", "--group", "classic-static", "--members")
 
 
+def start(name, binary, jars, work):
+    """Such a broker on a fresh directory, and its address."""
+    own = pathlib.Path(work, name)
+    own.mkdir()
+    port, properties = free_port(), own / "server.properties"
+    properties.write_text(node_properties(port, free_port(), own / "data") + "group.initial.rebalance.delay.ms=0\n")
+    subprocess.run([binary, "format", "--config", properties], check=True, stdout=subprocess.DEVNULL)
+    address = f"127.0.0.1:{port}"
+    return Broker(name, binary, jars, properties, address, open(own / "broker.log", "ab"), sys.exit), address
+
+
 def main():
-    ringlog, kafka, jars = sys.argv[1:4]
-    if not shutil.which("java"):
-        print("there is no Java")
+    binary, jars, directory = sys.argv[1:4]
+    if not list(pathlib.Path(jars).glob("kafka_*.jar")) or not shutil.which("java"):
+        print("Apache Kafka's jars or a JDK are not there")
         sys.exit(77)
-    with tempfile.TemporaryDirectory(prefix="groups-output-") as work:
+    with tempfile.TemporaryDirectory(prefix="groups-output-", dir=directory) as work:
+        brokers = [start(name, binary, jars, work) for name in ("kafka", "ringlog")]
         tools = Tools(jars, "-Duser.timezone=UTC")
-        sides = [history(Side(name, address), tools) for name, address in (("Kafka", kafka), ("Ringlog", ringlog))]
+        sides = [history(Side(broker.name, address), tools) for broker, address in brokers]
         # Members of the consumer protocol learn of a rebalance with a heartbeat: every 5 s.
         time.sleep(11)
         c = Comparison(tools, sides[1], sides[0])
@@ -322,11 +337,13 @@ def main():
         delete(c)
         reset_application(c)
         tools.end()
-    print(f"{c.count} outputs, {c.different} different")
-    for side in sides:
-        for member in side.members.values():
-            member.unsubscribe()
-    sys.stdout.flush()
+        for side in sides:
+            for member in side.members.values():
+                member.unsubscribe()
+        for broker, _ in brokers:
+            broker.stop()
+    print(f"{c.count} outputs, {c.different} different", flush=True)
+    # Not by an end of the members, which no longer have a broker.
     os._exit(1 if c.different else 0)
 
 
