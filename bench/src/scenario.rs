@@ -195,7 +195,7 @@ pub struct WarmUntil {
 
 impl Default for WarmUntil {
     fn default() -> Self {
-        Self { passes: 3, within_percent: 10.0, times_max: 2.0 }
+        Self { passes: 2, within_percent: 10.0, times_max: 3.0 }
     }
 }
 
@@ -228,9 +228,9 @@ pub struct Scenario {
     pub warmup_seconds: f64,
     /// The least warm-up of a broker on a JVM, before the first round: the JIT compiler needs it.
     pub jvm_warmup_seconds: f64,
-    /// The least warm-up of any other broker.
+    /// The warm-up of any other broker.
     pub native_warmup_seconds: f64,
-    /// What ends a warm-up then.
+    /// What ends that of a JVM then.
     #[serde(default)]
     pub warm_until: WarmUntil,
     /// How long brokers are left alone before that, to see what they do with nothing to do.

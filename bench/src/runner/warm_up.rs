@@ -1,4 +1,5 @@
-//! Warms a broker up until it is: all loads in turn, pass after pass, until what a pass costs no longer changes.
+//! Warms a broker up: all loads in turn, pass after pass. On a JVM until what a pass costs no longer changes, since it
+//! compiles what it runs often; any other for its time.
 //!
 //! A pass counts by the geometric mean of what its loads cost, so that each weighs the same: CPU per request, or the time
 //! per request of a broker whose CPU is not seen.
@@ -45,8 +46,10 @@ impl<'a> Runner<'a> {
     fn warm_up_broker(&mut self, index: usize) {
         let (scenario, until) = (self.scenario, &self.scenario.warm_until);
         let target = self.brokers[index].target.clone();
-        let least = if target.is_jvm() { scenario.jvm_warmup_seconds } else { scenario.native_warmup_seconds };
-        let most = least * until.times_max;
+        let (least, most) = match target.is_jvm() {
+            true => (scenario.jvm_warmup_seconds, scenario.jvm_warmup_seconds * until.times_max),
+            false => (scenario.native_warmup_seconds, scenario.native_warmup_seconds),
+        };
         let mut cells = self.turns();
         cells.retain(|(cell, class)| cell.warms_up() && self.brokers[index].serves(*class));
         if cells.is_empty() || least <= 0.0 {
@@ -84,6 +87,9 @@ impl<'a> Runner<'a> {
         }
         let warm_up =
             WarmUp { took_s: took_s(Instant::now()), is_stable, spread_percent: passes.spread_percent(until) };
+        if !target.is_jvm() {
+            return;
+        }
         if !is_stable {
             self.progress.warn(&format!("{target}: {}", warm_up.told()));
         }
