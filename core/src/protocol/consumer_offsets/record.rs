@@ -12,19 +12,21 @@ macro_rules! coordinator_records {
                 #[doc = concat!("Type ", $($record_type, " ",)+ ".")]
                 $variant($key, Option<$value>),
             )*
+            /// Of a streams group or a share group; the value is as it lies in the log.
+            Foreign(ForeignKey<'a>, Option<&'a [u8]>),
         }
 
         impl<'a> CoordinatorRecord<'a> {
             /// Reads a record; `None` if its type is not known (newer Kafkas skip those, too).
-            pub fn decode(key: &'a [u8], value: Option<&'a [u8]>) -> Result<Option<Self>, DecodeError> {
-                let mut key = Reader::new(key);
+            pub fn decode(bytes: &'a [u8], value: Option<&'a [u8]>) -> Result<Option<Self>, DecodeError> {
+                let mut key = Reader::new(bytes);
                 let record_type = key.read_i16()?;
                 match record_type {
                     $($($record_type)|+ => {
                         let key = <$key>::decode(&mut key, 0)?;
                         Ok(Some(Self::$variant(key, value.map(decode_value).transpose()?)))
                     })*
-                    _ => Ok(None),
+                    _ => Ok(ForeignKey::decode(bytes)?.map(|key| Self::Foreign(key, value))),
                 }
             }
 
@@ -33,15 +35,10 @@ macro_rules! coordinator_records {
                 match self {
                     $(Self::$variant(key, value) => {
                         let record_type = [$($record_type),+];
-                        let value = value.as_ref().map(|value| encode_prefixed(value, self.value_version())).transpose()?;
+                        let value = value.as_ref().map(|value| encode_prefixed(value, self.value_version($version))).transpose()?;
                         Ok((encode_key(key, record_type[record_type.len() - 1])?, value))
                     })*
-                }
-            }
-
-            fn newest_version(&self) -> i16 {
-                match self {
-                    $(Self::$variant(..) => $version,)*
+                    Self::Foreign(key, value) => Ok((key.bytes.to_vec(), value.map(<[u8]>::to_vec))),
                 }
             }
         }
@@ -62,10 +59,10 @@ coordinator_records! {
 
 impl CoordinatorRecord<'_> {
     /// An offset with an expiry of its own, as clients before 2.1 commit it, has a version that newer ones have not.
-    fn value_version(&self) -> i16 {
+    fn value_version(&self, newest: i16) -> i16 {
         match self {
             Self::OffsetCommit(_, Some(value)) if value.expire_timestamp != -1 => 1,
-            _ => self.newest_version(),
+            _ => newest,
         }
     }
 }

@@ -242,8 +242,10 @@ impl Coordinator {
 
     fn fetch_offsets(&self, request: &FetchOffsets) -> Result<Vec<TopicOffsets>, ErrorCode> {
         let group = self.groups.get(request.group_id.as_str());
-        if let Some(Group { members: Members::Consumer(group), .. }) = group {
-            group.check_fetch(request.member_id.as_deref(), request.member_epoch)?;
+        match group.map(|group| &group.members) {
+            Some(Members::Consumer(group)) => group.check_fetch(request.member_id.as_deref(), request.member_epoch)?,
+            Some(Members::Foreign(group)) => group.check_fetch(request.member_id.as_deref(), request.member_epoch)?,
+            Some(Members::Classic(_)) | None => {}
         }
         let offsets = group.map(|group| &group.offsets);
         let fetch = |topic: &str, topic_id: Uuid, partition_index: i32| {
@@ -303,7 +305,7 @@ impl Coordinator {
     fn describe(&self, group_id: &str) -> Result<GroupDescription, GroupError> {
         match self.groups.get(group_id).map(|group| &group.members) {
             Some(Members::Classic(group)) => Ok(group.description()),
-            Some(Members::Consumer(_)) => {
+            Some(Members::Consumer(_) | Members::Foreign(_)) => {
                 Err(GroupError::not_found(format!("Group {group_id} is not a classic group.")))
             }
             None => Err(GroupError::not_found(format!("Group {group_id} not found."))),
@@ -313,7 +315,7 @@ impl Coordinator {
     fn describe_consumer(&self, group_id: &str, topics: &dyn Topics) -> Result<ConsumerGroupDescription, GroupError> {
         match self.groups.get(group_id).map(|group| &group.members) {
             Some(Members::Consumer(group)) => Ok(group.description(topics)),
-            Some(Members::Classic(_)) => {
+            Some(Members::Classic(_) | Members::Foreign(_)) => {
                 Err(GroupError::not_found(format!("Group {group_id} is not a consumer group.")))
             }
             None => Err(GroupError::not_found(format!("Group {group_id} not found."))),
@@ -324,7 +326,7 @@ impl Coordinator {
         let is_asked = |asked: &[String], value: &str| {
             asked.is_empty() || asked.iter().any(|asked| asked.eq_ignore_ascii_case(value))
         };
-        let listings = self.groups.values().map(Group::listing);
+        let listings = self.groups.iter().map(|(group_id, group)| group.listing(group_id));
         listings
             .filter(|listing| is_asked(&request.states, listing.state) && is_asked(&request.types, listing.group_type))
             .collect()
@@ -332,7 +334,7 @@ impl Coordinator {
 
     fn delete(&mut self, group_id: &str, at: Scene<'_>, output: &mut Output) -> ErrorCode {
         let delete = |group: &mut Group, turn: &mut Turn<'_>| {
-            if !group.is_empty() {
+            if !group.may_be_deleted() {
                 return ErrorCode::NON_EMPTY_GROUP;
             }
             for (topic, partition) in group.offsets.partitions() {
@@ -352,7 +354,7 @@ impl Coordinator {
                 for (topic, partition) in group.expired_offsets(retention_ms, turn.now.wall_ms) {
                     group.offsets.delete(&group_id, &topic, partition, turn);
                 }
-                if group.offsets.is_empty() && group.is_empty() {
+                if group.offsets.is_empty() && group.ends_with_its_offsets() {
                     group.forget_members(&group_id, turn);
                 }
             });

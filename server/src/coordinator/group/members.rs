@@ -6,11 +6,12 @@ use ringlog_core::protocol::ErrorCode;
 
 use super::classic::{ClassicGroup, State};
 use super::consumer::ConsumerGroup;
+use super::foreign::ForeignGroup;
 use super::offsets::{CommittedOffset, Offsets};
 use super::planted::{PlantedBug, is_planted};
 use super::{
     CommitOffsets, ConsumerHeartbeat, ConsumerHeartbeatReply, GroupError, GroupListing, GroupReply, Heartbeat,
-    JoinGroup, LeaveGroup, SyncGroup, Token, Turn,
+    JoinGroup, JoinReply, LeaveGroup, SyncGroup, Token, Turn,
 };
 
 /// What all members of one group say of themselves; in a classic group it, and the assignments, must fit into one record.
@@ -33,6 +34,8 @@ pub enum Members {
     Classic(ClassicGroup),
     /// KIP-848; members of the classic protocol may be among them.
     Consumer(ConsumerGroup),
+    /// Of another protocol, without members here.
+    Foreign(ForeignGroup),
 }
 
 impl Group {
@@ -46,6 +49,7 @@ impl Group {
         let are_vacant = match &self.members {
             Members::Classic(group) => group.is_vacant(),
             Members::Consumer(group) => group.is_vacant(),
+            Members::Foreign(_) => false,
         };
         are_vacant && self.offsets.is_empty()
     }
@@ -55,18 +59,38 @@ impl Group {
         match &self.members {
             Members::Classic(group) => group.state() == State::Empty,
             Members::Consumer(group) => group.is_empty(),
+            Members::Foreign(_) => true,
         }
+    }
+
+    /// Whether DeleteGroups removes it: a share group has state elsewhere that would be left.
+    pub fn may_be_deleted(&self) -> bool {
+        self.is_empty() && !matches!(self.members, Members::Foreign(ForeignGroup::Share))
+    }
+
+    /// Whether it goes when it has no offset left.
+    pub fn ends_with_its_offsets(&self) -> bool {
+        self.is_empty() && !matches!(self.members, Members::Foreign(_))
     }
 
     /// JoinGroup: answered now, or when the join phase of a classic group ends.
     pub fn join(&mut self, group_id: &Arc<str>, request: JoinGroup, token: Token, turn: &mut Turn<'_>) {
-        if matches!(&self.members, Members::Consumer(group) if group.is_empty()) {
+        let gives_way = match &self.members {
+            Members::Classic(_) | Members::Foreign(ForeignGroup::Share) => false,
+            Members::Consumer(group) => group.is_empty(),
+            Members::Foreign(ForeignGroup::Streams { .. }) => true,
+        };
+        if gives_way {
             self.forget_members(group_id, turn);
         }
         match &mut self.members {
             Members::Classic(group) => group.join(request, token, turn),
             Members::Consumer(group) => {
                 let reply = group.classic_join(request, turn);
+                turn.reply(token, GroupReply::Join(reply));
+            }
+            Members::Foreign(_) => {
+                let reply = JoinReply::refusal("", ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
                 turn.reply(token, GroupReply::Join(reply));
             }
         }
@@ -80,6 +104,7 @@ impl Group {
                 let reply = group.classic_sync(&request, turn);
                 turn.reply(token, GroupReply::Sync(reply));
             }
+            Members::Foreign(_) => turn.reply(token, GroupReply::Sync(Err(ErrorCode::UNKNOWN_MEMBER_ID))),
         }
     }
 
@@ -88,6 +113,7 @@ impl Group {
         match &mut self.members {
             Members::Classic(group) => group.heartbeat(request, turn),
             Members::Consumer(group) => group.classic_heartbeat(request, turn),
+            Members::Foreign(_) => ErrorCode::UNKNOWN_MEMBER_ID,
         }
     }
 
@@ -96,6 +122,7 @@ impl Group {
         match &mut self.members {
             Members::Classic(group) => group.leave(request, turn),
             Members::Consumer(group) => group.classic_leave(request, turn),
+            Members::Foreign(_) => vec![ErrorCode::UNKNOWN_MEMBER_ID; request.members.len()],
         }
     }
 
@@ -116,7 +143,9 @@ impl Group {
         }
         match &mut self.members {
             Members::Consumer(group) => group.heartbeat(request, turn),
-            Members::Classic(_) => Err(GroupError::not_found(format!("Group {group_id} is not a consumer group."))),
+            Members::Classic(_) | Members::Foreign(_) => {
+                Err(GroupError::not_found(format!("Group {group_id} is not a consumer group.")))
+            }
         }
     }
 
@@ -126,15 +155,17 @@ impl Group {
             Members::Classic(group) if group.is_vacant() => {}
             Members::Classic(_) => turn.record(&ClassicGroup::tombstone(group_id)),
             Members::Consumer(group) => group.record_tombstones(turn),
+            Members::Foreign(group) => group.record_tombstones(group_id, turn),
         }
         self.members = Members::Classic(ClassicGroup::new(Arc::clone(group_id)));
     }
 
     /// One row of ListGroups.
-    pub fn listing(&self) -> GroupListing {
+    pub fn listing(&self, group_id: &str) -> GroupListing {
         match &self.members {
             Members::Classic(group) => group.listing(),
             Members::Consumer(group) => group.listing(),
+            Members::Foreign(group) => group.listing(group_id),
         }
     }
 
@@ -143,6 +174,7 @@ impl Group {
         match &self.members {
             Members::Classic(group) => group.is_subscribed_to(topic),
             Members::Consumer(group) => group.is_subscribed_to(topic),
+            Members::Foreign(_) => false,
         }
     }
 
@@ -151,6 +183,7 @@ impl Group {
         match &self.members {
             Members::Classic(group) => group.retention_base_ms(commit_timestamp_ms),
             Members::Consumer(_) => Some(commit_timestamp_ms),
+            Members::Foreign(_) => None,
         }
     }
 
@@ -162,6 +195,7 @@ impl Group {
         match &mut self.members {
             Members::Classic(group) => group.check_commit(request, turn),
             Members::Consumer(group) => group.check_commit(request),
+            Members::Foreign(group) => group.check_commit(request),
         }
     }
 
@@ -172,6 +206,7 @@ impl Group {
                 Err(ErrorCode::NON_EMPTY_GROUP)
             }
             Members::Classic(_) | Members::Consumer(_) => Ok(()),
+            Members::Foreign(group) => group.check_delete_offsets(),
         }
     }
 
@@ -198,6 +233,7 @@ impl Group {
         match &mut self.members {
             Members::Classic(group) => group.on_loaded(turn),
             Members::Consumer(group) => group.on_loaded(turn),
+            Members::Foreign(_) => {}
         }
     }
 
@@ -206,6 +242,7 @@ impl Group {
         match &mut self.members {
             Members::Classic(group) => group.on_time(turn),
             Members::Consumer(group) => group.on_time(turn),
+            Members::Foreign(_) => {}
         }
     }
 }

@@ -16,6 +16,7 @@ mod active;
 mod classic;
 mod consumer;
 mod coordinator;
+mod foreign;
 mod handover;
 mod loader;
 mod members;

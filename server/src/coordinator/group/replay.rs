@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use ringlog_core::protocol::consumer_offsets::CoordinatorRecord;
+use ringlog_core::protocol::consumer_offsets::{CoordinatorRecord, ForeignKey};
 
 use super::Coordinator;
 use super::classic::ClassicGroup;
 use super::consumer::ConsumerGroup;
+use super::foreign::ForeignGroup;
 use super::members::{Group, Members};
 
 impl Coordinator {
@@ -63,6 +64,7 @@ impl Coordinator {
             CoordinatorRecord::ConsumerGroupRegularExpression(key, value) => {
                 self.replay_consumer(key.group_id, value.is_some(), record);
             }
+            CoordinatorRecord::Foreign(key, value) => self.replay_foreign(key, value.is_some()),
         }
     }
 
@@ -78,6 +80,27 @@ impl Coordinator {
         }
         if let Members::Consumer(group) = &mut group.members {
             group.replay(record);
+        }
+    }
+
+    /// As of a consumer group; the tombstone of the group itself ends it.
+    fn replay_foreign(&mut self, key: &ForeignKey<'_>, has_value: bool) {
+        let is_its =
+            |members: &Members| matches!(members, Members::Foreign(group) if group.group_type() == key.group_type);
+        let is_known = self.groups.get(key.group_id).is_some_and(|group| is_its(&group.members));
+        if !is_known && !has_value {
+            return;
+        }
+        let group = self.group_or_new(key.group_id);
+        if key.is_group_metadata() && !has_value {
+            group.members = Members::Classic(ClassicGroup::new(Arc::from(key.group_id)));
+            return self.forget_if_vacant(key.group_id);
+        }
+        if !is_known {
+            group.members = Members::Foreign(ForeignGroup::new(key.group_type));
+        }
+        if let Members::Foreign(group) = &mut group.members {
+            group.replay(key, has_value);
         }
     }
 

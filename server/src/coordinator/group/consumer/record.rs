@@ -57,7 +57,8 @@ impl ConsumerGroup {
             }
             CoordinatorRecord::ConsumerGroupMetadata(_, None)
             | CoordinatorRecord::OffsetCommit(..)
-            | CoordinatorRecord::GroupMetadata(..) => {}
+            | CoordinatorRecord::GroupMetadata(..)
+            | CoordinatorRecord::Foreign(..) => {}
         }
     }
 

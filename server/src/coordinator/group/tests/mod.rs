@@ -4,6 +4,7 @@ mod assignment_interval;
 mod classic;
 mod consumer;
 mod consumer_model;
+mod foreign;
 pub(super) mod harness;
 mod migration;
 mod migration_model;
