@@ -28,6 +28,7 @@ use crate::measure::{Watch, rss_and_pss_mib};
 use crate::results::{Life, Results, Run, SCHEMA_VERSION};
 use crate::scenario::{Cell, Class, Scenario};
 use crate::target::{End, Ground, Running, Target};
+use crate::wire;
 pub use turn::{Turn, Within};
 
 /// A cell that failed so often on a target is not tried on it again.
@@ -62,7 +63,8 @@ struct Runner<'a> {
     results: Results,
     repeats: u32,
     failures: BTreeMap<(String, Class, String), u32>,
-    filled: BTreeSet<String>,
+    /// Topics that were filled, by the name of the target.
+    filled: BTreeSet<(String, String)>,
 }
 
 /// Runs the whole scenario.
@@ -155,7 +157,9 @@ impl<'a> Runner<'a> {
                 Err(error) => return Err(error.context("start ringlog")),
             }
         }
-        anyhow::ensure!(!self.brokers.is_empty(), "no target could be started");
+        let reasons = self.results.missing.iter().map(|(target, reason)| format!("{target}: {reason}"));
+        let reasons = reasons.collect::<Vec<_>>().join("; ");
+        anyhow::ensure!(!self.brokers.is_empty(), "no target could be started: {reasons}");
         Ok(())
     }
 
@@ -283,6 +287,12 @@ impl<'a> Runner<'a> {
     fn stop_brokers(&mut self) -> anyhow::Result<()> {
         for broker in self.brokers.drain(..) {
             let target = broker.target.clone();
+            if broker.pid().is_none() {
+                // One that goes on without us keeps nothing of ours.
+                for (_, topic) in self.filled.iter().filter(|(name, _)| name == target.name()) {
+                    let _ = wire::delete_topic(&broker.bootstrap, topic);
+                }
+            }
             self.progress.say(&format!("stop {target}"));
             if !broker.stop()? {
                 self.progress.warn(&format!("{target} did not stop by itself and was killed"));
@@ -310,7 +320,7 @@ impl<'a> Runner<'a> {
             Some(_) => format!("{}-{class}", cell.name),
             None => format!("{}-{class}-{suffix}", cell.name),
         };
-        let is_new = cell.fill.is_none() || self.filled.insert(format!("{target}/{topic}"));
+        let is_new = cell.fill.is_none() || self.filled.insert((target.name().to_owned(), topic.clone()));
         let rate = cell.rate.as_ref().map(|rate| {
             let none = || LoadError::Failed("no maximum of its own to take a part of".to_owned());
             self.own_rate(rate.percent, &rate.of, class, target).ok_or_else(none)
