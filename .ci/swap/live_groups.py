@@ -52,8 +52,10 @@ def fail(what):
 def until(is_so, what, seconds=90):
     deadline = time.monotonic() + seconds
     while not is_so():
+        if flow and flow.failed:
+            fail(f"{what}: the producer was told {flow.failed[0]!r}")
         if time.monotonic() > deadline:
-            fail(f"{what}, not within {seconds} s")
+            fail(f"{what}, not within {seconds} s, {len(flow.acked) if flow else 0} records acked")
         time.sleep(0.1)
 
 
@@ -68,7 +70,10 @@ class Flow(threading.Thread):
     def run(self):
         producer, number = Producer({**CLIENT, "enable.idempotence": True, "linger.ms": 5}), 0
         while not self.is_ended:
-            producer.produce(TOPIC, b"%d" % number, partition=number % PARTITIONS, on_delivery=self.told)
+            try:
+                producer.produce(TOPIC, b"%d" % number, partition=number % PARTITIONS, on_delivery=self.told)
+            except (BufferError, KafkaException) as error:
+                return self.failed.append(error)
             producer.poll(0.01)
             number += 1
         producer.flush(60)
