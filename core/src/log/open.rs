@@ -16,6 +16,7 @@
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 
 use super::cleaner::finish_swaps;
 use super::descriptors::{Descriptors, FileKind, segment_path};
@@ -29,7 +30,7 @@ use super::segment::Segment;
 use super::synced_points::SyncedPoint;
 use super::time_index::TimeEntry;
 use super::{LogKey, LogSpec};
-use crate::reactor::{read_file, remove_file_if_there};
+use crate::reactor::{Disk, read_file, remove_file_if_there};
 use crate::record::BatchView;
 
 /// What to do with the bytes behind the synced point.
@@ -506,22 +507,23 @@ impl Log {
     pub fn load_producers(&mut self, files: &mut Descriptors) -> Result<(), StoreError> {
         let mut snapshots = std::mem::take(&mut self.snapshots_found);
         snapshots.retain(|offset| *offset <= self.log_end_offset);
-        snapshots.sort_unstable();
         self.producers_loaded = true;
-        let mut from = self.segments[0].base_offset;
-        self.producers = ProducerState::default();
-        for offset in snapshots.into_iter().rev() {
-            let bytes =
-                read_file(files.disk(), &snapshot_path(&self.dir, offset)).map_err(|error| self.io_error(error))?;
-            match ProducerState::decode(&bytes) {
-                Ok(state) => {
-                    (self.producers, from) = (state, offset);
-                    break;
-                }
+        let newest = self.newest_snapshot(snapshots, files.disk());
+        let (producers, from) = newest.map_err(|error| self.io_error(error))?;
+        self.producers = producers;
+        self.replay_producers(from, files).map_err(|error| self.io_error(error))
+    }
+
+    /// The newest of these snapshots that is readable, and its offset; without one, what is known at the first segment.
+    pub fn newest_snapshot(&self, mut offsets: Vec<i64>, disk: &Rc<dyn Disk>) -> io::Result<(ProducerState, i64)> {
+        offsets.sort_unstable();
+        for offset in offsets.into_iter().rev() {
+            match ProducerState::decode(&read_file(disk, &snapshot_path(&self.dir, offset))?) {
+                Ok(state) => return Ok((state, offset)),
                 Err(error) => tracing::warn!(folder = %self.dir.display(), offset, %error, "snapshot is not used"),
             }
         }
-        self.replay_producers(from, files).map_err(|error| self.io_error(error))
+        Ok((ProducerState::default(), self.segments[0].base_offset))
     }
 
     /// Walks the batches from `from` on.
@@ -539,21 +541,34 @@ impl Log {
             if size == 0 {
                 continue;
             }
-            let mut scan = BatchScan::new(files.file(&self.dir, id, false)?, std::mem::take(&mut start), size);
-            while let Some((header, position)) = scan.next_header()? {
-                if header.base_offset < from {
-                    continue;
-                }
-                if let Some(batch) = header.producer_batch() {
-                    let _ = self.producers.update(&batch);
-                } else if header.is_control()
-                    && let Ok(batch) = BatchView::parse(scan.bytes(position, header.size_bytes as usize, 0)?)
-                    && let Some(end) = TransactionEnd::of(&batch)
-                {
-                    let _ = self.producers.end_transaction(end);
-                }
-            }
+            let scan = BatchScan::new(files.file(&self.dir, id, false)?, std::mem::take(&mut start), size);
+            replay_batches(&mut self.producers, scan, from, |_, _, _, _| {})?;
         }
         Ok(())
     }
+}
+
+/// Takes in the batches from offset `from` on. `ended` is told of each marker that ended a transaction: the producers behind
+/// it, the marker's batch, what it says, and the transaction's first offset.
+pub(super) fn replay_batches(
+    producers: &mut ProducerState,
+    mut scan: BatchScan,
+    from: i64,
+    mut ended: impl FnMut(&ProducerState, &BatchHeader, TransactionEnd, i64),
+) -> io::Result<()> {
+    while let Some((header, position)) = scan.next_header()? {
+        if header.base_offset < from {
+            continue;
+        }
+        if let Some(batch) = header.producer_batch() {
+            let _ = producers.update(&batch);
+        } else if header.is_control()
+            && let Ok(batch) = BatchView::parse(scan.bytes(position, header.size_bytes as usize, 0)?)
+            && let Some(end) = TransactionEnd::of(&batch)
+            && let Some(first_offset) = producers.end_transaction(end)
+        {
+            ended(producers, &header, end, first_offset);
+        }
+    }
+    Ok(())
 }

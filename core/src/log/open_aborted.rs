@@ -6,12 +6,11 @@
 use std::io;
 
 use super::descriptors::{Descriptors, FileKind};
-use super::log::{Log, offset_of_file, snapshot_path};
-use super::producer_state::{ProducerState, TransactionEnd};
+use super::log::{Log, offset_of_file};
+use super::open::replay_batches;
 use super::scan::BatchScan;
 use super::transaction_index::{AbortedTransaction, EXTENSION, TransactionIndex};
 use crate::reactor::{read_file, remove_file_if_there, replace_file};
-use crate::record::BatchView;
 
 impl Log {
     /// Takes in the aborted transactions of all segments; `names` are those in the folder. A damaged file is made again.
@@ -23,8 +22,7 @@ impl Log {
             let path = self.dir.join(format!("{base_offset:020}{EXTENSION}"));
             let bytes = read_file(files.disk(), &path)?;
             let index = self.segment_index(base_offset);
-            let is_last = index + 1 == self.segments.len();
-            let end_offset = if is_last { i64::MAX } else { self.segments[index + 1].base_offset };
+            let end_offset = self.segments.get(index + 1).map_or(i64::MAX, |next| next.base_offset);
             if self.aborted.extend(&bytes, base_offset..end_offset) {
                 continue;
             }
@@ -47,45 +45,26 @@ impl Log {
     /// snapshot at or in front of its base, and the batches behind that.
     fn find_aborted(&self, index: usize, files: &mut Descriptors) -> io::Result<Vec<AbortedTransaction>> {
         let base_offset = self.segments[index].base_offset;
-        let (mut producers, mut from) = (ProducerState::default(), self.segments[0].base_offset);
         let mut snapshots = self.snapshots_found.clone();
-        snapshots.retain(|offset| (from..=base_offset).contains(offset));
-        snapshots.sort_unstable();
-        for offset in snapshots.into_iter().rev() {
-            let bytes = read_file(files.disk(), &snapshot_path(&self.dir, offset))?;
-            if let Ok(state) = ProducerState::decode(&bytes) {
-                (producers, from) = (state, offset);
-                break;
-            }
-        }
+        snapshots.retain(|offset| (self.segments[0].base_offset..=base_offset).contains(offset));
+        let (mut producers, from) = self.newest_snapshot(snapshots, files.disk())?;
         let mut aborted = Vec::new();
         for segment in &self.segments[self.segment_index(from)..=index] {
             let file = files.file(&self.dir, segment.file_id(self.key, FileKind::Log), false)?;
             let size = file.len()?;
-            let mut scan = BatchScan::new(file, 0, size);
-            while let Some((header, position)) = scan.next_header()? {
-                if header.base_offset < from {
-                    continue;
-                }
-                if let Some(batch) = header.producer_batch() {
-                    let _ = producers.update(&batch);
-                    continue;
-                }
-                if !header.is_control() {
-                    continue;
-                }
-                let bytes = scan.bytes(position, header.size_bytes as usize, 0)?;
-                let Some(end) = BatchView::parse(bytes).ok().and_then(|batch| TransactionEnd::of(&batch)) else {
-                    continue;
-                };
-                let Some(first_offset) = producers.end_transaction(end) else { continue };
-                if end.is_abort && header.base_offset >= base_offset {
-                    let last_offset = header.last_offset();
-                    let last_stable_offset = producers.first_open_transaction().unwrap_or(last_offset + 1);
-                    let producer_id = end.producer_id;
-                    aborted.push(AbortedTransaction { producer_id, first_offset, last_offset, last_stable_offset });
-                }
-            }
+            replay_batches(
+                &mut producers,
+                BatchScan::new(file, 0, size),
+                from,
+                |producers, header, end, first_offset| {
+                    if end.is_abort && header.base_offset >= base_offset {
+                        let last_offset = header.last_offset();
+                        let last_stable_offset = producers.first_open_transaction().unwrap_or(last_offset + 1);
+                        let producer_id = end.producer_id;
+                        aborted.push(AbortedTransaction { producer_id, first_offset, last_offset, last_stable_offset });
+                    }
+                },
+            )?;
         }
         Ok(aborted)
     }
