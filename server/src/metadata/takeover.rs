@@ -284,6 +284,7 @@ fn check_partitions(image: &MetadataImage, identity: &Identity) -> Result<(), Ta
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::rc::Rc;
 
     use ringlog_core::log::{encode_clean_shutdown, mark_in_use};
@@ -302,24 +303,41 @@ mod tests {
 
     const GOLDEN: &[u8] = include_bytes!("../../tests/golden/cluster_metadata.log");
 
+    /// A directory with a metadata folder, without a log in it.
+    fn directory_at(path: &Path) -> DataDirectory {
+        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
+        let directory = DataDirectory::lock(&disk, path).unwrap();
+        std::fs::create_dir(path.join(METADATA_FOLDER)).unwrap();
+        directory
+    }
+
+    fn write_metadata(directory: &DataDirectory, bytes: &[u8]) {
+        let path = directory.path().join(METADATA_FOLDER).join("00000000000000000000.log");
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn mark_clean(directory: &DataDirectory) {
+        std::fs::write(directory.path().join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(13)).unwrap();
+    }
+
+    fn check_now(directory: &DataDirectory) -> Result<LastStop, TakeoverError> {
+        let found = MetadataLog::find(directory.disk(), directory.path()).unwrap();
+        check(directory, &found, &identity(), OpenTransactions::Refuse)
+    }
+
     /// A directory of Kafka after a clean stop, whose metadata log goes on with `records`.
     fn check_with<'a>(records: impl IntoIterator<Item = MetadataRecord<'a>>) -> Result<(), TakeoverError> {
         let folder = tempfile::tempdir().unwrap();
-        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
-        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
-        std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
-        std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), GOLDEN).unwrap();
-        std::fs::write(folder.path().join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(13)).unwrap();
-        let mut log = MetadataLog::find(&disk, folder.path()).unwrap().open().unwrap().log;
+        let directory = directory_at(folder.path());
+        write_metadata(&directory, GOLDEN);
+        mark_clean(&directory);
+        let mut log = MetadataLog::find(directory.disk(), directory.path()).unwrap().open().unwrap().log;
         let mut more = Records::default();
         records.into_iter().for_each(|record| more.push(record));
         if !more.is_empty() {
             log.append([&more], 5).unwrap();
         }
-        let found = MetadataLog::find(&disk, folder.path()).unwrap();
-        check(&directory, &found, &identity(), OpenTransactions::Refuse).map(|last_stop| {
-            assert_eq!(last_stop, LastStop::Clean);
-        })
+        check_now(&directory).map(|last_stop| assert_eq!(last_stop, LastStop::Clean))
     }
 
     fn partition(replicas: Vec<i32>, directory_id: Uuid) -> [MetadataRecord<'static>; 2] {
@@ -345,58 +363,43 @@ mod tests {
     #[test]
     fn a_killed_kafka_is_refused_and_a_killed_ringlog_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
-        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
-        std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
-        let check_now = || {
-            let found = MetadataLog::find(&disk, folder.path()).unwrap();
-            check(&directory, &found, &identity(), OpenTransactions::Refuse)
-        };
-        assert_eq!(check_now(), Ok(LastStop::NothingYet), "formatted and never started");
-        let write_log = |bytes: &[u8]| {
-            std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), bytes).unwrap();
-        };
-        write_log(&[0; 100]);
-        assert_eq!(check_now(), Err(TakeoverError::UncleanStop), "torn at its first start");
-        write_log(GOLDEN);
-        assert_eq!(check_now(), Err(TakeoverError::UncleanStop));
-        mark_in_use(&disk, folder.path()).unwrap();
-        assert_eq!(check_now(), Ok(LastStop::RinglogKilled));
+        let directory = directory_at(folder.path());
+        assert_eq!(check_now(&directory), Ok(LastStop::NothingYet), "formatted and never started");
+        write_metadata(&directory, &[0; 100]);
+        assert_eq!(check_now(&directory), Err(TakeoverError::UncleanStop), "torn at its first start");
+        write_metadata(&directory, GOLDEN);
+        assert_eq!(check_now(&directory), Err(TakeoverError::UncleanStop));
+        mark_in_use(directory.disk(), directory.path()).unwrap();
+        assert_eq!(check_now(&directory), Ok(LastStop::RinglogKilled));
     }
 
     #[test]
     fn bytes_behind_the_metadata_are_damage_where_the_last_stop_was_clean_and_no_start_was_cut_short() {
         let folder = tempfile::tempdir().unwrap();
-        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
-        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
-        std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
-        std::fs::write(folder.path().join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(13)).unwrap();
+        let directory = directory_at(folder.path());
+        mark_clean(&directory);
         let check_with = |bytes: &[u8]| {
-            std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), bytes).unwrap();
-            let found = MetadataLog::find(&disk, folder.path()).unwrap();
-            check(&directory, &found, &identity(), OpenTransactions::Refuse)
+            write_metadata(&directory, bytes);
+            check_now(&directory)
         };
         let mut flipped = GOLDEN.to_vec();
         flipped[GOLDEN.len() / 2] ^= 1;
         let Err(TakeoverError::DamagedMetadata(torn_bytes)) = check_with(&flipped) else { panic!("is taken over") };
         assert!(torn_bytes >= (GOLDEN.len() / 2) as u64);
         assert_eq!(check_with(GOLDEN), Ok(LastStop::Clean));
-        mark_in_use(&disk, folder.path()).unwrap();
+        mark_in_use(directory.disk(), directory.path()).unwrap();
         assert_eq!(check_with(&flipped), Ok(LastStop::RinglogKilled));
     }
 
     #[test]
     fn a_partition_that_held_records_and_has_no_folder_refuses_the_directory() {
         let folder = tempfile::tempdir().unwrap();
-        let disk: Rc<dyn Disk> = Rc::new(FsDisk);
-        let directory = DataDirectory::lock(&disk, folder.path()).unwrap();
-        std::fs::create_dir(folder.path().join(METADATA_FOLDER)).unwrap();
-        std::fs::write(folder.path().join(METADATA_FOLDER).join("00000000000000000000.log"), GOLDEN).unwrap();
-        std::fs::write(folder.path().join(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(13)).unwrap();
+        let directory = directory_at(folder.path());
+        write_metadata(&directory, GOLDEN);
+        mark_clean(&directory);
         let check_with = |checkpoint: &str| {
             std::fs::write(folder.path().join("recovery-point-offset-checkpoint"), checkpoint).unwrap();
-            let found = MetadataLog::find(&disk, folder.path()).unwrap();
-            check(&directory, &found, &identity(), OpenTransactions::Refuse)
+            check_now(&directory)
         };
         assert_eq!(check_with("0\n2\n__consumer_offsets 0 0\ndeleted 0 9\n"), Ok(LastStop::Clean));
         let gone = "0\n2\n__consumer_offsets 0 4\n__consumer_offsets 99 9\n";
@@ -409,7 +412,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("__consumer_offsets-0")).unwrap();
         assert_eq!(check_with(gone), Ok(LastStop::Clean));
         std::fs::remove_dir(folder.path().join("__consumer_offsets-0")).unwrap();
-        mark_in_use(&disk, folder.path()).unwrap();
+        mark_in_use(directory.disk(), directory.path()).unwrap();
         assert_eq!(check_with(gone), Ok(LastStop::RinglogKilled), "the recovery looks at what was noted since");
     }
 
