@@ -1,8 +1,11 @@
 //! `ringlog topic`, `produce`, `consume` and `log dump`, against a broker that runs.
 
+#![expect(clippy::disallowed_methods, reason = "it waits for another process")]
+
 mod outside;
 
 use std::path::Path;
+use std::time::Duration;
 
 use assert_cmd::Command;
 use outside::{ANY_PORT, Broker};
@@ -72,6 +75,22 @@ fn topics_are_created_described_altered_and_deleted() {
         assert!(code == 1 && errors.contains(reason), "{arguments:?}: {code} {errors}");
     }
     assert_eq!(scene.run(&["topic", "alter", "a"], "").0, 2, "nothing to alter is wrong usage");
+}
+
+#[test]
+fn the_folder_of_a_deleted_topic_goes() {
+    let scene = Scene::start();
+    scene.done(&["topic", "create", "t", "-c", "ringlog.durability=page-cache"], "");
+    scene.done(&["produce", "t"], "record\n");
+    let has_folder = || {
+        let mut entries = std::fs::read_dir(scene.folder.path().join("ringlog-data")).unwrap();
+        entries.any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("t-0"))
+    };
+    assert!(has_folder());
+    scene.done(&["topic", "delete", "t"], "");
+    // Behind the answer.
+    (0..1000).take_while(|_| has_folder()).for_each(|_| std::thread::sleep(Duration::from_millis(10)));
+    assert!(!has_folder());
 }
 
 #[test]

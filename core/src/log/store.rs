@@ -208,9 +208,9 @@ impl LogStore {
         }
     }
 
-    /// Removes a log and its files: the topic was deleted.
-    pub fn remove(&mut self, key: LogKey) -> Result<(), StoreError> {
-        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::take) else { return Ok(()) };
+    /// Forgets a log: the topic was deleted. Returns its folder, which has Kafka's name of one that is to be removed.
+    pub fn remove(&mut self, key: LogKey) -> Result<Option<PathBuf>, StoreError> {
+        let Some(stored) = self.logs.get_mut(key.0 as usize).and_then(Option::take) else { return Ok(None) };
         self.points_of_run.take(stored.spec.topic_id, stored.spec.partition_index);
         self.synced_points.take(stored.spec.topic_id, stored.spec.partition_index);
         if let LogState::Open(log) = &stored.state {
@@ -222,10 +222,10 @@ impl LogStore {
         let dir = self.log_dir.join(stored.spec.folder());
         let topic_id = stored.spec.topic_id.simple();
         let marked = self.log_dir.join(format!("{}.{topic_id}{DELETED_SUFFIX}", stored.spec.folder()));
-        let disk = self.files.disk();
-        match disk.rename(&dir, &marked).and_then(|()| disk.remove_dir_all(&marked)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Io { path: dir, source: error }),
-            _ => Ok(()),
+        match self.files.disk().rename(&dir, &marked) {
+            Ok(()) => Ok(Some(marked)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::Io { path: dir, source: error }),
         }
     }
 

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -40,6 +41,7 @@ on_both_drivers! {
     close_with_operations_in_flight_ends_them_and_the_connection
     the_driver_ends_while_everything_is_in_flight
     direct_durable_writes
+    a_file_is_removed_or_said_to_be_missing
     sendfile_waits_for_a_slow_reader_and_receives_go_on
     asleep_it_makes_no_call_and_any_thread_can_wake_it
     timers_fire_in_order_and_the_end_of_a_turn_comes_after_its_tasks
@@ -359,6 +361,19 @@ fn direct_durable_writes(io: IoDriver) {
         assert_eq!(result.unwrap(), 3 * 4096);
         assert_eq!((bytes[0], bytes[4096], bytes[2 * 4096]), (1, 2, 3));
     });
+}
+
+fn a_file_is_removed_or_said_to_be_missing(io: IoDriver) {
+    let (reactor, dir) = (reactor(io), tempfile::tempdir().unwrap());
+    let [there, missing] = ["there", "missing"].map(|name| dir.path().join(name));
+    std::fs::write(&there, [1; 100]).unwrap();
+    reactor.block_on(async {
+        reactor.remove_file(&there).await.unwrap();
+        assert_eq!(reactor.remove_file(&missing).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(reactor.remove_file(Path::new("a\0b")).await.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(reactor.remove_file(dir.path()).await.is_err(), "a folder stays");
+    });
+    assert!(!there.exists() && dir.path().exists());
 }
 
 fn sendfile_waits_for_a_slow_reader_and_receives_go_on(io: IoDriver) {

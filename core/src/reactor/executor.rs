@@ -273,7 +273,7 @@ impl Reactor {
 
     /// Starts an operation now. Dropping the future cancels it if it waits for a peer; a file operation runs on.
     pub(super) fn submit(&self, op: Op, keep: Option<Rc<Descriptor>>) -> Operation {
-        let cancel = !matches!(op, Op::Read { .. } | Op::Write { .. } | Op::Sync { .. } | Op::ReadAhead { .. });
+        let cancel = !op.is_of_disk();
         let token = self.0.slots.borrow_mut().insert(false, keep);
         let refused = match token {
             Some(token) => {

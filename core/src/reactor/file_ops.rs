@@ -1,8 +1,11 @@
 //! File operations that wait for the device. Each is submitted when its function is called, not when first polled;
 //! dropping the future does not stop it.
 
+use std::ffi::CString;
 use std::future::Future;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::{File, Op, Parts, Reactor};
 
@@ -52,5 +55,11 @@ impl Reactor {
     pub fn read_ahead(&self, file: &File, position: u64, len: u32) -> impl Future<Output = io::Result<()>> + use<> {
         let operation = self.submit(Op::ReadAhead { file: file.clone(), position, len }, None);
         async move { operation.await.result.map(drop) }
+    }
+
+    /// Removes a file. What it held goes with its last user, which may take a while for a large one.
+    pub fn remove_file(&self, path: &Path) -> impl Future<Output = io::Result<()>> + use<> {
+        let operation = CString::new(path.as_os_str().as_bytes()).map(|path| self.submit(Op::Remove { path }, None));
+        async move { operation?.await.result.map(drop) }
     }
 }

@@ -17,7 +17,7 @@ use ringlog_core::reactor::Reactor;
 
 use super::cleaner::{Cleaner, CleanerSource};
 use super::queue::AppendQueue;
-use super::retention::Retention;
+use super::retention::{Retention, remove_folder};
 use super::scrubber::{Scrubber, ScrubberSource};
 use super::{AppendOutcome, PartitionError, PartitionReply, PartitionRequest, TopicPartition};
 use crate::meters::{PartitionSnapshot, TopicMeters, TopicsMeters};
@@ -185,7 +185,10 @@ impl Partitions {
         for (_, reply) in partition.deletions {
             reply(PartitionReply::DeleteRecords(Err(PartitionError::Unknown)));
         }
-        removed
+        if let Some(folder) = removed? {
+            self.0.reactor.spawn(remove_folder(self.0.reactor.clone(), folder));
+        }
+        Ok(())
     }
 
     /// Does what is asked of one partition; `reply` may be called before this returns.

@@ -6,7 +6,7 @@
 //! - One log per turn: the shard serves between two.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -92,14 +92,29 @@ impl Partitions {
 /// A stop before the end leaves the files: the next use of the log removes them.
 pub(super) async fn remove_later(reactor: Reactor, files: Vec<PathBuf>, delay_ms: i64) {
     reactor.sleep(Duration::from_millis(u64::try_from(delay_ms).unwrap_or_default())).await;
-    let disk: Rc<_> = reactor.disk();
     for path in files {
-        match disk.remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(file = %path.display(), %error, "a deleted segment cannot be removed");
-            }
-            _ => {}
+        remove(&reactor, &path).await;
+    }
+}
+
+/// Removes the folder of a partition that was deleted, file by file. A stop before the end leaves the rest to the next
+/// start.
+pub(super) async fn remove_folder(reactor: Reactor, folder: PathBuf) {
+    let disk = reactor.disk();
+    for entry in disk.list_dir(&folder).unwrap_or_default() {
+        remove(&reactor, &folder.join(entry.name)).await;
+    }
+    if let Err(error) = disk.remove_dir_all(&folder) {
+        tracing::warn!(folder = %folder.display(), %error, "the folder of a deleted partition cannot be removed");
+    }
+}
+
+/// Large files take their time, in which the shard serves.
+async fn remove(reactor: &Reactor, path: &Path) {
+    match reactor.remove_file(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(file = %path.display(), %error, "what was deleted cannot be removed");
         }
-        reactor.yield_now().await;
+        _ => {}
     }
 }

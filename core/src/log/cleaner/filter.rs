@@ -18,7 +18,8 @@ use ahash::AHashMap;
 
 use super::super::planted::{PlantedBug, is_planted};
 use super::super::producer_state::LastRecord;
-use super::offset_map::OffsetMap;
+use super::Work;
+use super::offset_map::{KeyHash, OffsetMap};
 use super::transactions::CleanedTransactions;
 use crate::record::compression::open;
 use crate::record::{BatchView, RawRecord, RawRecords, retain_nothing, retain_records};
@@ -49,8 +50,13 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// Appends what stays of the next batch to `into`. `ends_segment`: it is the last one of the segments that become one.
-    /// Returns how many bytes of records were looked at.
-    pub fn retain(&mut self, batch: &BatchView<'_>, ends_segment: bool, into: &mut Vec<u8>) -> io::Result<usize> {
+    pub async fn retain(
+        &mut self,
+        batch: &BatchView<'_>,
+        ends_segment: bool,
+        into: &mut Vec<u8>,
+        work: &mut Work,
+    ) -> io::Result<()> {
         let is_spent = self.transactions.is_spent(batch);
         let horizon = batch.has_delete_horizon().then(|| batch.base_timestamp());
         let is_due = horizon.is_some_and(|horizon| horizon <= self.now_ms);
@@ -59,16 +65,23 @@ impl Filter {
             if keeps_header {
                 retain_nothing(batch, into);
             }
-            return Ok(0);
+            return Ok(());
         }
         let payload = payload_of(batch)?;
         let (mut kept, mut holds_tombstone) = (Vec::new(), false);
-        for record in RawRecords::new(&payload, batch.record_count()) {
-            let record = record.map_err(damaged)?;
-            if batch.is_control() || self.is_needed(batch, &record, is_due) {
-                holds_tombstone |= record.view.value.is_none();
-                kept.push(record);
+        let (mut records, mut hashed) = (RawRecords::new(&payload, batch.record_count()), Vec::new());
+        loop {
+            let bytes = self.map.take_hashed(&mut records, &mut hashed)?;
+            if hashed.is_empty() {
+                break;
             }
+            for (record, hash) in &hashed {
+                if batch.is_control() || self.is_needed(batch, record, *hash, is_due) {
+                    holds_tombstone |= record.view.value.is_none();
+                    kept.push(*record);
+                }
+            }
+            work.did(bytes).await;
         }
         let begins_horizon = horizon.is_none() && (holds_tombstone || (is_spent && batch.is_control()));
         if kept.is_empty() {
@@ -81,16 +94,16 @@ impl Filter {
             let horizon = begins_horizon.then_some(self.now_ms.saturating_add(self.delete_retention_ms));
             retain_records(batch, &kept, horizon, into)?;
         }
-        Ok(payload.len())
+        Ok(())
     }
 
-    fn is_needed(&self, batch: &BatchView<'_>, record: &RawRecord<'_>, is_due: bool) -> bool {
+    fn is_needed(&self, batch: &BatchView<'_>, record: &RawRecord<'_>, hash: Option<KeyHash>, is_due: bool) -> bool {
         let offset = batch.base_offset() + i64::from(record.view.offset_delta);
         if offset >= self.map.end_offset {
             return true;
         }
-        let Some(key) = record.view.key else { return false };
-        let is_newest = self.map.offset_of(key).is_none_or(|newest| offset >= newest);
+        let Some(hash) = hash else { return false };
+        let is_newest = self.map.offset_of(hash).is_none_or(|newest| offset >= newest);
         is_newest && (record.view.value.is_some() || !is_due)
     }
 

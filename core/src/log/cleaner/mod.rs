@@ -38,17 +38,17 @@ use self::rewrite::{BatchReader, CleanedFile};
 pub use self::store::Dirtiness;
 pub use self::swap::CleanedSegment;
 pub(crate) use self::swap::{CLEANED_SUFFIX, finish_swaps};
-use self::swap::{INDEX_EXTENSIONS, LOG_EXTENSION};
+use self::swap::{INDEX_EXTENSIONS, LOG_EXTENSION, file_path};
 use self::transactions::CleanedTransactions;
 use super::header::BatchHeader;
 use super::segment::Segment;
 use super::transaction_index;
 use super::{LogConfig, LogKey};
-use crate::reactor::Reactor;
+use crate::reactor::{File, OpenMode, Reactor};
 use crate::record::RawRecords;
 
-/// Work on uncompressed records between two turns of the shard.
-const SLICE_BYTES: usize = 256 << 10;
+/// Work between two turns of the shard: some 50 us of it, for which a request waits.
+const SLICE_BYTES: usize = 32 << 10;
 /// Bytes of the smallest record with a key, with its share of a batch: how many keys are to be expected.
 const RECORD_BYTES_MIN: u64 = 16;
 
@@ -103,7 +103,29 @@ pub struct Cleaning {
     transactions: Option<CleanedTransactions>,
     groups: VecDeque<Range<usize>>,
     pace: Pace,
-    worked_bytes: usize,
+    work: Work,
+}
+
+/// What a round has done since the shard had a turn.
+#[derive(Debug)]
+struct Work {
+    reactor: Reactor,
+    bytes: usize,
+}
+
+impl Work {
+    fn new(reactor: &Reactor) -> Self {
+        Self { reactor: reactor.clone(), bytes: 0 }
+    }
+
+    /// So many bytes of records were looked at.
+    async fn did(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes >= SLICE_BYTES {
+            self.bytes = 0;
+            self.reactor.yield_now().await;
+        }
+    }
 }
 
 impl Cleaning {
@@ -119,8 +141,10 @@ impl Cleaning {
         }
         while let Some(group) = self.groups.pop_front() {
             let sources = self.sources[group].to_vec();
-            if sources.iter().any(|source| source.size_bytes > 0) {
-                return self.rewrite(&sources).await.map(Some);
+            if sources.iter().any(|source| source.size_bytes > 0)
+                && let Some(cleaned) = self.rewrite(&sources).await?
+            {
+                return Ok(Some(cleaned));
             }
         }
         Ok(None)
@@ -163,56 +187,66 @@ impl Cleaning {
                 continue;
             }
             let payload = payload_of(&batch)?;
-            for record in RawRecords::new(&payload, batch.record_count()) {
-                let view = record.map_err(damaged)?.view;
-                let offset = batch.base_offset() + i64::from(view.offset_delta);
-                if offset >= self.first_dirty_offset
-                    && let Some(key) = view.key
-                    && !self.filter.map.put(key, offset)
-                {
-                    return Ok(true);
+            let (mut records, mut hashed) = (RawRecords::new(&payload, batch.record_count()), Vec::new());
+            loop {
+                let bytes = self.filter.map.take_hashed(&mut records, &mut hashed)?;
+                if hashed.is_empty() {
+                    break;
                 }
+                for (record, hash) in &hashed {
+                    let offset = batch.base_offset() + i64::from(record.view.offset_delta);
+                    if offset >= self.first_dirty_offset
+                        && let Some(hash) = hash
+                        && !self.filter.map.put(*hash, offset)
+                    {
+                        return Ok(true);
+                    }
+                }
+                self.work.did(bytes).await;
             }
             *end_offset = batch.next_offset();
-            self.worked_bytes += payload.len();
-            if self.worked_bytes >= SLICE_BYTES {
-                self.worked_bytes = 0;
-                self.reactor.yield_now().await;
-            }
         }
         Ok(false)
     }
 
-    /// Writes what stays of neighbouring segments into one. One of them has a batch.
-    async fn rewrite(&mut self, sources: &[Source]) -> Result<CleanedSegment, CleanError> {
+    /// Writes what stays of neighbouring segments into one. One of them has a batch. `None`: it is a single one, and all of
+    /// it stays as it is.
+    async fn rewrite(&mut self, sources: &[Source]) -> Result<Option<CleanedSegment>, CleanError> {
         let (first, last) = (sources[0], sources[sources.len() - 1]);
         let last_filled = sources.iter().rfind(|source| source.size_bytes > 0).expect("one has a batch");
         let (reactor, dir) = (self.reactor.clone(), self.dir.clone());
-        let mut log = CleanedFile::create(&reactor, &dir, first.base_offset, LOG_EXTENSION)?;
+        let (mut log, mut kept_bytes) = (None, 0);
         let mut segment = Segment::new(first.base_offset, self.filter.now_ms);
         let mut out = Vec::new();
         for source in sources {
             let mut reader = BatchReader::open(&reactor, &dir, source, self.window_bytes)?;
             while let Some((batch, is_last)) = reader.next().await? {
                 let (start, size_bytes) = (out.len(), batch.bytes().len());
-                let payload_bytes = self.filter.retain(&batch, is_last && source == last_filled, &mut out)?;
+                self.filter.retain(&batch, is_last && source == last_filled, &mut out, &mut self.work).await?;
                 if let Some(header) = BatchHeader::parse(&out[start..]) {
                     segment.append(&header, &self.log);
                 }
+                self.work.did(size_bytes).await;
+                if log.is_none() && sources.len() == 1 && out == batch.bytes() {
+                    kept_bytes += size_bytes as u64;
+                    out.clear();
+                    self.pace.spend(&reactor, size_bytes).await;
+                    continue;
+                }
                 self.pace.spend(&reactor, size_bytes + out.len() - start).await;
-                self.worked_bytes += size_bytes + payload_bytes;
+                let log = match &mut log {
+                    Some(log) => log,
+                    None => log.insert(self.begin(first.base_offset, kept_bytes).await?),
+                };
                 if out.len() >= self.window_bytes {
                     log.write(&reactor, std::mem::take(&mut out)).await?;
                 }
-                if self.worked_bytes >= SLICE_BYTES {
-                    self.worked_bytes = 0;
-                    reactor.yield_now().await;
-                }
             }
         }
+        let aborted = self.filter.transactions.take_retained();
+        let Some(mut log) = log else { return Ok(None) };
         log.write(&reactor, out).await?;
         log.sync(&reactor).await?;
-        let aborted = self.filter.transactions.take_retained();
         for (extension, bytes) in INDEX_EXTENSIONS.into_iter().zip(segment.seal_in_memory()) {
             self.write_beside(first.base_offset, extension, bytes).await?;
         }
@@ -222,7 +256,26 @@ impl Cleaning {
         }
         reactor.disk().sync_dir(&dir).map_err(CleanError::Unwritable)?;
         let bases = sources.iter().map(|source| source.base_offset).collect();
-        Ok(CleanedSegment { segment, sources: bases, end_offset: last.end_offset, aborted })
+        Ok(Some(CleanedSegment { segment, sources: bases, end_offset: last.end_offset, aborted }))
+    }
+
+    /// The file of a cleaned segment, with what stays of the old one's start as it is.
+    async fn begin(&mut self, base_offset: i64, kept_bytes: u64) -> Result<CleanedFile, CleanError> {
+        let mut log = CleanedFile::create(&self.reactor, &self.dir, base_offset, LOG_EXTENSION)?;
+        let old = file_path(&self.dir, base_offset, LOG_EXTENSION, "");
+        let old = File::open(&self.reactor.disk(), &old, OpenMode::READ)?;
+        while log.position() < kept_bytes {
+            let left = usize::try_from(kept_bytes - log.position()).unwrap_or(usize::MAX);
+            let window = vec![0; self.window_bytes.min(left)];
+            let (result, mut window) = self.reactor.read(&old, log.position(), window).await;
+            match result? as usize {
+                0 => return Err(CleanError::Unreadable(io::ErrorKind::UnexpectedEof.into())),
+                count => window.truncate(count),
+            }
+            self.pace.spend(&self.reactor, 2 * window.len()).await;
+            log.write(&self.reactor, window).await?;
+        }
+        Ok(log)
     }
 
     async fn write_beside(&self, base_offset: i64, extension: &str, bytes: Vec<u8>) -> Result<(), CleanError> {

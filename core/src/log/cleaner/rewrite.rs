@@ -117,6 +117,11 @@ impl CleanedFile {
         Ok(Self { file, position: 0 })
     }
 
+    /// Bytes in it.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Appends `bytes`.
     pub async fn write(&mut self, reactor: &Reactor, bytes: Vec<u8>) -> Result<(), CleanError> {
         let mut rest = Bytes::from(bytes);

@@ -15,7 +15,7 @@ use super::pace::Pace;
 use super::plan::Dirt;
 use super::swap::remove_cleaned;
 use super::transactions::CleanedTransactions;
-use super::{CleanError, CleanedSegment, CleanerConfig, Cleaning, RECORD_BYTES_MIN};
+use super::{CleanError, CleanedSegment, CleanerConfig, Cleaning, RECORD_BYTES_MIN, Work};
 
 /// What a look at a log says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,7 +115,7 @@ impl LogStore {
             transactions: Some(CleanedTransactions::new(aborted(dirt.first_dirty_offset))),
             groups: VecDeque::new(),
             pace: Pace::new(config.io_bytes_per_second),
-            worked_bytes: 0,
+            work: Work::new(&self.reactor),
             sources: dirt.sources,
         }))
     }

@@ -181,6 +181,26 @@ fn the_newest_record_of_each_key_stays_at_its_offset() {
 }
 
 #[test]
+fn a_segment_of_which_all_stays_is_not_written_again() {
+    let mut log = Compacted::new(small());
+    let offsets = ["a", "b", "c", "d", "d", "e"].map(|key| log.put(key, 1));
+    log.roll();
+    // What stays of the second segment's start is longer than what is read at a time.
+    let config = CleanerConfig { io_buffer_bytes: 100, ..CleanerConfig::default() };
+    let mut cleaning = log.store.begin_cleaning(log.key, &config).expect("begun").expect("due");
+    let mut written = Vec::new();
+    while let Some(segment) = log.world.reactor.block_on(cleaning.next_segment()).expect("written") {
+        written.push(segment.sources.clone());
+        log.store.swap_in(log.key, segment).expect("swapped").expect("it is there");
+    }
+    log.store.end_cleaning(cleaning, Ok(()));
+    log.turn();
+    assert_eq!(written, [[offsets[2]]], "the one with an outdated `d`");
+    let expected = [(0, "a"), (1, "b"), (2, "c"), (4, "d"), (5, "e")].map(|(at, key)| record(offsets[at], key, true));
+    assert_eq!(log.records(), expected);
+}
+
+#[test]
 fn a_tombstone_stays_until_its_delete_horizon() {
     let mut log = Compacted::new(LogConfig { delete_retention_ms: 1_000, ..small() });
     log.put("a", 1);

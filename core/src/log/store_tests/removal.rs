@@ -3,30 +3,33 @@
 use super::*;
 
 #[test]
-fn a_removed_log_leaves_nothing_and_its_name_can_be_used_again() {
+fn a_removed_log_leaves_a_folder_to_be_removed_and_its_name_can_be_used_again() {
     let world = World::new(9);
     let mut store = world.open();
     let key = store.create(spec(0)).expect("created");
     store.append(key, &batch(3, 10, 0), 0).expect("appended");
     store.end_turn();
-    store.remove(key).expect("removed");
+    let folder = store.remove(key).expect("removed").expect("it had a folder");
+    assert_eq!(store.remove(key).expect("gone before"), None);
     assert_eq!(store.append(key, &batch(3, 10, 0), 0), Err(AppendError::UnknownLog));
-    assert!(world.disk.list_dir(Path::new("/data")).expect("there").iter().all(|entry| !entry.name.starts_with("t-")));
+    let entries = world.disk.list_dir(Path::new("/data")).expect("there").into_iter();
+    let left: Vec<_> = entries.map(|entry| entry.name).filter(|name| name.starts_with("t-")).collect();
+    assert!(left[0].ends_with("-delete"), "{left:?}");
+    assert_eq!(left.iter().map(|name| Path::new("/data").join(name)).collect::<Vec<_>>(), [folder]);
     let again = store.create(spec(0)).expect("created");
     assert_eq!(store.log_end_offset(again), 0);
     assert_eq!(store.append(again, &batch(3, 10, 0), 0).expect("appended").base_offset, 0);
 }
 
 #[test]
-fn what_a_deletion_left_that_was_cut_short_is_removed_at_the_next_start() {
+fn the_folder_that_a_deletion_left_is_removed_at_the_next_start() {
     let mut world = World::new(19);
     let mut store = world.open();
     let key = store.create(spec(0)).expect("created");
     store.append(key, &batch(3, 10, 0), 0).expect("appended");
     store.end_turn();
     world.disk.create_dir_all(Path::new("/data/mine.a-delete")).expect("of somebody else");
-    world.disk.inject(DiskFault::eio("-delete", DiskCall::Remove));
-    store.remove(key).expect_err("cut short");
+    store.remove(key).expect("renamed");
     let deleted = |world: &World| {
         let names = world.disk.list_dir(Path::new("/data")).expect("there").into_iter().map(|entry| entry.name);
         names.filter(|name| name.ends_with("-delete")).count()

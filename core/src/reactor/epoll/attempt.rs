@@ -59,7 +59,7 @@ pub(super) fn socket_of(op: &Op) -> Option<(Handle, Direction)> {
         Op::Connect { socket, .. } | Op::Send { socket, .. } | Op::PollWritable { socket } => {
             Some((*socket, Direction::Write))
         }
-        Op::Read { .. } | Op::Write { .. } | Op::Sync { .. } | Op::ReadAhead { .. } => None,
+        Op::Read { .. } | Op::Write { .. } | Op::Sync { .. } | Op::ReadAhead { .. } | Op::Remove { .. } => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Threads for file operations, which wait for the device.
 //!
-//! A job takes its buffers along and brings them back; the file stays with the driver, open until the job is back.
+//! A job takes its buffers along and brings them back; the file, if it is on an open one, stays with the driver until the job
+//! is back.
 //!
 //! Invariants:
 //! - At most [`JOBS_MAX`] jobs are out, so neither handing one over nor bringing it back ever waits; the others wait
@@ -9,6 +10,7 @@
 //!   has none. They sleep in between, and end with the driver.
 
 use std::collections::VecDeque;
+use std::ffi::CString;
 use std::io::{self, IoSlice};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -36,25 +38,42 @@ const PARTS_FEW: usize = 32;
 /// A file operation without its file, which cannot leave the shard's thread.
 #[derive(Debug)]
 pub(super) enum Work {
-    Read { position: u64, buffer: Vec<u8> },
-    Write { position: u64, parts: Parts, durable: bool },
+    Read {
+        position: u64,
+        buffer: Vec<u8>,
+    },
+    Write {
+        position: u64,
+        parts: Parts,
+        durable: bool,
+    },
     Sync,
-    ReadAhead { position: u64, len: u32 },
+    ReadAhead {
+        position: u64,
+        len: u32,
+    },
+    /// Without an open file.
+    Remove {
+        path: CString,
+    },
 }
 
-/// An operation, taken apart if it is one on a file.
+/// An operation, taken apart if it waits for a disk: the file that it is on, if it is on an open one, and the rest.
 pub(super) enum Split {
-    File(File, Work),
+    Disk(Option<File>, Work),
     Socket(Op),
 }
 
 impl From<Op> for Split {
     fn from(op: Op) -> Self {
         match op {
-            Op::Read { file, position, buffer } => Self::File(file, Work::Read { position, buffer }),
-            Op::Write { file, position, parts, durable } => Self::File(file, Work::Write { position, parts, durable }),
-            Op::Sync { file } => Self::File(file, Work::Sync),
-            Op::ReadAhead { file, position, len } => Self::File(file, Work::ReadAhead { position, len }),
+            Op::Read { file, position, buffer } => Self::Disk(Some(file), Work::Read { position, buffer }),
+            Op::Write { file, position, parts, durable } => {
+                Self::Disk(Some(file), Work::Write { position, parts, durable })
+            }
+            Op::Sync { file } => Self::Disk(Some(file), Work::Sync),
+            Op::ReadAhead { file, position, len } => Self::Disk(Some(file), Work::ReadAhead { position, len }),
+            Op::Remove { path } => Self::Disk(None, Work::Remove { path }),
             op => Self::Socket(op),
         }
     }
@@ -62,30 +81,33 @@ impl From<Op> for Split {
 
 impl Work {
     /// The operation that was taken apart.
-    pub(super) fn join(self, file: File) -> Op {
-        match self {
-            Self::Read { position, buffer } => Op::Read { file, position, buffer },
-            Self::Write { position, parts, durable } => Op::Write { file, position, parts, durable },
-            Self::Sync => Op::Sync { file },
-            Self::ReadAhead { position, len } => Op::ReadAhead { file, position, len },
+    pub(super) fn join(self, file: Option<File>) -> Op {
+        match (self, file) {
+            (Self::Remove { path }, None) => Op::Remove { path },
+            (Self::Read { position, buffer }, Some(file)) => Op::Read { file, position, buffer },
+            (Self::Write { position, parts, durable }, Some(file)) => Op::Write { file, position, parts, durable },
+            (Self::Sync, Some(file)) => Op::Sync { file },
+            (Self::ReadAhead { position, len }, Some(file)) => Op::ReadAhead { file, position, len },
+            (work, file) => panic!("not as it was taken apart: {work:?} of {file:?}"),
         }
     }
 
-    fn run(&mut self, file: Handle) -> io::Result<u32> {
-        let file = fs_disk::borrow(file);
-        let count = match self {
-            Self::Read { position, buffer } => rustix::io::pread(file, &mut buffer[..], *position)?,
-            Self::Write { position, parts, durable } => {
+    fn run(&mut self, file: Option<Handle>) -> io::Result<u32> {
+        let count = match (self, file.map(fs_disk::borrow)) {
+            (Self::Remove { path }, None) => rustix::fs::unlink(&**path).map(|()| 0)?,
+            (Self::Read { position, buffer }, Some(file)) => rustix::io::pread(file, &mut buffer[..], *position)?,
+            (Self::Write { position, parts, durable }, Some(file)) => {
                 let flags = if *durable { ReadWriteFlags::DSYNC } else { ReadWriteFlags::empty() };
                 let slices: SmallVec<[IoSlice<'_>; PARTS_FEW]> =
                     parts.iter().take(PARTS_MAX).map(|part| IoSlice::new(part)).collect();
                 rustix::io::pwritev2(file, &slices, *position, flags)?
             }
-            Self::Sync => rustix::fs::fdatasync(file).map(|()| 0)?,
-            Self::ReadAhead { position, len } => {
+            (Self::Sync, Some(file)) => rustix::fs::fdatasync(file).map(|()| 0)?,
+            (Self::ReadAhead { position, len }, Some(file)) => {
                 let len = NonZeroU64::new(u64::from(*len));
                 rustix::fs::fadvise(file, *position, len, Advice::WillNeed).map(|()| 0)?
             }
+            (work, file) => panic!("not as it was taken apart: {work:?} of {file:?}"),
         };
         Ok(count as u32)
     }
@@ -94,7 +116,7 @@ impl Work {
 #[derive(Debug)]
 struct Job {
     token: Token,
-    file: Handle,
+    file: Option<Handle>,
     work: Work,
 }
 
@@ -128,7 +150,7 @@ impl FileThreads {
     }
 
     /// Starts `work` on `file`, which the caller keeps open until it is back.
-    pub(super) fn start(&mut self, token: Token, file: Handle, work: Work) {
+    pub(super) fn start(&mut self, token: Token, file: Option<Handle>, work: Work) {
         self.waiting.push_back(Job { token, file, work });
         self.hand_over();
     }

@@ -41,8 +41,8 @@ const END_MAX: Duration = Duration::from_secs(3);
 enum Stage {
     /// `progress` is where a receive began, or whether a connect or a poll has begun.
     Socket { op: Op, progress: Option<usize> },
-    /// The rest of it is at a thread.
-    File(File),
+    /// The rest of it is at a thread: all but the file that it is on, if it is on an open one.
+    Disk(Option<File>),
 }
 
 struct InFlight {
@@ -182,7 +182,7 @@ impl EpollDriver {
                 (more, bytes) = (!received.is_empty(), received);
                 attempt
             }
-            Op::Read { .. } | Op::Write { .. } | Op::Sync { .. } | Op::ReadAhead { .. } => return,
+            Op::Read { .. } | Op::Write { .. } | Op::Sync { .. } | Op::ReadAhead { .. } | Op::Remove { .. } => return,
         };
         self.note(token, attempt, bytes, more, completions);
     }
@@ -250,7 +250,7 @@ impl EpollDriver {
     fn file_done(&mut self, done: file_threads::Done) -> Completion {
         let file_threads::Done { token, result, work } = done;
         let place = self.in_flight[token.slot as usize].take();
-        let Some(InFlight { generation, stage: Stage::File(file) }) = place else {
+        let Some(InFlight { generation, stage: Stage::Disk(file) }) = place else {
             panic!("a job belongs to a file operation in flight")
         };
         assert_eq!(generation, token.generation, "a job belongs to the operation of its slot");
@@ -293,9 +293,9 @@ impl Driver for EpollDriver {
             self.in_flight.resize_with(slot + 1, || None);
         }
         let stage = match Split::from(op) {
-            Split::File(file, work) => {
-                self.file_threads.start(token, file.handle(), work);
-                Stage::File(file)
+            Split::Disk(file, work) => {
+                self.file_threads.start(token, file.as_ref().map(File::handle), work);
+                Stage::Disk(file)
             }
             Split::Socket(op) => {
                 match socket_of(&op) {

@@ -1,5 +1,6 @@
 //! Operations that wait for a peer or a device, and what their completion carries.
 
+use std::ffi::CString;
 use std::io;
 use std::net::SocketAddr;
 
@@ -105,6 +106,30 @@ pub enum Op {
         /// Bytes.
         len: u32,
     },
+    /// Removes a file (unlinkat).
+    Remove {
+        /// Where it is.
+        path: CString,
+    },
+}
+
+impl Op {
+    /// Whether it waits for a disk. Such an operation runs on when nobody waits for it any more.
+    pub(super) fn is_of_disk(&self) -> bool {
+        match self {
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Sync { .. }
+            | Self::ReadAhead { .. }
+            | Self::Remove { .. } => true,
+            Self::Accept { .. }
+            | Self::Connect { .. }
+            | Self::RecvMany { .. }
+            | Self::Recv { .. }
+            | Self::Send { .. }
+            | Self::PollWritable { .. } => false,
+        }
+    }
 }
 
 /// What one completion of an operation brings.

@@ -1,8 +1,11 @@
 //! The simulated driver of one shard.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,6 +73,7 @@ impl FileOperation {
             Op::ReadAhead { file, position, len } => {
                 self.disk.read_ahead(file.handle(), *position, u64::from(*len)).map(|()| 0)
             }
+            Op::Remove { path } => self.disk.remove_file(Path::new(OsStr::from_bytes(path.as_bytes()))).map(|()| 0),
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         };
         let result = result.map(|count| count as u32);
@@ -205,7 +209,7 @@ impl Driver for SimDriver {
         if self.is_dead() {
             return;
         }
-        if !matches!(op, Op::Read { .. } | Op::Write { .. } | Op::Sync { .. } | Op::ReadAhead { .. }) {
+        if !op.is_of_disk() {
             self.inner.net.borrow_mut().submit(self.id, token, op);
             return self.inner.collect_net();
         }

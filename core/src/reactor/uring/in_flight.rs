@@ -85,6 +85,7 @@ impl InFlight {
                 let (fd, len) = (Fd(file.handle().0), libc::off_t::from(*len));
                 opcode::Fadvise::new(fd, len, libc::POSIX_FADV_WILLNEED).offset(*position).build()
             }
+            Op::Remove { path } => opcode::UnlinkAt::new(Fd(libc::AT_FDCWD), path.as_ptr()).build(),
         }
     }
 }
