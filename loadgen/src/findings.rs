@@ -40,6 +40,8 @@ impl fmt::Display for Failure {
 pub struct Findings {
     /// Requests that failed, by why.
     pub errors: BTreeMap<Failure, u64>,
+    /// Requests that were sent again, by why.
+    pub retries: BTreeMap<Failure, u64>,
     /// Answers that contradict what they should be, by kind.
     pub problems: BTreeMap<&'static str, u64>,
     /// The first few of both.
@@ -56,6 +58,17 @@ impl Findings {
     pub fn failures(&mut self, failure: Failure, count: u64, text: impl FnOnce() -> String) {
         *self.errors.entry(failure).or_default() += count;
         self.example(|| format!("{failure}: {}", text()));
+    }
+
+    /// Notes a failure behind which the request is sent again.
+    pub fn retried(&mut self, failure: Failure) {
+        *self.retries.entry(failure).or_default() += 1;
+    }
+
+    /// The request with these errors is sent again.
+    pub fn errors_become_retries(&mut self) {
+        self.examples.clear();
+        std::mem::take(&mut self.errors).into_keys().for_each(|failure| self.retried(failure));
     }
 
     /// Notes a contradiction.
@@ -79,6 +92,9 @@ impl Findings {
     pub fn merge(&mut self, other: &Self) {
         for (failure, count) in &other.errors {
             *self.errors.entry(*failure).or_default() += count;
+        }
+        for (failure, count) in &other.retries {
+            *self.retries.entry(*failure).or_default() += count;
         }
         for (kind, count) in &other.problems {
             *self.problems.entry(kind).or_default() += count;

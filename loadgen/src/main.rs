@@ -108,7 +108,8 @@ fn fetch(mut flags: Fetch) -> anyhow::Result<ExitCode> {
 }
 
 fn commit(flags: &Commit) -> anyhow::Result<Measured> {
-    let (load, topic) = (flags.common.load(SMALL), flags.common.topic_spec(false));
+    let (mut load, topic) = (flags.common.load(SMALL), flags.common.topic_spec(false));
+    load.retries_max = flags.retries;
     let target = run::target(&load.bootstrap, &topic)?;
     run::commit(&load, &topic, &target, &flags.group_prefix, flags.groups as usize)
 }

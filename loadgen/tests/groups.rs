@@ -17,7 +17,7 @@ use ringlog_loadgen::findings::{Failure, Findings};
 use ringlog_loadgen::recorder::Recorder;
 use ringlog_loadgen::series::Cut;
 use ringlog_loadgen::sink::{Fault, SinkConfig};
-use ringlog_loadgen::workload::{Commits, FetchOffsets, Heartbeats, Member, Workload};
+use ringlog_loadgen::workload::{Commit, Commits, FetchOffsets, Heartbeats, Member, Workload};
 use sink_world::SinkWorld;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,7 +39,12 @@ impl SinkWorld {
 
     /// What was wrong with so many requests of one connection.
     fn findings<W: Workload + 'static>(&self, workload: W) -> Findings {
-        let pace = Pace { in_flight_max: 4, end: DEADLINE, requests_max: REQUESTS, ..Pace::default() };
+        self.run(workload, 0).0
+    }
+
+    /// So many requests of one connection, each sent again so often: what was wrong, and how many were done in the end.
+    fn run<W: Workload + 'static>(&self, workload: W, retries_max: u32) -> (Findings, u64) {
+        let pace = Pace { in_flight_max: 4, retries_max, end: DEADLINE, requests_max: REQUESTS, ..Pace::default() };
         let recorder = Recorder::new(Cut { start: Duration::ZERO, length: DEADLINE });
         let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::new(RefCell::new(recorder)))));
         let (reactor, address, driven) = (self.client.clone(), self.address, Rc::clone(&pipe));
@@ -49,7 +54,26 @@ impl SinkWorld {
             drive(&reactor, route, socket, &driven, reactor.now());
         });
         assert!(self.world.run_until(DEADLINE, || pipe.borrow().is_done()), "the run ends");
-        pipe.borrow().findings.clone()
+        let pipe = pipe.borrow();
+        let requests = pipe.recorder.borrow().settled().requests;
+        (pipe.findings.clone(), requests)
+    }
+
+    /// Commits for three groups; then each group has what it should.
+    fn committed(&self, retries_max: u32) -> (Findings, u64) {
+        let commits = Commits::new(&self.target(), "g", 3, 1_000).expect("the sink has OffsetCommit");
+        let (mut findings, requests) = self.run(Commit::new(&commits, vec![0, 1, 2]), retries_max);
+        let (reactor, address) = (self.client.clone(), self.address);
+        let verified = self.world.block_on(&self.client, DEADLINE, async move {
+            let mut findings = Findings::default();
+            for group in 0..3 {
+                let mut asker = Asker::connect(&reactor, address).await.expect("the sink listens");
+                commits.verify(group, &mut asker, &mut findings).await.expect("the sink has OffsetFetch");
+            }
+            findings
+        });
+        findings.merge(&verified);
+        (findings, requests)
     }
 
     /// Joins, is given its part, says that it is there, and leaves.
@@ -85,6 +109,23 @@ fn a_member_is_given_its_own_part_or_told() {
     assert!(matches!(wrong, Err(SetupError::Assignment { .. })), "{wrong:?}");
     let dead = SinkWorld::with_fault(Some((Fault::Error, 2))).member();
     assert!(matches!(dead, Err(SetupError::Refused { code: ErrorCode::UNKNOWN_MEMBER_ID, .. })), "{dead:?}");
+}
+
+#[test]
+fn a_commit_that_was_refused_or_lost_is_sent_again() {
+    // An error stands for a partition, of which a commit has three.
+    let wrong = Failure::Code(ErrorCode::NOT_COORDINATOR);
+    for (fault, failure, of_commit) in [(Fault::Error, wrong, 3), (Fault::Close, Failure::ConnectionLost, 1)] {
+        let (findings, requests) = SinkWorld::with_fault(Some((fault, 10))).committed(0);
+        assert!(findings.is_verified() && findings.retries.is_empty(), "{findings:?}");
+        assert_eq!(requests + findings.errors[&failure] / of_commit, REQUESTS, "{findings:?}");
+        let (findings, requests) = SinkWorld::with_fault(Some((fault, 10))).committed(5);
+        assert!(findings.is_clean() && findings.retries[&failure] > 5, "{findings:?}");
+        assert_eq!(requests, REQUESTS);
+    }
+    // Where every answer refuses, each commit is sent twice, and has failed.
+    let (findings, requests) = SinkWorld::with_fault(Some((Fault::Error, 1))).committed(1);
+    assert_eq!((requests, findings.errors[&wrong], findings.retries[&wrong]), (0, 3 * REQUESTS, REQUESTS));
 }
 
 #[test]

@@ -108,6 +108,7 @@ impl Common {
             core: self.core,
             connections: self.connections.max(1),
             in_flight: self.inflight.max(1),
+            retries_max: 0,
             rate: self.rate,
             arrival: self.arrival,
             burst: self.burst,

@@ -141,6 +141,10 @@ pub struct Commit {
     /// Their names start so
     #[arg(long, default_value = "loadgen")]
     pub group_prefix: String,
+    /// How often a commit is sent once more that was lost or refused by a broker that is not, or not yet, its group's
+    /// coordinator; it counts as one, from its planned instant to its last answer
+    #[arg(long, default_value_t = 0)]
+    pub retries: u32,
 }
 
 /// Flags of `e2e`.

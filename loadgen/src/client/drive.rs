@@ -3,8 +3,11 @@
 //!
 //! Invariant: the plan goes on meanwhile. What was planned during an outage leaves late, and its latency says so.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use ringlog_core::reactor::{Instant, Reactor, Socket};
@@ -12,7 +15,6 @@ use ringlog_core::reactor::{Instant, Reactor, Socket};
 use super::pipe::Next;
 use super::route::Route;
 use super::{Frames, Outgoing, Shared, Signal};
-use crate::findings::Failure;
 use crate::workload::Workload;
 
 /// Pauses between attempts to connect, doubled from the first to the second.
@@ -107,7 +109,7 @@ impl<W: Workload + 'static> Driver<W> {
                     return Some(socket);
                 }
                 Err(error) => {
-                    self.pipe.borrow_mut().findings.failures(Failure::NotConnected, 1, || error.to_string());
+                    self.pipe.borrow_mut().not_connected(&error);
                 }
             }
         }
@@ -131,6 +133,11 @@ impl<W: Workload> Sender<W> {
         self.ended.set();
     }
 
+    fn instant(&self, since_start: Duration) -> Instant {
+        let nanos = u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX);
+        Instant(self.start.0.saturating_add(nanos))
+    }
+
     async fn send(&self) -> io::Result<()> {
         let mut out = Outgoing::default();
         let signal = self.pipe.borrow().signal.clone();
@@ -148,9 +155,15 @@ impl<W: Workload> Sender<W> {
             match next {
                 Next::End => return Ok(()),
                 Next::Answer => signal.wait().await,
-                Next::At(planned) => {
-                    let nanos = u64::try_from(planned.as_nanos()).unwrap_or(u64::MAX);
-                    self.reactor.sleep_until(Instant(self.start.0.saturating_add(nanos))).await;
+                Next::At(planned) => self.reactor.sleep_until(self.instant(planned)).await,
+                Next::AnswerOrAt(due) => {
+                    let mut answer = pin!(signal.wait());
+                    let mut sleep = pin!(self.reactor.sleep_until(self.instant(due)));
+                    poll_fn(|context| match answer.as_mut().poll(context) {
+                        Poll::Ready(()) => Poll::Ready(()),
+                        Poll::Pending => sleep.as_mut().poll(context),
+                    })
+                    .await;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! One connection under load, without its socket: what leaves when, what its answers mean, what is lost when it breaks.
 //!
-//! Invariant: a request is recorded once, as answered or as failed.
+//! Invariant: a request is recorded once, as answered or as failed, however often it is sent.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use std::iter::Peekable;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Outgoing, Signal};
+use super::{Outgoing, SetupError, Signal};
 use crate::findings::{Failure, Findings};
 use crate::plan::Plan;
 use crate::recorder::{Recorder, Timing, Volume};
@@ -17,6 +17,8 @@ use crate::workload::{Answered, Leaving, Workload};
 
 /// Bytes handed to one send at most.
 const SEND_MAX: usize = 4 << 20;
+/// How long a refused request waits before it is asked again, as `retry.backoff.ms` of Apache Kafka's clients.
+const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 /// When one connection sends, as time since the start of the run.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Pace {
     pub plan: Option<Peekable<Plan>>,
     /// Requests without an answer at most.
     pub in_flight_max: usize,
+    /// How often a request is sent once more that was lost, or refused by a broker that was not the right one.
+    pub retries_max: u32,
     /// What is planned before is not recorded.
     pub warmup: Duration,
     /// Nothing is planned from here on.
@@ -41,6 +45,7 @@ impl Default for Pace {
         Self {
             plan: None,
             in_flight_max: 1,
+            retries_max: 0,
             warmup: Duration::ZERO,
             end: Duration::MAX,
             requests_max: u64::MAX,
@@ -59,6 +64,8 @@ pub struct Pipe<W: Workload> {
     pub findings: Findings,
     pace: Pace,
     in_flight: VecDeque<InFlight<W::Ticket>>,
+    /// In the order in which they are due; they hold their places among the requests in flight.
+    refused: VecDeque<Refused<W::Ticket>>,
     next_correlation_id: i32,
     planned_count: u64,
     records_count: u64,
@@ -74,6 +81,16 @@ struct InFlight<T> {
     planned: Duration,
     sent: Duration,
     correlation_id: i32,
+    retries_left: u32,
+    ticket: T,
+}
+
+/// A request that is sent again.
+#[derive(Debug)]
+struct Refused<T> {
+    planned: Duration,
+    due: Duration,
+    retries_left: u32,
     ticket: T,
 }
 
@@ -91,6 +108,8 @@ enum State {
 pub(super) enum Next {
     At(Duration),
     Answer,
+    /// Whichever comes first.
+    AnswerOrAt(Duration),
     End,
 }
 
@@ -108,6 +127,7 @@ impl<W: Workload> Pipe<W> {
             recorder,
             findings: Findings::default(),
             in_flight: VecDeque::with_capacity(pace.in_flight_max.min(1 << 16)),
+            refused: VecDeque::new(),
             pace,
             next_correlation_id: 0,
             planned_count: 0,
@@ -119,22 +139,22 @@ impl<W: Workload> Pipe<W> {
 
     /// Nothing more will be sent, and everything was answered or is lost.
     pub fn is_done(&self) -> bool {
-        self.state == State::Ended && self.in_flight.is_empty()
+        self.state == State::Ended && self.in_flight_count() == 0
     }
 
-    /// Requests without an answer.
+    /// Requests without an answer, or with one that is not the last.
     pub fn in_flight_count(&self) -> usize {
-        self.in_flight.len()
+        self.in_flight.len() + self.refused.len()
     }
 
     /// Requests that were answered, or are lost.
     pub fn settled_count(&self) -> u64 {
-        self.planned_count - self.in_flight.len() as u64
+        self.planned_count - self.in_flight_count() as u64
     }
 
     /// Whether the broker's next answer, or itself, is waited for.
     pub fn is_waiting(&self) -> bool {
-        !self.in_flight.is_empty() || self.state != State::Sending
+        self.in_flight_count() > 0 || self.state != State::Sending
     }
 
     /// Records of all answers.
@@ -166,25 +186,50 @@ impl<W: Workload> Pipe<W> {
             if self.state != State::Sending {
                 return Next::End;
             }
+            if out.size_bytes() >= SEND_MAX {
+                return Next::Answer;
+            }
+            if let Some(Refused { planned, retries_left, ticket, .. }) = self.refused.pop_front_if(|one| one.due <= now)
+            {
+                self.leave(planned, now, retries_left, |workload, leaving| workload.again(ticket, leaving, out));
+                continue;
+            }
+            let due = self.refused.front().map(|one| one.due);
             if planned >= self.pace.end || self.planned_count >= self.pace.requests_max {
+                if self.pace.retries_max > 0 && self.in_flight_count() > 0 {
+                    return due.map_or(Next::Answer, Next::AnswerOrAt);
+                }
                 self.state = State::Ended;
                 return Next::End;
             }
             if planned > now {
-                return Next::At(planned);
+                return match (self.pace.retries_max, due) {
+                    (0, _) => Next::At(planned),
+                    (_, due) => Next::AnswerOrAt(due.map_or(planned, |due| due.min(planned))),
+                };
             }
-            if self.in_flight.len() >= self.pace.in_flight_max || out.size_bytes() >= SEND_MAX {
-                return Next::Answer;
+            if self.in_flight_count() >= self.pace.in_flight_max {
+                return due.map_or(Next::Answer, Next::AnswerOrAt);
             }
             if let Some(plan) = &mut self.pace.plan {
                 plan.next();
             }
             self.planned_count += 1;
-            let correlation_id = self.next_correlation_id;
-            self.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
-            let ticket = self.workload.request(Leaving { correlation_id, planned, sent: now }, out);
-            self.in_flight.push_back(InFlight { planned, sent: now, correlation_id, ticket });
+            self.leave(planned, now, self.pace.retries_max, |workload, leaving| workload.request(leaving, out));
         }
+    }
+
+    fn leave(
+        &mut self,
+        planned: Duration,
+        sent: Duration,
+        retries_left: u32,
+        request: impl FnOnce(&mut W, Leaving) -> W::Ticket,
+    ) {
+        let correlation_id = self.next_correlation_id;
+        self.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
+        let ticket = request(&mut self.workload, Leaving { correlation_id, planned, sent });
+        self.in_flight.push_back(InFlight { planned, sent, correlation_id, retries_left, ticket });
     }
 
     /// Requests that nobody answers (acks=0) are done when the kernel has taken them.
@@ -204,17 +249,30 @@ impl<W: Workload> Pipe<W> {
             Some(_) => {}
         }
         let Some(request) = self.in_flight.pop_front() else { return Ok(()) };
-        match self.workload.answer(request.ticket, now, frame, &mut self.findings) {
+        let mut of_answer = Findings::default();
+        let findings = if request.retries_left > 0 { &mut of_answer } else { &mut self.findings };
+        match self.workload.answer(request.ticket, now, frame, findings) {
             Answered::Done(volume) => self.record(&request, now, volume),
             Answered::Failed => self.fail(request.planned, now),
             Answered::Stale => {
-                self.fail(request.planned, now);
                 if self.state == State::Sending {
                     self.state = State::Stale;
                 }
+                if request.retries_left > 0 {
+                    of_answer.errors_become_retries();
+                    self.refuse(request, now);
+                } else {
+                    self.fail(request.planned, now);
+                }
             }
         }
+        self.findings.merge(&of_answer);
         Ok(())
+    }
+
+    fn refuse(&mut self, request: InFlight<W::Ticket>, now: Duration) {
+        let InFlight { planned, retries_left, ticket, .. } = request;
+        self.refused.push_back(Refused { planned, due: now + RETRY_BACKOFF, retries_left: retries_left - 1, ticket });
     }
 
     fn record(&mut self, request: &InFlight<W::Ticket>, answered: Duration, volume: Volume) {
@@ -244,19 +302,33 @@ impl<W: Workload> Pipe<W> {
         if self.state == State::Sending {
             self.state = State::Lost;
         }
-        let lost = self.in_flight.len() as u64;
+        let lost = self.in_flight.iter().filter(|request| request.retries_left == 0).count() as u64;
         if lost > 0 {
             self.findings.failures(Failure::ConnectionLost, lost, || format!("{lost} requests in flight: {why}"));
         }
         while let Some(request) = self.in_flight.pop_front() {
-            self.workload.lost(request.ticket);
-            self.fail(request.planned, now);
+            if request.retries_left > 0 {
+                self.findings.retried(Failure::ConnectionLost);
+                self.refuse(request, now);
+            } else {
+                self.workload.lost(request.ticket);
+                self.fail(request.planned, now);
+            }
+        }
+    }
+
+    /// No connection could be made.
+    pub(super) fn not_connected(&mut self, error: &SetupError) {
+        if self.pace.retries_max > 0 {
+            self.findings.retried(Failure::NotConnected);
+        } else {
+            self.findings.failures(Failure::NotConnected, 1, || error.to_string());
         }
     }
 
     /// Whether a new connection would have nothing to do.
     pub(super) fn is_over(&mut self, now: Duration) -> bool {
-        if now >= self.pace.end {
+        if now >= self.pace.end && self.refused.is_empty() {
             self.state = State::Ended;
         }
         self.state == State::Ended

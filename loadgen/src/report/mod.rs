@@ -16,6 +16,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
+use crate::findings::Failure;
 use crate::measured::Measured;
 use crate::recorder::Recorder;
 
@@ -74,6 +75,8 @@ pub struct Report {
     pub verified: bool,
     /// Failures by code or kind.
     pub errors: BTreeMap<String, u64>,
+    /// Requests that were sent again, by code or kind.
+    pub retries: BTreeMap<String, u64>,
     /// Contradictions by kind.
     pub problems: BTreeMap<String, u64>,
     /// The first few of both in full.
@@ -251,13 +254,18 @@ impl Report {
                 head_room: (1.0 - utilisation).max(0.0),
             },
             verified: findings.is_verified(),
-            errors: findings.errors.iter().map(|(failure, count)| (failure.to_string(), *count)).collect(),
+            errors: by_name(&findings.errors),
+            retries: by_name(&findings.retries),
             problems: findings.problems.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
             examples: findings.examples.clone(),
             intervals: intervals(recorder),
             parts: Vec::new(),
         }
     }
+}
+
+fn by_name(failures: &BTreeMap<Failure, u64>) -> BTreeMap<String, u64> {
+    failures.iter().map(|(failure, count)| (failure.to_string(), *count)).collect()
 }
 
 fn intervals(recorder: &Recorder) -> Vec<Interval> {
@@ -380,6 +388,7 @@ mod tests {
             "/cpu/head_room",
             "/verified",
             "/errors",
+            "/retries",
             "/problems",
             "/examples",
             "/intervals/0/start_s",

@@ -87,6 +87,7 @@ impl Report {
             let megabytes = read.bytes as f64 / 1e6;
             writeln!(f, "read back: {} records, {megabytes:.0} MB in {:.1} s", read.records, read.elapsed_s)?;
         }
+        self.retries.iter().try_for_each(|(kind, count)| writeln!(f, "sent again: {count} x {kind}"))?;
         let failures: u64 = self.errors.values().sum();
         match (self.verified, failures) {
             (true, 0) => return writeln!(f, "verified: no error, no contradiction"),

@@ -63,6 +63,8 @@ pub struct Load {
     pub connections: usize,
     /// Requests without an answer per connection at most.
     pub in_flight: usize,
+    /// How often a request is sent once more that was lost, or refused by a broker that was not the right one.
+    pub retries_max: u32,
     /// Requests per second of all connections.
     pub rate: Rate,
     /// How open-loop requests are spread.

@@ -192,12 +192,18 @@ impl Worker<'_> {
             let workload = make(&Connection { index, count: load.connections, place })?;
             let address = place.address;
             let socket = reactor.block_on(reactor.connect(address)).with_context(|| format!("connect to {address}"))?;
-            let in_flight_max = load.in_flight.max(1);
             let plan = load.plan(index, load.connections);
             let requests_max = load.share_of_requests(index, load.connections);
             let records_max = load.share_of_records(load.connections);
-            let pace =
-                Pace { plan, in_flight_max, warmup: load.warmup, end: load.planned_end(), requests_max, records_max };
+            let pace = Pace {
+                plan,
+                in_flight_max: load.in_flight.max(1),
+                retries_max: load.retries_max,
+                warmup: load.warmup,
+                end: load.planned_end(),
+                requests_max,
+                records_max,
+            };
             let pipe = Rc::new(RefCell::new(Pipe::new(workload, pace, Rc::clone(recorder))));
             pipes.push((place.route(self.topic, index / self.places.len()), socket, pipe));
         }

@@ -246,20 +246,28 @@ impl Commit {
         assert!(!groups.is_empty(), "a connection without groups has nothing to commit");
         Self { commits: Arc::clone(commits), groups, next: 0, buffer: Vec::new() }
     }
+
+    fn commit(&mut self, group: usize, leaving: Leaving, out: &mut Outgoing) -> Committed {
+        let ticket = self.commits.next(group);
+        self.buffer = self.commits.commit_frame(ticket, leaving.correlation_id, std::mem::take(&mut self.buffer));
+        out.copy(&self.buffer);
+        ticket
+    }
 }
 
 impl Workload for Commit {
     type Ticket = Committed;
 
-    /// A commit that failed is not sent again as it was: the group's next one carries a newer offset, as a consumer's
-    /// does.
     fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> Committed {
         let group = self.groups[self.next];
         self.next = (self.next + 1) % self.groups.len();
-        let ticket = self.commits.next(group);
-        self.buffer = self.commits.commit_frame(ticket, leaving.correlation_id, std::mem::take(&mut self.buffer));
-        out.copy(&self.buffer);
-        ticket
+        self.commit(group, leaving, out)
+    }
+
+    /// A commit that failed is not sent again as it was, which could take a group back behind a newer one: its offset is
+    /// the group's next.
+    fn again(&mut self, ticket: Committed, leaving: Leaving, out: &mut Outgoing) -> Committed {
+        self.commit(ticket.group, leaving, out)
     }
 
     fn answer(&mut self, ticket: Committed, _: Duration, frame: &[u8], findings: &mut Findings) -> Answered {

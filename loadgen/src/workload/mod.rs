@@ -63,6 +63,10 @@ pub trait Workload {
 
     /// Appends the next request.
     fn request(&mut self, leaving: Leaving, out: &mut Outgoing) -> Self::Ticket;
+    /// Appends a request that was refused or lost once more, or one that stands for it.
+    fn again(&mut self, _ticket: Self::Ticket, leaving: Leaving, out: &mut Outgoing) -> Self::Ticket {
+        self.request(leaving, out)
+    }
     /// Checks an answer (a frame without its length) that came at `answered`.
     fn answer(&mut self, ticket: Self::Ticket, answered: Duration, frame: &[u8], findings: &mut Findings) -> Answered;
     /// The connection broke before the answer came: nobody knows whether the request was done.
