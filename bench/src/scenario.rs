@@ -360,7 +360,11 @@ fn set(table: &mut toml::Table, key: &str, text: &str) -> anyhow::Result<()> {
     };
     let mut place = table;
     for folder in folders.split('.').filter(|folder| !folder.is_empty()) {
-        place = place.get_mut(folder).and_then(toml::Value::as_table_mut).with_context(|| format!("no `{folder}`"))?;
+        place = place
+            .entry(folder)
+            .or_insert_with(|| toml::Table::new().into())
+            .as_table_mut()
+            .with_context(|| format!("`{key}`: `{folder}` is not a table"))?;
     }
     place.insert(last.to_owned(), value);
     Ok(())
@@ -390,12 +394,14 @@ mod tests {
             ("rounds", "9"),
             ("seconds", "0.5"),
             ("placement.broker", "all"),
+            ("warm_until.times_max", "4"),
             ("kafka.num.io.threads", "4"),
             ("kafka_heap", "2g"),
         ])
         .unwrap();
         assert_eq!((scenario.rounds, scenario.seconds), (9, 0.5));
         assert_eq!(scenario.placement.broker, Wanted::All);
+        assert_eq!(scenario.warm_until.times_max, 4.0);
         assert_eq!((scenario.kafka["num.io.threads"].as_str(), scenario.kafka_heap.as_str()), ("4", "2g"));
     }
 
@@ -408,7 +414,8 @@ mod tests {
         assert!(refused("warm_until", "{ times_max = 0.5 }").contains("1 to 100"));
         assert!(refused("placement.nonsense", "1").contains("nonsense"));
         assert!(refused("placement.broker", "x").contains("names no cores"));
-        assert!(refused("a.b", "1").contains("no `a`"));
+        assert!(refused("a.b", "1").contains("unknown field `a`"));
+        assert!(refused("rounds.b", "1").contains("`rounds` is not a table"));
         assert!(Scenario::load("no/such/file.toml", &[]).is_err());
     }
 

@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn what_was_just_written_is_in_the_page_cache() {
-        if Command::new("fincore").arg("--version").output().is_err() {
+        if let Err(error) = Command::new("fincore").arg("--version").output() {
+            println!("not run: fincore of util-linux: {error}");
             return;
         }
         let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
