@@ -28,6 +28,14 @@ class Mount:
         run("mount", *self.options, self.source, self.directory)
         self.mounted = True
 
+    def try_to_mount(self):
+        """Whether the file system itself takes the image."""
+        try:
+            self.mount()
+        except subprocess.CalledProcessError as error:
+            print(error.stderr.strip(), flush=True)
+        return self.mounted
+
     def unmount(self, lazily=False):
         if not self.mounted:
             return
