@@ -70,11 +70,7 @@ impl Filter {
         let payload = payload_of(batch)?;
         let (mut kept, mut holds_tombstone) = (Vec::new(), false);
         let (mut records, mut hashed) = (RawRecords::new(&payload, batch.record_count()), Vec::new());
-        loop {
-            let bytes = self.map.take_hashed(&mut records, &mut hashed)?;
-            if hashed.is_empty() {
-                break;
-            }
+        while let Some(bytes) = self.map.take_hashed(&mut records, &mut hashed)? {
             for (record, hash) in &hashed {
                 if batch.is_control() || self.is_needed(batch, record, *hash, is_due) {
                     holds_tombstone |= record.view.value.is_none();

@@ -188,11 +188,7 @@ impl Cleaning {
             }
             let payload = payload_of(&batch)?;
             let (mut records, mut hashed) = (RawRecords::new(&payload, batch.record_count()), Vec::new());
-            loop {
-                let bytes = self.filter.map.take_hashed(&mut records, &mut hashed)?;
-                if hashed.is_empty() {
-                    break;
-                }
+            while let Some(bytes) = self.filter.map.take_hashed(&mut records, &mut hashed)? {
                 for (record, hash) in &hashed {
                     let offset = batch.base_offset() + i64::from(record.view.offset_delta);
                     if offset >= self.first_dirty_offset

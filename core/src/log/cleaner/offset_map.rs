@@ -71,8 +71,12 @@ impl OffsetMap {
     }
 
     /// Takes some records into `hashed`, each with what its key is known by, and loads the places of all of them: so the
-    /// processor waits for them at once, and not for one after the other. Returns their bytes.
-    pub fn take_hashed<'a>(&self, records: &mut RawRecords<'a>, hashed: &mut Vec<Hashed<'a>>) -> io::Result<usize> {
+    /// processor waits for them at once, and not for one after the other. Returns their bytes; `None`: there are no more.
+    pub fn take_hashed<'a>(
+        &self,
+        records: &mut RawRecords<'a>,
+        hashed: &mut Vec<Hashed<'a>>,
+    ) -> io::Result<Option<usize>> {
         hashed.clear();
         let mut bytes = 0;
         while bytes < TOGETHER_BYTES && hashed.len() < TOGETHER_MAX {
@@ -83,7 +87,7 @@ impl OffsetMap {
         let places = hashed.iter().filter_map(|(_, hash)| Some(self.place((*hash)?)));
         let lines = places.flat_map(|place| [place, place + LINE_SLOTS, place + 2 * LINE_SLOTS]);
         std::hint::black_box(lines.fold(0, |all, at| all ^ self.slots[at][1]));
-        Ok(bytes)
+        Ok((!hashed.is_empty()).then_some(bytes))
     }
 
     /// Notes that a key has a record at `offset`, which is above all offsets so far. False: there is no room.
