@@ -7,11 +7,10 @@
 use std::cell::Cell;
 use std::io;
 
-use ringlog_core::log::{CleanError, CleanerConfig, Cleaning, Dirtiness, LogKey, Retired, StoreError};
+use ringlog_core::log::{CleanError, CleanerConfig, Cleaning, Dirtiness, LogKey, StoreError};
 use ringlog_core::reactor::Reactor;
 
 use super::Partitions;
-use super::retention::remove_later;
 use crate::metadata::ShardCleaner;
 
 /// How compaction is set up now; asked before each round, since it can be changed while the broker runs.
@@ -114,10 +113,10 @@ impl Partitions {
         while let Some(segment) = cleaning.next_segment().await? {
             let swapped = self.0.store.borrow_mut().swap_in(cleaning.key(), segment);
             let swapped = swapped.map_err(|error| CleanError::Unwritable(io::Error::other(error)))?;
-            let Some(Retired { files, delay_ms, .. }) = swapped else {
+            let Some(retired) = swapped else {
                 return Err(io::Error::new(io::ErrorKind::NotFound, "its segments are gone").into());
             };
-            reactor.spawn(remove_later(reactor.clone(), files, delay_ms));
+            self.0.removals.remove_later(retired);
             reactor.yield_now().await;
         }
         Ok(())

@@ -11,6 +11,7 @@ mod partitions;
 mod queue;
 mod reads;
 mod recompressor;
+mod removals;
 mod retention;
 mod router;
 mod scrubber;

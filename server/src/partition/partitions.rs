@@ -17,7 +17,8 @@ use ringlog_core::reactor::Reactor;
 
 use super::cleaner::{Cleaner, CleanerSource};
 use super::queue::AppendQueue;
-use super::retention::{Retention, remove_folder};
+use super::removals::Removals;
+use super::retention::Retention;
 use super::scrubber::{Scrubber, ScrubberSource};
 use super::{AppendOutcome, PartitionError, PartitionReply, PartitionRequest, TopicPartition};
 use crate::meters::{PartitionSnapshot, TopicMeters, TopicsMeters};
@@ -41,6 +42,7 @@ pub(super) struct Inner {
     acked: RefCell<Vec<(LogKey, i64)>>,
     meters: Rc<TopicsMeters>,
     pub(super) retention: Retention,
+    pub(super) removals: Removals,
     pub(super) cleaner: Cleaner,
     pub(super) scrubber: Scrubber,
     /// Appends that found no room.
@@ -97,6 +99,7 @@ impl Partitions {
             let end_times = move || inner.upgrade().into_iter().for_each(|inner| Self(inner).end_times());
             Inner {
                 queue: AppendQueue::new(&reactor, end_times),
+                removals: Removals::new(reactor.clone()),
                 reactor,
                 store: RefCell::new(store),
                 table: RefCell::default(),
@@ -186,7 +189,7 @@ impl Partitions {
             reply(PartitionReply::DeleteRecords(Err(PartitionError::Unknown)));
         }
         if let Some(folder) = removed? {
-            self.0.reactor.spawn(remove_folder(self.0.reactor.clone(), folder));
+            self.0.removals.remove_folder(folder);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Looks for segments that are too old or too much, from time to time, and removes what was found after its delay.
+//! Looks for segments that are too old or too much, from time to time.
 //!
 //! Invariants:
 //! - There is a timer only while some log of the shard holds data that is bounded: an idle broker without such data
@@ -6,11 +6,10 @@
 //! - One log per turn: the shard serves between two.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringlog_core::log::{LogKey, Retired};
+use ringlog_core::log::LogKey;
 use ringlog_core::reactor::Reactor;
 
 use super::Partitions;
@@ -52,7 +51,7 @@ impl Partitions {
     async fn retire_all(&self, reactor: &Reactor) -> bool {
         let (mut index, mut is_any_bounded) = (0, false);
         while index < self.logs_count() {
-            is_any_bounded |= self.retire_one(reactor, LogKey(index as u32));
+            is_any_bounded |= self.retire_one(LogKey(index as u32));
             index += 1;
             reactor.yield_now().await;
         }
@@ -63,22 +62,21 @@ impl Partitions {
 
     /// Looks at a log whose start has become durable: what is below it can go.
     pub(super) fn retire_soon(&self, key: LogKey) {
-        let (reactor, inner) = (self.0.reactor.clone(), Rc::downgrade(&self.0));
+        let inner = Rc::downgrade(&self.0);
         self.0.reactor.spawn(async move {
             let Some(inner) = inner.upgrade() else { return };
             let partitions = Self(inner);
-            partitions.retire_one(&reactor, key);
+            partitions.retire_one(key);
             partitions.schedule_flush();
         });
     }
 
     /// Whether there may be more to retire later.
-    fn retire_one(&self, reactor: &Reactor, key: LogKey) -> bool {
+    fn retire_one(&self, key: LogKey) -> bool {
         match self.retire(key) {
-            Ok(Retired { files, delay_ms, is_bounded }) => {
-                if !files.is_empty() {
-                    reactor.spawn(remove_later(reactor.clone(), files, delay_ms));
-                }
+            Ok(retired) => {
+                let is_bounded = retired.is_bounded;
+                self.0.removals.remove_later(retired);
                 is_bounded
             }
             Err(error) => {
@@ -86,35 +84,5 @@ impl Partitions {
                 false
             }
         }
-    }
-}
-
-/// A stop before the end leaves the files: the next use of the log removes them.
-pub(super) async fn remove_later(reactor: Reactor, files: Vec<PathBuf>, delay_ms: i64) {
-    reactor.sleep(Duration::from_millis(u64::try_from(delay_ms).unwrap_or_default())).await;
-    for path in files {
-        remove(&reactor, &path).await;
-    }
-}
-
-/// Removes the folder of a partition that was deleted, file by file. A stop before the end leaves the rest to the next
-/// start.
-pub(super) async fn remove_folder(reactor: Reactor, folder: PathBuf) {
-    let disk = reactor.disk();
-    for entry in disk.list_dir(&folder).unwrap_or_default() {
-        remove(&reactor, &folder.join(entry.name)).await;
-    }
-    if let Err(error) = disk.remove_dir_all(&folder) {
-        tracing::warn!(folder = %folder.display(), %error, "the folder of a deleted partition cannot be removed");
-    }
-}
-
-/// Large files take their time, in which the shard serves.
-async fn remove(reactor: &Reactor, path: &Path) {
-    match reactor.remove_file(path).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(file = %path.display(), %error, "what was deleted cannot be removed");
-        }
-        _ => {}
     }
 }

@@ -147,6 +147,9 @@ impl Cleaning {
                 return Ok(Some(cleaned));
             }
         }
+        while self.filter.map.release() {
+            self.reactor.yield_now().await;
+        }
         Ok(None)
     }
 

@@ -26,6 +26,8 @@ const OFFSET_BITS: u32 = 32;
 /// Entries in a line of the processor's cache. Where nine tenths of the table are used most are not further than two
 /// lines behind their place.
 const LINE_SLOTS: usize = 64 / size_of::<Slot>();
+/// Memory that is given back at a time: some 300 us of the kernel's work.
+const RELEASE_SLOTS: usize = (4 << 20) / size_of::<Slot>();
 /// Records that are looked up together, and about how many bytes of them.
 const TOGETHER_MAX: usize = 64;
 const TOGETHER_BYTES: usize = 16 << 10;
@@ -61,6 +63,13 @@ impl OffsetMap {
         let places = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(SLOTS_MIN, places_max);
         let len_max = ((places as f64 * load_factor) as usize).clamp(1, places);
         Self { slots: vec![[0; 2]; places + RUN_MAX], len: 0, len_max, hash_keys, first_offset: 0, end_offset: 0 }
+    }
+
+    /// Gives a piece of its memory back, of a table that is not used any more. Whether there is more.
+    pub fn release(&mut self) -> bool {
+        self.slots.truncate(self.slots.len().saturating_sub(RELEASE_SLOTS));
+        self.slots.shrink_to_fit();
+        !self.slots.is_empty()
     }
 
     fn hash(&self, key: &[u8]) -> KeyHash {
