@@ -11,13 +11,14 @@ trap broker_clean_up EXIT
 
 # Index entries this small make segments of a few KiB that take batches of any size.
 small_segments=(--override log.index.interval.bytes=1024 --override log.index.size.max.bytes=48)
+large_messages=(--override message.max.bytes=4000000)
 
 broker_start() { # broker_start CLASS [OPTION...]
   local class=$1
   shift
   data=$(mktemp -d -p "$work")/data
   target/release/ringlog --override listeners=PLAINTEXT://127.0.0.1:0 --override "log.dirs=$data" \
-    --override "ringlog.durability=$class" --override message.max.bytes=4000000 "$@" \
+    --override "ringlog.durability=$class" "$@" \
     > "$work/banner" 2> "$work/broker.log" &
   broker_pid=$!
   for _ in $(seq 200); do

@@ -8,7 +8,9 @@ import (
 
 // franz reads with franz-go; the options tell how its group shares partitions.
 func franz(ctx context.Context, balancing []kgo.GroupOpt, bootstrap, topic, group string) error {
-	lost := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) { sayPartitions("revoked", partitions[topic]) }
+	lost := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+		sayPartitions("revoked", partitions[topic])
+	}
 	options := []kgo.Opt{
 		kgo.SeedBrokers(bootstrap),
 		kgo.ClientID(clientID()),

@@ -82,15 +82,17 @@ fn grid(table: &Table, preset: &str) -> Grid {
     let mut grid = new_grid(preset);
     let mut header = vec!["load".to_owned(), "figure".to_owned()];
     header.extend(table.columns.iter().cloned());
-    header.extend(["Ringlog is".to_owned(), "% of limit".to_owned()]);
-    let width = header.len();
+    // Without a target beside it there is nothing to be better than.
+    header.extend((table.columns.len() > 1).then(|| "Ringlog is".to_owned()));
+    header.push("% of limit".to_owned());
+    let last = header.len() - 1;
     grid.set_header(header);
     let mut above = None;
     for row in &table.rows {
         grid.add_row(cells(row, above));
         above = Some(row);
     }
-    for index in (2..width).filter(|index| *index != width - 2) {
+    for index in (2..2 + table.columns.len()).chain([last]) {
         if let Some(column) = grid.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -111,7 +113,7 @@ fn cells(row: &Row, above: Option<&Row>) -> Vec<String> {
             (Value::Missing { reason }, _) => first_line(reason),
         }
     }));
-    cells.push(row.verdict.clone());
+    cells.extend((row.values.len() > 1).then(|| row.verdict.clone()));
     cells.push(row.percent_of_limit.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.0} %")));
     cells
 }
@@ -214,6 +216,24 @@ mod tests {
         let text = plain(&results, &tables(&results));
         assert!(text.contains("No kafka-fsync: no Java here\n") && !text.contains("second line"));
     }
+
+    #[test]
+    fn a_single_target_has_no_column_of_ratios() {
+        let mut results = sample();
+        let is_told = |results: &Results| {
+            let tables = tables(results);
+            tables
+                .iter()
+                .map(|table| grid(table, presets::UTF8_FULL).to_string())
+                .any(|text| text.contains("Ringlog is"))
+        };
+        assert!(is_told(&results));
+        results.scenario.targets.retain(|target| target == "ringlog");
+        results.runs.retain(|run| run.target == "ringlog");
+        results.lives.retain(|life| life.target == "ringlog");
+        assert!(!is_told(&results));
+    }
+
     #[test]
     fn why_a_column_is_empty_is_said_once_in_it() {
         let mut results = sample();
