@@ -33,5 +33,10 @@ for _ in $(seq 1 30); do echo tail-record | kc -P -t kcat-tail-$$; kill -0 $cons
 wait $consumer
 [ "$(cat "$work/tail")" = tail-record ]
 echo "ok kcat tail"
+
+# Partitions that a group has given to its only member.
+kc -q -X auto.offset.reset=earliest -c 20000 -G "kcat-group-$$" "kcat-none-$$" -K: > "$work/group" 2> /dev/null
+sort "$work/group" | cmp "$work/a" -
+echo "ok kcat -G"
 kc -L -J | python3 -c 'import json,sys; d=json.load(sys.stdin); assert any(t["topic"].startswith("kcat-none") for t in d["topics"]), d'
 echo "ok kcat metadata"
