@@ -11,6 +11,7 @@
 //!   the oldest are written first.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -35,6 +36,15 @@ pub(crate) struct Waiting {
     pub end_offset: i64,
 }
 
+/// Tails that the commit log needs written: those that begin below an entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DueTails {
+    /// Where the next turn goes on.
+    pub from: Bound<(Lsn, LogKey)>,
+    /// Exclusive.
+    pub end: Lsn,
+}
+
 /// The commit log and what waits for it.
 pub(crate) struct SyncClass {
     pub commit_log: CommitLog,
@@ -45,6 +55,8 @@ pub(crate) struct SyncClass {
     pub of_turn: Vec<LogKey>,
     /// Memory of all tails.
     pub tail_bytes: usize,
+    /// What is left of those that are written over several turns.
+    pub due_tails: Option<DueTails>,
     pub late_writes: LateWrites,
     /// Memory of what goes past the log.
     pub direct_memory: StagingPool,
@@ -78,6 +90,7 @@ impl SyncClass {
             tails: BTreeSet::new(),
             of_turn: Vec::new(),
             tail_bytes: 0,
+            due_tails: None,
             late_writes: LateWrites::new(config),
             direct_memory: config.direct.pool(),
             direct_bytes_min: config.direct.batch_bytes_min,
@@ -100,6 +113,11 @@ impl SyncClass {
         }
         let bytes = |mark: Option<(Lsn, usize)>| mark.map_or(0, |mark| mark.1);
         self.tail_bytes = self.tail_bytes - bytes(before) + bytes(after);
+    }
+
+    /// The oldest tail from there on: the entry that it begins with, and its log.
+    pub fn next_tail(&self, from: Bound<(Lsn, LogKey)>) -> Option<(Lsn, LogKey)> {
+        self.tails.range((from, Bound::Unbounded)).next().copied()
     }
 
     /// The first entry that is not in a segment; without one, the next that will be pushed.

@@ -10,6 +10,7 @@ mod promises;
 mod removal;
 mod retention;
 mod scrub;
+mod tails;
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};

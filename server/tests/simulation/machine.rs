@@ -179,6 +179,7 @@ pub fn tight_store(file_count: u32, writes_in_flight_max: usize, direct_bytes_mi
         late_bytes_min: 4_500,
         late_memory_bytes_max: 16 << 10,
         dirty_bytes_max,
+        due_tails_per_turn: 1,
         direct,
         commit_log,
         ..StoreConfig::default()

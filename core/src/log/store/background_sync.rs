@@ -24,12 +24,11 @@ use super::{LogState, LogStore, opened};
 impl LogStore {
     /// Starts to sync segments when the commit log fills, or when segments of class page-cache were ended.
     pub(super) fn end_turn_checkpoint(&mut self) {
-        self.take_checkpoint();
         if let Some(kind) = self.sync.commit_log.failure() {
             return self.refuse_moved_starts(&kind);
         }
         let is_due = self.rolled || self.is_start_moved || self.is_flush_due;
-        if !self.checkpointer.is_running() && (is_due || self.can_release()) {
+        if is_due && !self.checkpointer.is_running() || self.can_release() {
             self.start_checkpoint();
         }
     }
@@ -41,22 +40,25 @@ impl LogStore {
         }
     }
 
-    /// Whether the commit log fills, and a file of it is free when segments are synced. Tails that stand in the way are
-    /// written; those of busy logs mostly were before this is asked.
-    fn can_release(&mut self) -> bool {
-        let Pressure { files_free, files_count, active_bytes, file_bytes, oldest_file_end, .. } =
-            self.sync.commit_log.pressure();
-        let fills = match (files_free * 2).cmp(&files_count) {
+    /// What the commit log has left, if it fills and a run could release some of it.
+    pub(super) fn pressure(&self) -> Option<Pressure> {
+        if self.checkpointer.is_running() || self.sync.commit_log.failure().is_some() {
+            return None;
+        }
+        let pressure = self.sync.commit_log.pressure();
+        let fills = match (pressure.files_free * 2).cmp(&pressure.files_count) {
             Ordering::Less => true,
-            Ordering::Equal => active_bytes >= file_bytes / 4,
+            Ordering::Equal => pressure.active_bytes >= pressure.file_bytes / 4,
             Ordering::Greater => false,
         };
-        if !fills {
-            return false;
-        }
-        let Some(end) = oldest_file_end else { return true };
-        self.flush_oldest_tails(|_, lsn| lsn < end);
-        self.sync.first_unwritten() >= end
+        fills.then_some(pressure)
+    }
+
+    /// Whether the commit log fills, and a file of it is free when segments are synced. Tails that stand in the way are
+    /// written before.
+    fn can_release(&self) -> bool {
+        let oldest_file_end = self.pressure().map(|pressure| pressure.oldest_file_end);
+        oldest_file_end.is_some_and(|end| end.is_none_or(|end| self.sync.first_unwritten() >= end))
     }
 
     /// No run makes them durable any more.

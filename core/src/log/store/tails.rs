@@ -3,20 +3,21 @@
 //! A tail is written when it is large, when all of them hold or keep alive more memory than they may, when the commit log
 //! is to be released past it, and at the end. Past the page cache if it can be (see [`LateWrites`](super::super::late_writes)).
 //!
-//! Invariant: a tail that could not be written goes on being served from memory, and its entries stay in the commit log.
+//! Invariants:
+//! - A tail that could not be written goes on being served from memory, and its entries stay in the commit log.
+//! - What the commit log needs is written over several turns when it is the tails of many logs.
 
 use std::io;
 use std::ops::Bound;
 
 use super::super::LogKey;
 use super::super::append::is_disk_full;
-use super::super::class_sync::SyncClass;
-use super::super::commit_log::Lsn;
+use super::super::class_sync::DueTails;
 use super::super::log::Log;
 use super::{LogState, LogStore, opened, stored_mut};
 
 impl LogStore {
-    pub(super) fn end_turn_tails(&mut self, is_short: bool) {
+    pub(super) fn end_turn_tails(&mut self) {
         for (key, result) in self.sync.late_writes.take_ended() {
             self.end_late_write(key, result);
         }
@@ -29,22 +30,38 @@ impl LogStore {
                 self.flush_tail(key);
             }
         }
-        let bound = if is_short { 0 } else { self.config.dirty_bytes_max };
-        self.flush_oldest_tails(|sync, _| sync.tail_bytes > bound);
-        // Small tails of many logs keep large chunks: each write of the commit log is padded to a block.
-        if let Some(end) = self.sync.commit_log.scarce_memory_end() {
-            self.flush_oldest_tails(|_, lsn| lsn < end);
+        let mut from = Bound::Unbounded;
+        while self.sync.tail_bytes > self.config.dirty_bytes_max
+            && let Some(tail) = self.sync.next_tail(from)
+        {
+            self.flush_tail(tail.1);
+            from = Bound::Excluded(tail);
         }
     }
 
-    /// Writes tails, that of the oldest entry first, as long as there is a reason to.
-    pub(super) fn flush_oldest_tails(&mut self, has_reason: impl Fn(&SyncClass, Lsn) -> bool) {
-        let mut from = Bound::Unbounded;
-        while let Some(&(lsn, key)) = self.sync.tails.range((from, Bound::Unbounded)).next()
-            && has_reason(&self.sync, lsn)
-        {
-            from = Bound::Excluded((lsn, key));
-            self.flush_tail(key);
+    /// Writes some of the tails that the commit log needs written, those of the oldest entries first: it is short of memory
+    /// or files, or is to be released. The next turn goes on with the others. Told how many logs got a batch in this one.
+    pub(super) fn write_due_tails(&mut self, is_short: bool, logs_of_turn: usize) {
+        let all = is_short.then(|| self.sync.commit_log.next_lsn());
+        // Small tails of many logs keep large chunks: each write of the commit log is padded to a block.
+        let of_chunks = self.sync.commit_log.scarce_memory_end();
+        let of_file = self.pressure().and_then(|pressure| pressure.oldest_file_end);
+        let due = self.sync.due_tails.take();
+        let ends = [all, of_chunks, of_file, due.map(|due| due.end)];
+        let Some(end) = ends.into_iter().flatten().max() else { return };
+        let mut from = due.map_or(Bound::Unbounded, |due| due.from);
+        for _ in 0..logs_of_turn.max(self.config.due_tails_per_turn) {
+            let Some(tail) = self.sync.next_tail(from).filter(|(lsn, _)| *lsn < end) else { return };
+            self.flush_tail(tail.1);
+            from = Bound::Excluded(tail);
+        }
+        self.sync.due_tails = Some(DueTails { from, end });
+        if let Some(call) = self.on_acked.clone() {
+            let next_turn = self.reactor.yield_now();
+            self.reactor.spawn(async move {
+                next_turn.await;
+                call();
+            });
         }
     }
 

@@ -32,7 +32,10 @@ impl LogStore {
         for key in std::mem::take(&mut self.dirty) {
             self.write_and_ack(key);
         }
-        self.end_turn_tails(is_short);
+        let logs_of_turn = self.sync.of_turn.len();
+        self.end_turn_tails();
+        self.take_checkpoint();
+        self.write_due_tails(is_short, logs_of_turn);
         self.end_turn_checkpoint();
     }
 
