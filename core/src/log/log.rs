@@ -253,7 +253,10 @@ impl Log {
     /// What is known of the log when everything below `end_offset` is synced.
     pub fn synced_point(&self, end_offset: i64, durability: Durability) -> SyncedPoint {
         let active = self.segments.last().expect("a log has a segment");
-        let mut point = SyncedPoint::new(self.log_start_offset, end_offset, durability);
+        // One that was moved above it waits for what is below to be written.
+        let is_reached = self.log_start_offset <= end_offset;
+        let log_start_offset = if is_reached { self.log_start_offset } else { self.durable_start_offset };
+        let mut point = SyncedPoint::new(log_start_offset, end_offset, durability);
         point.cleaned_offset = self.cleaned_offset;
         let of_segment = (active.max_timestamp, active.max_timestamp_offset);
         let (timestamp, offset) = self.tail.first().map_or(of_segment, |batch| batch.max_timestamp_before);

@@ -103,22 +103,20 @@ impl LogStore {
             // As soon as all is acked.
             self.is_flush_due |= stored.next_class.is_some() && next_class.is_none() && log.stopped.is_none();
             let is_sync = stored.spec.durability == Durability::Sync;
+            // What it lacks is in the commit log only, and so is what its log start would need to have been written.
             let is_stopped = is_sync && log.stopped.is_some();
             let is_start_unwritten = log.log_start_moved && log.log_start_offset > log.written_end_offset();
             if is_start_unwritten && log.tail.is_under_way() && !is_stopped {
                 self.is_start_moved = true;
+            } else if (is_start_unwritten || is_stopped) && std::mem::take(&mut log.log_start_moved) {
+                let error = AppendError::Stopped("the log cannot be written".to_owned());
+                self.moved_starts.push((log.key, Err(error)));
+            }
+            if is_stopped {
+                release = None;
                 continue;
             }
-            if is_stopped || is_start_unwritten {
-                // What it lacks is in the commit log only.
-                release = release.filter(|_| !is_stopped);
-                if std::mem::take(&mut log.log_start_moved) {
-                    let error = AppendError::Stopped("the log cannot be written".to_owned());
-                    self.moved_starts.push((log.key, Err(error)));
-                }
-                continue;
-            }
-            let is_start_moved = std::mem::take(&mut log.log_start_moved);
+            let is_start_moved = !is_start_unwritten && std::mem::take(&mut log.log_start_moved);
             let is_cleaned = std::mem::take(&mut log.cleaned_moved);
             let is_promised = std::mem::take(&mut log.flush.is_due) || next_class.is_some();
             if is_start_moved {

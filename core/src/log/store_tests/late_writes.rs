@@ -201,3 +201,30 @@ fn what_a_late_write_could_not_bring_stays_and_is_served() {
     assert_eq!(store.acked_end_offset(key), acked);
     assert_eq!(read_all(&world.reactor, &mut store, key, 3_000), sent);
 }
+
+#[test]
+fn what_is_released_is_synced_where_a_log_start_waits_for_a_late_write() {
+    let mut late = LateWorld::new(1 << 20);
+    while late.store.sync.commit_log.pressure().oldest_file_end.is_none() {
+        late.append(12, RECORD_BYTES);
+        late.settle();
+    }
+    late.append(12, RECORD_BYTES);
+    late.settle();
+    let (oldest, written) = (late.store.sync.commit_log.oldest_unreleased(), late.len(0));
+    late.append(12, RECORD_BYTES);
+    // Up to what was acked, of which the rest is on its way.
+    late.store.delete_records(late.key, -1).expect("taken");
+    for _ in 0..100 {
+        late.store.end_turn();
+        if late.store.sync.commit_log.oldest_unreleased() > oldest {
+            break;
+        }
+        late.world.turns(1);
+    }
+    assert!(late.store.sync.commit_log.oldest_unreleased() > oldest, "what was in the first file is not needed");
+    late.world.crash(Some(late.store), Crash::Power);
+    let path = format!("/data/t-0/{:020}.log", 0);
+    let file = File::open(&late.world.dyn_disk(), Path::new(&path), OpenMode::READ).expect("it is there");
+    assert!(file.len().expect("a length") >= written);
+}
