@@ -61,7 +61,7 @@ public class WordCount {
         switch (arguments[0]) {
             case "create" -> create(bootstrap);
             case "produce" -> produce(bootstrap, Integer.parseInt(arguments[2]), Integer.parseInt(arguments[3]));
-            case "run" -> run(bootstrap, arguments[2], arguments[3], arguments[4]);
+            case "run" -> run(bootstrap, arguments[2], arguments[3], arguments[4], arguments.length > 5 ? arguments[5] : "classic");
             case "check" -> System.exit(check(bootstrap, Integer.parseInt(arguments[2]), Integer.parseInt(arguments[3])) ? 0 : 1);
             case "clear" -> clear(bootstrap);
             case "delete" -> delete(bootstrap);
@@ -101,14 +101,15 @@ public class WordCount {
     }
 
     /** One instance; runs until it is killed, and ends with 3 when it fails. */
-    static void run(String bootstrap, String application, String directory, String guarantee) {
+    static void run(String bootstrap, String application, String directory, String guarantee, String protocol) {
         Properties config = new Properties();
         config.putAll(Map.of(
             StreamsConfig.APPLICATION_ID_CONFIG, application, StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrap,
             StreamsConfig.STATE_DIR_CONFIG, directory, StreamsConfig.PROCESSING_GUARANTEE_CONFIG, guarantee,
             StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, Serdes.StringSerde.class, StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, Serdes.StringSerde.class,
             StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2, StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 500,
-            ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest", ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, 6000));
+            ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest", StreamsConfig.GROUP_PROTOCOL_CONFIG, protocol));
+        if (protocol.equals("classic")) config.put(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, 6000);
         KafkaStreams streams = new KafkaStreams(topology(), config);
         streams.setUncaughtExceptionHandler(error -> {
             System.out.println("FAILED " + error + (error.getCause() == null ? "" : ", because " + error.getCause()));
