@@ -103,7 +103,7 @@ impl LogStore {
             // As soon as all is acked.
             self.is_flush_due |= stored.next_class.is_some() && next_class.is_none() && log.stopped.is_none();
             let is_sync = stored.spec.durability == Durability::Sync;
-            // What it lacks is in the commit log only, and so is what its log start would need to have been written.
+            // What a stopped log lacks is in the commit log only. A log start above what is written waits for that.
             let is_stopped = is_sync && log.stopped.is_some();
             let is_start_unwritten = log.log_start_moved && log.log_start_offset > log.written_end_offset();
             if is_start_unwritten && log.tail.is_under_way() && !is_stopped {
