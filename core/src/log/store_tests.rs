@@ -183,22 +183,12 @@ impl World {
     }
 
     fn open_store_of(&self, shard_id: u16) -> LogStore {
-        let commit_log = commit_log::CommitLogConfig {
-            file_bytes: 64 << 10,
-            file_count: 4,
-            entry_bytes_max: 8 << 10,
-            write_bytes_max: 8 << 10,
-            chunk_bytes: 16 << 10,
-            staging_bytes_max: 64 << 10,
-            prewrite: false,
-            ..commit_log::CommitLogConfig::default()
-        };
         let config = StoreConfig {
             open_files_max: 5,
             tail_flush_bytes: 1_000,
             dirty_bytes_max: 6_000,
             direct: DirectConfig { batch_bytes_min: 700, group_bytes: 4 << 10, memory_bytes_max: 64 << 10 },
-            commit_log,
+            commit_log: small_commit_log(),
             ..StoreConfig::default()
         };
         LogStore::open(self.reactor.clone(), PathBuf::from("/data"), shard_id, config).expect("opens")
@@ -214,6 +204,19 @@ impl World {
         for _ in 0..count {
             self.reactor.turn(false).expect("the driver works");
         }
+    }
+}
+
+fn small_commit_log() -> commit_log::CommitLogConfig {
+    commit_log::CommitLogConfig {
+        file_bytes: 64 << 10,
+        file_count: 4,
+        entry_bytes_max: 8 << 10,
+        write_bytes_max: 8 << 10,
+        chunk_bytes: 16 << 10,
+        staging_bytes_max: 64 << 10,
+        prewrite: false,
+        ..commit_log::CommitLogConfig::default()
     }
 }
 

@@ -23,12 +23,12 @@ use super::{LogState, LogStore, opened};
 
 impl LogStore {
     /// Starts to sync segments when the commit log fills, or when segments of class page-cache were ended.
-    pub(super) fn end_turn_checkpoint(&mut self) {
+    pub(super) fn end_turn_checkpoint(&mut self, pressure: Option<&Pressure>) {
         if let Some(kind) = self.sync.commit_log.failure() {
             return self.refuse_moved_starts(&kind);
         }
         let is_due = self.rolled || self.is_start_moved || self.is_flush_due;
-        if is_due && !self.checkpointer.is_running() || self.can_release() {
+        if is_due && !self.checkpointer.is_running() || self.can_release(pressure) {
             self.start_checkpoint();
         }
     }
@@ -56,9 +56,9 @@ impl LogStore {
 
     /// Whether the commit log fills, and a file of it is free when segments are synced. Tails that stand in the way are
     /// written before.
-    fn can_release(&self) -> bool {
-        let oldest_file_end = self.pressure().map(|pressure| pressure.oldest_file_end);
-        oldest_file_end.is_some_and(|end| end.is_none_or(|end| self.sync.first_unwritten() >= end))
+    fn can_release(&self, pressure: Option<&Pressure>) -> bool {
+        let is_written = |end| self.sync.first_unwritten() >= end;
+        pressure.is_some_and(|pressure| pressure.oldest_file_end.is_none_or(is_written))
     }
 
     /// No run makes them durable any more.

@@ -13,6 +13,7 @@ use std::ops::Bound;
 use super::super::LogKey;
 use super::super::append::is_disk_full;
 use super::super::class_sync::DueTails;
+use super::super::commit_log::Lsn;
 use super::super::log::Log;
 use super::{LogState, LogStore, opened, stored_mut};
 
@@ -40,12 +41,12 @@ impl LogStore {
     }
 
     /// Writes some of the tails that the commit log needs written, those of the oldest entries first: it is short of memory
-    /// or files, or is to be released. The next turn goes on with the others. Told how many logs got a batch in this one.
-    pub(super) fn write_due_tails(&mut self, is_short: bool, logs_of_turn: usize) {
+    /// or files, or is to be released. The next turn goes on with the others. Told how many logs got a batch in this one, and where the
+    /// oldest file ends if it is to be released.
+    pub(super) fn write_due_tails(&mut self, is_short: bool, logs_of_turn: usize, of_file: Option<Lsn>) {
         let all = is_short.then(|| self.sync.commit_log.next_lsn());
         // Small tails of many logs keep large chunks: each write of the commit log is padded to a block.
         let of_chunks = self.sync.commit_log.scarce_memory_end();
-        let of_file = self.pressure().and_then(|pressure| pressure.oldest_file_end);
         let due = self.sync.due_tails.take();
         let ends = [all, of_chunks, of_file, due.map(|due| due.end)];
         let Some(end) = ends.into_iter().flatten().max() else { return };

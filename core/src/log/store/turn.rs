@@ -35,8 +35,10 @@ impl LogStore {
         let logs_of_turn = self.sync.of_turn.len();
         self.end_turn_tails();
         self.take_checkpoint();
-        self.write_due_tails(is_short, logs_of_turn);
-        self.end_turn_checkpoint();
+        let pressure = self.pressure();
+        let of_file = pressure.as_ref().and_then(|pressure| pressure.oldest_file_end);
+        self.write_due_tails(is_short, logs_of_turn, of_file);
+        self.end_turn_checkpoint(pressure.as_ref());
     }
 
     /// Takes in how direct writes ended.

@@ -7,15 +7,9 @@ const LOGS: i32 = 20;
 #[test]
 fn tails_that_the_commit_log_waits_for_are_written_over_several_turns() {
     let world = World::new(5);
-    let commit_log = commit_log::CommitLogConfig {
-        file_bytes: 64 << 10,
-        file_count: 4,
-        entry_bytes_max: 8 << 10,
-        write_bytes_max: 8 << 10,
-        chunk_bytes: 16 << 10,
-        prewrite: false,
-        ..commit_log::CommitLogConfig::default()
-    };
+    // Enough memory: its files run short first.
+    let staging_bytes_max = commit_log::CommitLogConfig::default().staging_bytes_max;
+    let commit_log = commit_log::CommitLogConfig { staging_bytes_max, ..small_commit_log() };
     let config = StoreConfig { due_tails_per_turn: 8, commit_log, ..StoreConfig::default() };
     let path = PathBuf::from("/data");
     start_log_dir(&world.dyn_disk(), &path, &[], NOW_MS, 64).expect("empty");
