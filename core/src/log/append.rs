@@ -284,7 +284,10 @@ impl Log {
         let segment = self.tail.first().expect("called with something to write").segment;
         if self.tail.first_position(segment) == Some(0) {
             self.new_names = true;
-            self.preallocate(segment, files)?;
+            // One that has ended needs no more room.
+            if segment == self.active().base_offset {
+                self.preallocate(segment, files)?;
+            }
         }
         let id = FileId { log: self.key, base_offset: segment, kind: FileKind::Log };
         Ok((segment, files.file(&self.dir, id, true)?))

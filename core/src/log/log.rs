@@ -232,13 +232,16 @@ impl Log {
         let (key, dir, end) = (self.key, self.dir.clone(), self.log_end_offset);
         assert!(end > self.active().base_offset, "an empty segment does not roll");
         self.active().seal(key, &dir, files)?;
-        // Its indexes were written just now, even when its bytes were synced before.
         let base_offset = self.active().base_offset;
-        if self.direct.is_empty() {
-            self.cut_padding(base_offset, files)?;
-        }
-        if self.unsynced.last() != Some(&base_offset) {
-            self.unsynced.push(base_offset);
+        // Behind a late write into a segment before, there is no file for it yet.
+        if self.tail.first().is_none_or(|batch| batch.segment == base_offset) {
+            if self.direct.is_empty() {
+                self.cut_padding(base_offset, files)?;
+            }
+            // Its indexes were written just now, even when its bytes were synced before.
+            if self.unsynced.last() != Some(&base_offset) {
+                self.unsynced.push(base_offset);
+            }
         }
         (self.new_names, self.is_new) = (true, false);
         if self.producers_loaded {

@@ -205,6 +205,11 @@ fn a_release_of_what_is_not_in_its_segment_is_found() {
 }
 
 #[test]
+fn a_log_left_unsynced_because_its_start_waits_is_found() {
+    find(PlantedBug::WaitingStartUnsynced);
+}
+
+#[test]
 fn an_unchecked_generation_is_found() {
     find_among(190..290, PlantedBug::GenerationNotChecked);
 }

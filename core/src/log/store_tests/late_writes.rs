@@ -145,6 +145,32 @@ fn a_segment_may_end_while_a_late_write_is_under_way() {
 }
 
 #[test]
+fn several_segments_may_end_while_a_late_write_is_under_way() {
+    let mut late = LateWorld::new(12_000);
+    late.append(1, RECORD_BYTES);
+    late.settle();
+    late.append(12, RECORD_BYTES);
+    // The files of the second and the third one are not there yet.
+    late.append(36, RECORD_BYTES);
+    assert_eq!(late.store.opened_size(late.key).expect("open").1, 4);
+    // Nor are they for a run of the checkpointer, which syncs the first one.
+    late.store.delete_records(late.key, 1).expect("taken");
+    late.store.end_turn();
+    late.settle();
+    late.settle();
+    assert_eq!(late.store.take_moved_starts(), [(late.key, Ok(1))]);
+    late.sent.remove(0);
+    let read = read_all(&late.world.reactor, &mut late.store, late.key, 3_000);
+    assert!(read == late.sent);
+    late.append(1, RECORD_BYTES);
+    let (sent, acked) = (late.sent.clone(), late.store.acked_end_offset(late.key));
+    let (world, mut store, key) = late.lose_power();
+    assert!(acked >= 49 && store.acked_end_offset(key) >= acked);
+    let read = read_all(&world.reactor, &mut store, key, 3_000);
+    assert!(read[..] == sent[..read.len()]);
+}
+
+#[test]
 fn a_large_batch_behind_a_late_write_goes_through_the_commit_log() {
     let mut late = LateWorld::new(1 << 20);
     late.append(12, RECORD_BYTES);
