@@ -141,7 +141,8 @@ fn world_config() -> SimConfig {
             rearm_per_mille: 0,
             ..SimNetConfig::default()
         },
-        disk_latency_ns: (10_000, 10_000),
+        read_latency_ns: (10_000, 10_000),
+        write_latency_ns: (10_000, 10_000),
         sync_latency_ns: (100_000, 100_000),
     }
 }

@@ -458,7 +458,9 @@ fn world_config(clock: &Clockwork) -> SimConfig {
             reset_per_mille: pick(&[0, 0, 3]) as u32,
             ..SimNetConfig::default()
         },
-        disk_latency_ns: (5_000, pick(&[20_000, 100_000, 10_000_000, 300_000_000])),
+        read_latency_ns: (5_000, pick(&[20_000, 100_000])),
+        // A device that stalls holds up late writes while the commit log goes on.
+        write_latency_ns: (5_000, pick(&[20_000, 100_000, 10_000_000, 300_000_000])),
         sync_latency_ns: (50_000, pick(&[100_000, 2_000_000])),
     }
 }

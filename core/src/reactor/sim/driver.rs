@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::clock::Clockwork;
 use super::disk::SimDisk;
-use super::world::{Event, Inner, TURN_NS};
+use super::world::{Event, Inner, SimConfig, TURN_NS};
 use crate::reactor::{Completion, Disk, Driver, Handle, Instant, Op, Token, Wait, Wake};
 
 /// In how many of 1,000 turns a driver reports only a part of what is done.
@@ -57,8 +57,13 @@ impl FileOperation {
         Self { disk: Rc::clone(disk), op, mark }
     }
 
-    fn is_sync(&self) -> bool {
-        matches!(self.op, Op::Sync { .. } | Op::Write { durable: true, .. })
+    /// Shortest and longest, in nanoseconds.
+    fn latency_ns(&self, config: &SimConfig) -> (u64, u64) {
+        match self.op {
+            Op::Sync { .. } | Op::Write { durable: true, .. } => config.sync_latency_ns,
+            Op::Write { .. } => config.write_latency_ns,
+            _ => config.read_latency_ns,
+        }
     }
 
     pub(super) fn finish(mut self, token: Token) -> Completion {
@@ -214,10 +219,7 @@ impl Driver for SimDriver {
             return self.inner.collect_net();
         }
         let operation = FileOperation::start(&self.disk, op);
-        let (low, high) = {
-            let config = self.inner.config.borrow();
-            if operation.is_sync() { config.sync_latency_ns } else { config.disk_latency_ns }
-        };
+        let (low, high) = operation.latency_ns(&self.inner.config.borrow());
         let at = self.inner.clock.now().0 + self.inner.clock.between(low, high);
         let before = self.inner.shards.borrow_mut()[self.id].files.insert(token, operation);
         assert!(before.is_none(), "a token is used once at a time (seed {})", self.inner.clock.seed());

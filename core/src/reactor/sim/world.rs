@@ -31,8 +31,10 @@ pub struct SimConfig {
     pub disk: SimDiskConfig,
     /// The network.
     pub net: SimNetConfig,
-    /// Shortest and longest read, write and read-ahead, in nanoseconds.
-    pub disk_latency_ns: (u64, u64),
+    /// Shortest and longest read and read-ahead, in nanoseconds.
+    pub read_latency_ns: (u64, u64),
+    /// Shortest and longest write that is not durable.
+    pub write_latency_ns: (u64, u64),
     /// Shortest and longest sync or durable write.
     pub sync_latency_ns: (u64, u64),
 }
@@ -42,7 +44,8 @@ impl Default for SimConfig {
         Self {
             disk: SimDiskConfig::default(),
             net: SimNetConfig::default(),
-            disk_latency_ns: (5_000, 100_000),
+            read_latency_ns: (5_000, 100_000),
+            write_latency_ns: (5_000, 100_000),
             sync_latency_ns: (50_000, 2_000_000),
         }
     }
