@@ -16,8 +16,6 @@ pub enum PlantedBug {
     ReusedBeforeReleaseIsDurable,
     /// The commit log is released past batches that are not in their segment yet.
     ReleasedUnwritten,
-    /// A log whose start waits to be written is not synced, and the commit log is released past it.
-    WaitingStartUnsynced,
     /// Recovery takes what an earlier use of a file, or an earlier log, left behind.
     GenerationNotChecked,
     /// Recovery trusts no synced point, and cuts what the commit log does not hold.

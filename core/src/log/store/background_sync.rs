@@ -108,9 +108,6 @@ impl LogStore {
             let is_start_unwritten = log.log_start_moved && log.log_start_offset > log.written_end_offset();
             if is_start_unwritten && log.tail.is_under_way() && !is_stopped {
                 self.is_start_moved = true;
-                if is_planted(PlantedBug::WaitingStartUnsynced) {
-                    continue;
-                }
             } else if (is_start_unwritten || is_stopped) && std::mem::take(&mut log.log_start_moved) {
                 let error = AppendError::Stopped("the log cannot be written".to_owned());
                 self.moved_starts.push((log.key, Err(error)));

@@ -41,8 +41,8 @@ impl LogStore {
     }
 
     /// Writes some of the tails that the commit log needs written, those of the oldest entries first: it is short of memory
-    /// or files, or is to be released. The next turn goes on with the others. Told how many logs got a batch in this one, and where the
-    /// oldest file ends if it is to be released.
+    /// or files, or is to be released. The next turn goes on with the others. Told how many logs got a batch in this one,
+    /// and the end of the oldest file if that is to be released.
     pub(super) fn write_due_tails(&mut self, is_short: bool, logs_of_turn: usize, of_file: Option<Lsn>) {
         let all = is_short.then(|| self.sync.commit_log.next_lsn());
         // Small tails of many logs keep large chunks: each write of the commit log is padded to a block.
