@@ -196,7 +196,7 @@ fn a_rewritten_block_is_found() {
 #[test]
 fn a_reuse_before_the_release_is_durable_is_found() {
     // It takes a file that is written again between its release and a power cut: few seeds have that.
-    find_among(250..350, PlantedBug::ReusedBeforeReleaseIsDurable);
+    find_among(450..550, PlantedBug::ReusedBeforeReleaseIsDurable);
 }
 
 #[test]

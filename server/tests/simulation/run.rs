@@ -445,7 +445,7 @@ fn world_config(cast: Cast, clock: &Clockwork) -> SimConfig {
     let directories = if clock.below(2) == 0 { DirectoryModel::Strict } else { DirectoryModel::Journaled };
     // The sessions of members end within a few long ones.
     let syncs: &[u64] = match cast {
-        Cast::Records => &[100_000, 2_000_000, 50_000_000],
+        Cast::Records => &[100_000, 2_000_000, 10_000_000],
         Cast::Groups => &[100_000, 2_000_000],
     };
     SimConfig {
