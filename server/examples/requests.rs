@@ -174,7 +174,7 @@ fn start_broker(world: &SimWorld, address: SocketAddr, kind: Kind) {
     };
     let store = StoreConfig { commit_log, ..StoreConfig::default() };
     let memory = ShardMemory::new(None, 1 << 30, 1).expect("enough memory");
-    let config = BrokerConfig { settings, store, memory, doors: Doors::new(1) };
+    let config = BrokerConfig { settings, store, memory, connections_max: u32::MAX, doors: Doors::new(1) };
     let ready = Arc::new(AtomicBool::new(false));
     let on_ready = Arc::clone(&ready);
     let seats = seats(config, &Stop::default(), Box::new(move |_| on_ready.store(true, Ordering::Relaxed)));

@@ -1,6 +1,7 @@
-"""Dynamic configs of all brokers act on topics without their own and on no others, at once and until they are taken away.
+"""Dynamic configs of all brokers act on topics without their own and on no others, or on connections, at once and until they
+are taken away.
 kafka-configs sets them: the Python clients know no broker without a name."""
-import os
+import os, socket
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 
@@ -59,6 +60,31 @@ def act(world, tools):
     each(lambda topic: world.expect(world.produce(topic, [b"x" * 500_000]) == [], f"to {topic}"))
     grown = each(lambda topic: sum(world.sizes(topic)) - before[topics.index(topic)])
     world.expect(grown[0] < 50_000 < 500_000 < grown[1], f"compression.type: plain, own grow by {grown}")
+
+    def connect():
+        host, port = world.broker.address.split(":")
+        return socket.create_connection((host, int(port)), source_address=("127.0.0.9", 0))
+
+    def is_closed(connection):
+        connection.settimeout(0.5)
+        try:
+            return connection.recv(1) == b""
+        except TimeoutError:
+            return False
+
+    kept = [connect()]
+    world.expect(not is_closed(kept[0]), "a connection without a limit")
+    set("max.connections.per.ip.overrides", "127.0.0.9:2")
+    kept += [connect(), connect()]
+    closed = [is_closed(connection) for connection in kept]
+    world.expect(closed == [False, False, True], f"max.connections.per.ip.overrides, with one from before: {closed}")
+    take("max.connections.per.ip.overrides")
+    kept.append(connect())
+    world.expect(not is_closed(kept[-1]), "and no limit when it is taken away")
+    text, code = alter("--add-config", "max.connections.per.ip.overrides=localhost:2")
+    world.expect(code == 1 and "names take a restart" in text, f"a name, while it runs: {text.splitlines()[1]}")
+    for connection in kept:
+        connection.close()
 
     text, code = alter("--add-config", "log.segments.byte=1048576")
     world.expect(code == 1 and "did you mean log.segment.bytes?" in text, f"a key that is not there: {text.splitlines()[1]}")

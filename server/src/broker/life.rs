@@ -26,7 +26,7 @@ use super::messages::{Cluster, ShardMessage};
 use super::outbox::Outbox;
 use super::shard::{Shard, Shared};
 use super::startup::{OpenedCluster, open_cluster};
-use crate::config::{ConnectionsPerIp, Endpoint, Settings};
+use crate::config::{Endpoint, Settings};
 use crate::meters::Doors;
 use crate::net::{PerAddress, accept_loop};
 use crate::quota::{QuotaWindows, SharedRates};
@@ -47,6 +47,8 @@ pub struct BrokerConfig {
     pub store: StoreConfig,
     /// Bounds of each shard's memory.
     pub memory: ShardMemory,
+    /// For how many connections there are descriptors.
+    pub connections_max: u32,
     /// What other threads see of the shards; says how many there are, at least one.
     pub doors: Doors,
 }
@@ -95,15 +97,15 @@ pub struct Seat {
 
 /// The seats of a broker's shards, shard 0 first.
 pub fn seats(config: BrokerConfig, stop: &Stop, on_ready: OnReady) -> Vec<Seat> {
-    let BrokerConfig { settings, store, memory, doors } = config;
+    let BrokerConfig { settings, store, memory, connections_max, doors } = config;
     let shards_count = doors.shards().len();
     let log_dir_failure = LogDirFailure::default();
     let (count, size) = settings.quota_windows;
     let rates = Arc::new(SharedRates::new(QuotaWindows { count, size }));
-    let ConnectionsPerIp { max, overrides } = settings.connections_per_ip.clone();
-    let per_address = PerAddress::new(max, overrides);
+    let per_address = PerAddress::default();
     let settings = Arc::new(settings);
-    let shared = Arc::new(Shared { settings, store, memory, doors, rates, per_address, log_dir_failure });
+    let shared =
+        Arc::new(Shared { settings, store, memory, connections_max, doors, rates, per_address, log_dir_failure });
     let ports = Mesh::new(shards_count, MESH_CAPACITY).into_iter();
     let mut lead = Some((stop.clone(), on_ready));
     ports.map(|port| Seat { port, shared: Arc::clone(&shared), lead: lead.take() }).collect()

@@ -102,7 +102,7 @@ const OTHER_DESCRIPTORS: usize = 128;
 pub const EXIT_STOPPED_AT_ONCE: u8 = 3;
 
 /// Runs until SIGTERM or SIGINT, then stops cleanly; a second one, a second later, ends the process at once.
-pub fn run(mut settings: Settings) -> Result<(), RunError> {
+pub fn run(settings: Settings) -> Result<(), RunError> {
     let cores = allowed_cores();
     let shards_by_default = || default_shard_count(cores.len(), CpuQuota::of_this_process());
     let shards_count = settings.shards.map_or_else(shards_by_default, usize::from);
@@ -111,7 +111,7 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
     store.commit_log.file_bytes = u64::from(settings.commit_log_file_blocks) * 4096;
     let (expiration, check_interval) = settings.producer_expiry;
     store.producer_expiry = ProducerExpiry { expiration, check_interval };
-    settings.max_connections = settings.max_connections.min(connections_max(&store, shards_count));
+    let connections_max = connections_max(&store, shards_count);
     let doors = Doors::new(shards_count);
     let driver = driver::choose(settings.io);
     let http = start_http(&settings, driver, &doors)?;
@@ -122,7 +122,7 @@ pub fn run(mut settings: Settings) -> Result<(), RunError> {
         driver,
         http: http.as_ref().map(|http| http.address),
     };
-    let config = BrokerConfig { settings, store, memory, doors: doors.clone() };
+    let config = BrokerConfig { settings, store, memory, connections_max, doors: doors.clone() };
     let stop = Stop::default();
     let ready = doors.clone();
     let on_ready = move |endpoints: &[Endpoint]| {

@@ -1,6 +1,7 @@
 //! One shard of the broker: joins connections, handlers, partitions and the mesh.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,13 +41,15 @@ pub struct Shared {
     pub store: StoreConfig,
     /// Bounds of each shard's memory.
     pub memory: ShardMemory,
+    /// For how many connections there are descriptors.
+    pub connections_max: u32,
     /// What other threads see of the shards, with the open connections of each.
     pub doors: Doors,
     /// Met by one of the shards.
     pub log_dir_failure: LogDirFailure,
     /// What clients with quotas have used.
     pub rates: Arc<SharedRates>,
-    /// Connections of addresses that have a limit.
+    /// Connections by address.
     pub per_address: PerAddress,
 }
 
@@ -241,7 +244,8 @@ impl Shard {
 
     /// Deals a connection to the shard that has fewest, or ends it if there are `max.connections` or those of its address.
     pub fn deal(self: &Rc<Self>, socket: Socket, listener: usize) {
-        let max = self.shared.settings.max_connections as usize;
+        let limits = self.view.connections_max();
+        let max = limits.all.min(self.shared.connections_max) as usize;
         let doors = self.shared.doors.shards();
         let open: usize = doors.iter().map(|door| door.connections.load(Ordering::Relaxed)).sum();
         let refuses = open >= max;
@@ -252,8 +256,15 @@ impl Shard {
         if refuses {
             return;
         }
-        let Ok(of_address) = self.admit_of_address(&socket) else { return };
-        if let Err(delay) = self.connection_within_quota(&socket) {
+        // Without its address it has ended already.
+        let Ok(peer) = socket.peer_address() else { return };
+        let address = peer.ip().to_canonical();
+        let max = limits.of(address);
+        let Some(of_address) = self.shared.per_address.admit(address, max) else {
+            tracing::info!(%address, max, "closed a connection: its address has as many as max.connections.per.ip allows");
+            return;
+        };
+        if let Err(delay) = self.connection_within_quota(address) {
             return self.hold(socket, delay);
         }
         let counts = doors.iter().map(|door| door.connections.load(Ordering::Relaxed));
@@ -268,27 +279,12 @@ impl Shard {
         }
     }
 
-    /// Counts a connection for the limit of its address.
-    fn admit_of_address(&self, socket: &Socket) -> Result<OfAddress, ()> {
-        if !self.shared.per_address.has_limits() {
-            return Ok(OfAddress::default());
-        }
-        // Without its address it has ended already.
-        let address = socket.peer_address().map_err(|_| ())?.ip();
-        self.shared.per_address.admit(address).map_err(|max| {
-            tracing::info!(%address, max, "closed a connection: its address has as many as max.connections.per.ip allows");
-        })
-    }
-
     /// Counts a connection for the quota of its address.
-    fn connection_within_quota(&self, socket: &Socket) -> Result<(), Duration> {
-        match socket.peer_address() {
-            Ok(peer) if self.limits.has(QuotaKind::Connection) => {
-                let address = peer.ip().to_canonical().to_string();
-                self.limits.try_record(QuotaKind::Connection, &address, self.reactor.now(), 1)
-            }
-            _ => Ok(()),
+    fn connection_within_quota(&self, address: IpAddr) -> Result<(), Duration> {
+        if !self.limits.has(QuotaKind::Connection) {
+            return Ok(());
         }
+        self.limits.try_record(QuotaKind::Connection, &address.to_string(), self.reactor.now(), 1)
     }
 
     /// Keeps a connection that is too many, and ends it later: its client shall not try again at once.

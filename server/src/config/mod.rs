@@ -23,7 +23,7 @@ pub use client_options::{
     AlterOptions, ClusterOptions, Compression, ConsumeOptions, CreateOptions, IsolationLevel, LogCommand,
     ProduceOptions, TopicCommand,
 };
-pub use connections::ConnectionsPerIp;
+pub use connections::{ConnectionsMax, check_connections_at_runtime};
 pub use definitions::{
     ConfigDef, broker_config, check_group_config, check_topic_config, group_config, nearest_broker_config, topic_config,
 };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use self::not_there::refuse_what_is_not_there;
 pub use self::not_there::what_is_not_there_at_runtime;
 use self::notices::notices;
-use super::connections::ConnectionsPerIp;
+use super::connections::ConnectionsMax;
 use super::definitions::broker_config;
 use super::environment::Environment;
 use super::groups::GroupSettings;
@@ -136,10 +136,8 @@ pub struct Settings {
     pub producer_expiry: (Duration, Duration),
     /// `quota.window.num` and `quota.window.size.seconds`.
     pub quota_windows: (u32, Duration),
-    /// `max.connections`.
-    pub max_connections: u32,
-    /// `max.connections.per.ip` and its overrides.
-    pub connections_per_ip: ConnectionsPerIp,
+    /// `max.connections`, `max.connections.per.ip` and its overrides, as the file has them.
+    pub connections_max: ConnectionsMax,
     /// `connections.max.idle.ms`; `None` is never.
     pub connections_max_idle: Option<Duration>,
     /// `--shards`, `ringlog.shards`; `None` is one per core.
@@ -281,8 +279,7 @@ fn resolve(values: &mut Values<'_>, machine_name: &str) -> Settings {
         fetch_session_slots: values.number("max.incremental.fetch.session.cache.slots", 0..=i32::MAX as u32, 1000),
         producer_expiry: producer_expiry(values),
         quota_windows: quota_windows(values),
-        max_connections: values.number("max.connections", 0..=i32::MAX as u32, i32::MAX as u32),
-        connections_per_ip: ConnectionsPerIp::read(values),
+        connections_max: ConnectionsMax::read(values),
         connections_max_idle: u64::try_from(idle_ms).ok().map(Duration::from_millis),
         shards: values.number_if_given("ringlog.shards", 1..=256),
         memory: memory(values),

@@ -79,6 +79,12 @@ impl<'a> ConfigSources<'a> {
         self.set(key).next().map(|(value, _)| value)
     }
 
+    /// What is set for a broker's key while it runs.
+    pub(super) fn set_at_runtime(&self, key: &str) -> Option<&'a str> {
+        let dynamic = [self.broker, self.cluster].into_iter().flatten();
+        dynamic.filter_map(|configs| configs.get(key)).map(String::as_str).next()
+    }
+
     /// The value of a topic's key, set, fallen back on or default; `None` is null.
     pub fn topic_value(&self, topic: &'a DynamicConfigs, key: &str) -> Option<Cow<'a, str>> {
         let known = topic_config(key).expect("the broker asks for keys that there are");

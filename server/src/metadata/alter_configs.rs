@@ -13,8 +13,8 @@ use super::image::MetadataImage;
 use super::records::{Records, resource_type};
 use super::topic_config::config_sources;
 use crate::config::{
-    ConfigDef, DynamicConfigs, GroupSettings, Settings, broker_config, check_group_config, check_topic_config,
-    group_config, nearest_broker_config, topic_config,
+    ConfigDef, DynamicConfigs, GroupSettings, Settings, broker_config, check_connections_at_runtime,
+    check_group_config, check_topic_config, group_config, nearest_broker_config, topic_config,
 };
 
 /// What has a configuration.
@@ -253,7 +253,8 @@ fn check_for_broker(key: &str, value: Option<&str>) -> Result<(), AlterConfigErr
         return Err(InvalidRequest(format!("Cannot update these configs dynamically: [{key}]{why}")));
     }
     // Kafka answers so for brokers, and INVALID_CONFIG for topics.
-    def.check_named(value).map_err(InvalidRequest)
+    def.check_named(value).map_err(InvalidRequest)?;
+    check_connections_at_runtime(key, value).map_err(InvalidRequest)
 }
 
 fn check_for_group(settings: &GroupSettings, key: &str, value: Option<&str>) -> Result<(), AlterConfigError> {

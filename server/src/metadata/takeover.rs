@@ -455,10 +455,12 @@ mod tests {
             let resource_type = resource_type::BROKER;
             ConfigRecord { resource_type, resource_name: "1", name, value: Some(value) }.into()
         };
-        assert_eq!(check_with([set("log.retention.ms", "5")]), Ok(()));
+        for (key, value) in [("log.retention.ms", "5"), ("max.connections.per.ip.overrides", "10.0.0.1:9")] {
+            assert_eq!(check_with([set(key, value)]), Ok(()), "{key}");
+        }
         for (key, value) in [
             ("max.connection.creation.rate", "9"),
-            ("max.connections", "9"),
+            ("max.connections.per.ip.overrides", "localhost:9"),
             ("listener.name.a.ssl.keystore.location", "/k"),
         ] {
             let refused = check_with([set(key, value)]);

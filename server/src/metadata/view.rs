@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::topic_config::{TopicConfig, config_sources};
 use super::{MetadataImage, Records, ReplayError, ShardCleaner, ShardScrubber, TopicImage, owner_shard, resource_type};
-use crate::config::{Properties, Settings, consumer_assignment_interval_ms};
+use crate::config::{ConnectionsMax, Properties, Settings, consumer_assignment_interval_ms};
 
 /// One shard's view.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub struct MetadataView {
     /// Of topics that were asked for; forgotten when something is set.
     configs: RefCell<AHashMap<Uuid, Rc<TopicConfig>>>,
     consumer_assignment_interval_ms: Cell<i32>,
+    connections_max: RefCell<Rc<ConnectionsMax>>,
 }
 
 /// What a replay means for the partitions of a shard.
@@ -43,14 +44,16 @@ pub struct Changes {
 impl MetadataView {
     /// Knows nothing yet.
     pub fn new(shards_count: u16, settings: Arc<Settings>) -> Self {
+        let connections_max = RefCell::new(Rc::new(settings.connections_max.clone()));
         let view = Self {
             shards_count,
             settings,
             image: RefCell::default(),
             configs: RefCell::default(),
             consumer_assignment_interval_ms: Cell::default(),
+            connections_max,
         };
-        view.resolve_for_groups();
+        view.resolve();
         view
     }
 
@@ -68,7 +71,7 @@ impl MetadataView {
             }
         }
         self.image.replace(image);
-        self.resolve_for_groups();
+        self.resolve();
         changes
     }
 
@@ -105,7 +108,7 @@ impl MetadataView {
         drop(image);
         if are_all_reconfigured {
             changes.reconfigured.extend(self.image().topics().map(|topic| topic.topic_id));
-            self.resolve_for_groups();
+            self.resolve();
         }
         for topic_id in &changes.reconfigured {
             self.configs.borrow_mut().remove(topic_id);
@@ -160,10 +163,17 @@ impl MetadataView {
         self.consumer_assignment_interval_ms.get()
     }
 
-    fn resolve_for_groups(&self) {
+    /// How many connections there may be now.
+    pub fn connections_max(&self) -> Rc<ConnectionsMax> {
+        Rc::clone(&self.connections_max.borrow())
+    }
+
+    /// What is asked for too often to be looked up each time.
+    fn resolve(&self) {
         let image = self.image();
         let sources = config_sources(&image, self.settings.node_id, &self.settings.properties);
         self.consumer_assignment_interval_ms.set(consumer_assignment_interval_ms(&sources));
+        self.connections_max.replace(Rc::new(ConnectionsMax::resolve(&sources, &self.settings.connections_max)));
     }
 
     /// How a partition of a topic is stored.

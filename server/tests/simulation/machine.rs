@@ -74,7 +74,13 @@ impl Machine {
     pub fn start(&mut self, shards_count: usize) {
         assert!(self.process.is_none(), "one broker at a time");
         let (settings, store) = (settings(self.address(), &self.properties), self.store.clone());
-        let config = BrokerConfig { settings, store, memory: MEMORY, doors: Doors::new(shards_count) };
+        let config = BrokerConfig {
+            settings,
+            store,
+            memory: MEMORY,
+            connections_max: u32::MAX,
+            doors: Doors::new(shards_count),
+        };
         let (stop, ready) = (Stop::default(), Arc::new(AtomicBool::new(false)));
         let ended = Rc::new(RefCell::new(Vec::new()));
         let on_ready = Arc::clone(&ready);

@@ -1,5 +1,6 @@
 //! What Kafka has and this broker has not: a configuration that asks for it is refused.
 
+use super::super::connections::check_connections_at_runtime;
 use super::super::values::Values;
 
 /// Refuses each value of a key that asks for something which is not there.
@@ -45,12 +46,10 @@ fn what_is_not_there(key: &str, value: &str) -> Option<&'static str> {
 
 /// What a key of the broker, set to this value while it runs, asks for and is not there, as a sentence.
 pub fn what_is_not_there_at_runtime(key: &str, value: &str) -> Option<&'static str> {
-    match key {
-        "max.connections" | "max.connections.per.ip" | "max.connections.per.ip.overrides" => {
-            Some("this limit is taken from the properties file only: set it there")
-        }
-        _ => what_is_not_there(key, value),
+    if check_connections_at_runtime(key, value).is_err() {
+        return Some("while it runs it takes HOST:COUNT of addresses, no names");
     }
+    what_is_not_there(key, value)
 }
 
 #[cfg(test)]
