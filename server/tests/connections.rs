@@ -57,7 +57,7 @@ fn with_server_on(driver: IoDriver, client: impl FnOnce(SocketAddr) + Send + 'st
     let handler: Rc<dyn FrameHandler> = Rc::new(Echo { waiting: RefCell::default() });
     let serving = reactor.clone();
     let (shard, pool) = (Budget::new(SHARD_BYTES_MAX), FramePool::new(16 << 20));
-    reactor.spawn(accept_loop(reactor.clone(), listener, move |socket| {
+    let serve = move |socket| {
         let limits = ConnectionLimits {
             frame_bytes_max: FRAME_BYTES_MAX,
             budget: shard.within(CONNECTION_BYTES_MAX),
@@ -65,7 +65,8 @@ fn with_server_on(driver: IoDriver, client: impl FnOnce(SocketAddr) + Send + 'st
             meters: Rc::default(),
         };
         Connection::start(&serving, socket, limits, Rc::clone(&handler));
-    }));
+    };
+    reactor.spawn(accept_loop(reactor.clone(), listener, || Duration::ZERO, serve));
     let client = std::thread::Builder::new().spawn(move || client(address)).expect("a thread starts");
     reactor.block_on(async {
         while !client.is_finished() {

@@ -1,7 +1,7 @@
 """Dynamic configs of all brokers act on topics without their own and on no others, or on connections, at once and until they
 are taken away.
 kafka-configs sets them: the Python clients know no broker without a name."""
-import os, socket
+import os, socket, time
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 
@@ -85,6 +85,24 @@ def act(world, tools):
     world.expect(code == 1 and "names take a restart" in text, f"a name, while it runs: {text.splitlines()[1]}")
     for connection in kept:
         connection.close()
+
+    def served_in(count):
+        """Seconds until ApiVersions is answered on so many connections that are made at once; None if one is closed."""
+        started = time.monotonic()
+        connections = [connect() for _ in range(count)]
+        for connection in connections:
+            connection.sendall(b"\0\0\0\x0a\0\x12\0\0\0\0\0\1\xff\xff")
+            connection.settimeout(30)
+            if connection.recv(1) == b"":
+                return None
+            connection.close()
+        return time.monotonic() - started
+
+    # All windows count, 11 of a second by default: 50 may come at once, each one more waits longer, up to a second.
+    set("max.connection.creation.rate", 5)
+    seconds = served_in(60)
+    world.expect(seconds and seconds > 1, f"max.connection.creation.rate: 60 are served in {seconds} s")
+    take("max.connection.creation.rate")
 
     text, code = alter("--add-config", "log.segments.byte=1048576")
     world.expect(code == 1 and "did you mean log.segment.bytes?" in text, f"a key that is not there: {text.splitlines()[1]}")

@@ -215,8 +215,9 @@ async fn lead_broker(looped: Rc<ShardLoop>, shard: Rc<Shard>, stop: Stop, on_rea
     until(|| controller.is_replayed() || must_stop()).await;
     if !must_stop() {
         for (index, listener) in listeners.into_iter().enumerate() {
-            let dealing = Rc::clone(&shard);
-            reactor.spawn(accept_loop(reactor.clone(), listener, move |socket| dealing.deal(socket, index)));
+            let (counting, dealing) = (Rc::clone(&shard), Rc::clone(&shard));
+            let delay = move || counting.delay_of_connection(index);
+            reactor.spawn(accept_loop(reactor.clone(), listener, delay, move |socket| dealing.deal(socket, index)));
         }
         on_ready(&endpoints);
         reactor.spawn(remove_discarded(reactor.clone(), directory.path().join(COMMIT_LOG_FOLDER)));

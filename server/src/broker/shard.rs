@@ -25,7 +25,7 @@ use crate::net::{
     Budget, Connection, ConnectionLimits, Connections, FrameHandler, FramePool, OfAddress, PerAddress, Place, Responder,
 };
 use crate::partition::{PartitionMessage, Partitions, Recompressor, Router, TopicPartition};
-use crate::quota::{ClientLimits, QuotaKind, SharedRates};
+use crate::quota::{ClientLimits, QuotaKind, QuotaWindows, Rate, SharedRates};
 
 /// Requests and answers that one connection may hold, of those of its shard.
 const CONNECTION_BYTES_MAX: usize = 128 << 20;
@@ -74,6 +74,8 @@ pub struct Shard {
     limits: Rc<ClientLimits>,
     /// Connections that are held because of their address's quota.
     held_connections: Cell<usize>,
+    /// New connections of all listeners.
+    connections_rate: Rate,
     /// There are `max.connections`.
     refusing: Cell<bool>,
     stopped: RefCell<Vec<Result<Vec<ClosedLog>, String>>>,
@@ -98,6 +100,8 @@ impl Shard {
         let view = Rc::new(MetadataView::new(shards_count, Arc::clone(&shared.settings)));
         let memory = shared.memory;
         let limits = Rc::new(ClientLimits::new(Arc::clone(&shared.rates)));
+        let (count, size) = shared.settings.quota_windows;
+        let connections_rate = Rate::new(QuotaWindows { count, size });
         Rc::new(Self {
             shard_id,
             reactor,
@@ -113,6 +117,7 @@ impl Shard {
             topics: Rc::default(),
             limits,
             held_connections: Cell::new(0),
+            connections_rate,
             refusing: Cell::new(false),
             stopped: RefCell::default(),
             stopping: Cell::new(false),
@@ -242,10 +247,29 @@ impl Shard {
         });
     }
 
+    /// Counts a connection for `max.connection.creation.rate`. How long it has to wait, one window at most, as in Kafka.
+    pub fn delay_of_connection(&self, listener: usize) -> Duration {
+        let Some(per_second) = self.view.connections_max().per_second.filter(|_| !self.is_protected(listener)) else {
+            return Duration::ZERO;
+        };
+        let (rate, now) = (&self.connections_rate, self.reactor.now());
+        rate.record(now, 1);
+        let (_, window) = self.shared.settings.quota_windows;
+        rate.delay(now, rate.total(now), f64::from(per_second)).min(window)
+    }
+
+    /// Limits of all connections do not hold for what brokers use among themselves, if it is not the only listener
+    /// (`ConnectionQuotas.protectedListener` in Kafka).
+    fn is_protected(&self, listener: usize) -> bool {
+        let settings = &self.shared.settings;
+        settings.listeners.len() > 1 && settings.listeners[listener].name == settings.inter_broker_listener
+    }
+
     /// Deals a connection to the shard that has fewest, or ends it if there are `max.connections` or those of its address.
     pub fn deal(self: &Rc<Self>, socket: Socket, listener: usize) {
         let limits = self.view.connections_max();
-        let max = limits.all.min(self.shared.connections_max) as usize;
+        let all = if self.is_protected(listener) { u32::MAX } else { limits.all };
+        let max = all.min(self.shared.connections_max) as usize;
         let doors = self.shared.doors.shards();
         let open: usize = doors.iter().map(|door| door.connections.load(Ordering::Relaxed)).sum();
         let refuses = open >= max;

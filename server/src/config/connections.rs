@@ -1,4 +1,5 @@
-//! Limits on connections: `max.connections`, `max.connections.per.ip` and `max.connections.per.ip.overrides`.
+//! Limits on connections: `max.connections`, `max.connection.creation.rate`, `max.connections.per.ip` and
+//! `max.connections.per.ip.overrides`.
 
 use std::net::{IpAddr, ToSocketAddrs};
 
@@ -8,24 +9,28 @@ use super::sources::ConfigSources;
 use super::values::{Values, split_list};
 
 const ALL: &str = "max.connections";
+const PER_SECOND: &str = "max.connection.creation.rate";
 const PER_IP: &str = "max.connections.per.ip";
-pub(super) const OVERRIDES: &str = "max.connections.per.ip.overrides";
+const OVERRIDES: &str = "max.connections.per.ip.overrides";
+/// What stands for no limit.
+const NONE: u32 = i32::MAX as u32;
 
-/// How many connections there may be at a time.
+/// How many connections there may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionsMax {
-    /// Of all addresses together.
+    /// At a time, of all addresses together.
     pub all: u32,
-    /// Of an address without an override.
+    /// New ones in a second; `None` is any number.
+    pub per_second: Option<u32>,
+    /// At a time, of an address without an override.
     pub per_ip: u32,
-    /// By address.
+    /// The same by address.
     pub overrides: AHashMap<IpAddr, u32>,
 }
 
 impl ConnectionsMax {
     pub(super) fn read(values: &mut Values<'_>) -> Self {
-        const NONE: u32 = i32::MAX as u32;
-        let [all, per_ip] = [ALL, PER_IP].map(|key| values.number(key, 0..=NONE, NONE));
+        let [all, per_second, per_ip] = [ALL, PER_SECOND, PER_IP].map(|key| values.number(key, 0..=NONE, NONE));
         let mut overrides = AHashMap::new();
         for part in values.list(OVERRIDES) {
             match parse_override(part) {
@@ -35,7 +40,7 @@ impl ConnectionsMax {
                 }
             }
         }
-        Self { all, per_ip, overrides }
+        Self { all, per_second: limit(per_second), per_ip, overrides }
     }
 
     /// As they are set now. `of_file` was read at the start: its names are not looked up again.
@@ -44,6 +49,7 @@ impl ConnectionsMax {
         let overrides = sources.set_at_runtime(OVERRIDES).and_then(|text| parse_addresses(text).ok());
         Self {
             all: number(ALL).unwrap_or(of_file.all),
+            per_second: number(PER_SECOND).map_or(of_file.per_second, limit),
             per_ip: number(PER_IP).unwrap_or(of_file.per_ip),
             overrides: overrides.unwrap_or_else(|| of_file.overrides.clone()),
         }
@@ -53,6 +59,10 @@ impl ConnectionsMax {
     pub fn of(&self, address: IpAddr) -> u32 {
         self.overrides.get(&address).copied().unwrap_or(self.per_ip)
     }
+}
+
+fn limit(number: u32) -> Option<u32> {
+    (number != NONE).then_some(number)
 }
 
 /// Why a broker that runs does not take this value of a key; the text is for the client and names both.
@@ -65,7 +75,7 @@ pub fn check_connections_at_runtime(key: &str, value: &str) -> Result<(), String
 }
 
 /// What a broker that runs takes: addresses, no names, which it would have to look up.
-pub(super) fn parse_addresses(text: &str) -> Result<AHashMap<IpAddr, u32>, String> {
+fn parse_addresses(text: &str) -> Result<AHashMap<IpAddr, u32>, String> {
     let parse = |part| {
         let (host, max) = split_override(part)?;
         let address: IpAddr =
@@ -96,18 +106,15 @@ mod tests {
     use super::super::settings::tests::{accepted, settings};
     use super::*;
 
-    const NONE: u32 = i32::MAX as u32;
-
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
 
     #[test]
     fn limits_of_addresses_are_read_as_kafka_writes_them() {
-        let none = ConnectionsMax { all: NONE, per_ip: NONE, overrides: AHashMap::new() };
+        let none = ConnectionsMax { all: NONE, per_second: None, per_ip: NONE, overrides: AHashMap::new() };
         assert_eq!(settings(&[]).connections_max, none);
-        let given =
-            [("max.connections", "7"), (PER_IP, "5"), (OVERRIDES, "127.0.0.1:200, 10.1.2.3:0,::1:7,localhost:9")];
+        let given = [(ALL, "7"), (PER_IP, "5"), (OVERRIDES, "127.0.0.1:200, 10.1.2.3:0,::1:7,localhost:9")];
         let read = settings(&given).connections_max;
         assert_eq!(read.all, 7);
         for (text, max) in [("127.0.0.1", 9), ("10.1.2.3", 0), ("10.1.2.4", 5)] {
@@ -119,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_set_while_it_runs_counts() {
-        let file = [("max.connections", "7"), (OVERRIDES, "localhost:9")];
+        let file = [(ALL, "7"), (PER_SECOND, "8"), (OVERRIDES, "localhost:9")];
         let of_file = settings(&file).connections_max;
         let resolve = |set: &[(&str, &str)]| {
             let set = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -129,7 +136,8 @@ mod tests {
         assert_eq!(resolve(&[]), of_file);
         let overrides = [(address("10.0.0.1"), 2), (address("::3"), 0)].into_iter().collect();
         let set = resolve(&[(PER_IP, "4"), (OVERRIDES, "::ffff:10.0.0.1:2, [::3]:0")]);
-        assert_eq!(set, ConnectionsMax { all: 7, per_ip: 4, overrides });
+        assert_eq!(set, ConnectionsMax { all: 7, per_second: Some(8), per_ip: 4, overrides });
+        assert_eq!(resolve(&[(PER_SECOND, "2147483647")]).per_second, None);
         assert!(resolve(&[(OVERRIDES, "")]).overrides.is_empty());
         assert!(parse_addresses("localhost:4").unwrap_err().contains("names take a restart"));
     }

@@ -136,7 +136,7 @@ pub struct Settings {
     pub producer_expiry: (Duration, Duration),
     /// `quota.window.num` and `quota.window.size.seconds`.
     pub quota_windows: (u32, Duration),
-    /// `max.connections`, `max.connections.per.ip` and its overrides, as the file has them.
+    /// Limits on connections, as the file has them.
     pub connections_max: ConnectionsMax,
     /// `connections.max.idle.ms`; `None` is never.
     pub connections_max_idle: Option<Duration>,

@@ -455,11 +455,11 @@ mod tests {
             let resource_type = resource_type::BROKER;
             ConfigRecord { resource_type, resource_name: "1", name, value: Some(value) }.into()
         };
-        for (key, value) in [("log.retention.ms", "5"), ("max.connections.per.ip.overrides", "10.0.0.1:9")] {
+        for (key, value) in [("log.retention.ms", "5"), ("max.connection.creation.rate", "9")] {
             assert_eq!(check_with([set(key, value)]), Ok(()), "{key}");
         }
         for (key, value) in [
-            ("max.connection.creation.rate", "9"),
+            ("listener.name.a.max.connection.creation.rate", "9"),
             ("max.connections.per.ip.overrides", "localhost:9"),
             ("listener.name.a.ssl.keystore.location", "/k"),
         ] {

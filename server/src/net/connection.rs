@@ -457,9 +457,10 @@ mod tests {
             meters: Rc::default(),
         };
         let (serving, handler) = (reactor.clone(), Rc::clone(&keeps));
-        reactor.spawn(accept_loop(reactor.clone(), reactor.listen(address).unwrap(), move |socket| {
+        let serve = move |socket| {
             Connection::start(&serving, socket, limits.clone(), Rc::clone(&handler) as Rc<dyn FrameHandler>);
-        }));
+        };
+        reactor.spawn(accept_loop(reactor.clone(), reactor.listen(address).unwrap(), || Duration::ZERO, serve));
         let second = Duration::from_secs(1);
         world.block_on(&client.clone(), second, async move {
             let socket = client.connect(address).await.unwrap();

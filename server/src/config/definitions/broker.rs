@@ -172,7 +172,7 @@ pub static BROKER_CONFIGS: &[ConfigDef] = &[
     acts("log.roll.ms", Long(1, LONG_MAX), None, ClusterWide, "Age in milliseconds at which a segment is ended."),
     acts("log.segment.bytes", Int(1_048_576, INT_MAX), Some("1073741824"), ClusterWide, "A segment never grows beyond this."),
     acts("log.segment.delete.delay.ms", Long(0, LONG_MAX), Some("60000"), ClusterWide, "Time between the renaming of a deleted segment and its removal."),
-    inert("max.connection.creation.rate", Int(0, INT_MAX), Some("2147483647"), ClusterWide),
+    acts("max.connection.creation.rate", Int(0, INT_MAX), Some("2147483647"), ClusterWide, "The most new connections a second; more wait to be accepted."),
     acts("max.connections", Int(0, INT_MAX), Some("2147483647"), ClusterWide, "The most connections at one time."),
     acts("max.connections.per.ip", Int(0, INT_MAX), Some("2147483647"), ClusterWide, "The most connections of one address at one time."),
     acts("max.connections.per.ip.overrides", Text, Some(""), ClusterWide, "The same for some addresses or names: HOST:COUNT,HOST:COUNT. While the broker runs, addresses only."),

@@ -37,8 +37,9 @@ fn what_is_not_there(key: &str, value: &str) -> Option<&'static str> {
         | "security.providers" => Some("Java classes cannot be loaded"),
         "remote.log.storage.system.enable" if is_true => Some("tiered storage is not there"),
         "cordoned.log.dirs" => Some("cordoned directories are not there"),
-        "max.connection.creation.rate" if value != "2147483647" => Some("this limit on connections is not there"),
-        "max.connections" if of_listener.is_some() => Some("limits of one listener are not there"),
+        "max.connections" | "max.connection.creation.rate" if of_listener.is_some() => {
+            Some("limits of one listener are not there")
+        }
         _ if key.starts_with("zookeeper.") => Some("ZooKeeper is not there, as in Kafka 4"),
         _ => None,
     }
@@ -73,7 +74,7 @@ mod tests {
             ("controller.quorum.bootstrap.servers", "a:1,b:1"),
             ("create.topic.policy.class.name", "x"),
             ("remote.log.storage.system.enable", "true"),
-            ("max.connection.creation.rate", "10"),
+            ("listener.name.plaintext.max.connection.creation.rate", "10"),
             ("listener.name.plaintext.max.connections", "10"),
             ("zookeeper.connect", "a:2181"),
         ] {
