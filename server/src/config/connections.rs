@@ -67,11 +67,12 @@ fn limit(number: u32) -> Option<u32> {
 
 /// Why a broker that runs does not take this value of a key; the text is for the client and names both.
 pub fn check_connections_at_runtime(key: &str, value: &str) -> Result<(), String> {
-    match key {
-        OVERRIDES => parse_addresses(value).map(drop),
-        _ => Ok(()),
+    if key != OVERRIDES {
+        return Ok(());
     }
-    .map_err(|reason| format!("Invalid value {value} for configuration {key}: {reason}"))
+    parse_addresses(value)
+        .map(drop)
+        .map_err(|reason| format!("Invalid value {value} for configuration {key}: {reason}"))
 }
 
 /// What a broker that runs takes: addresses, no names, which it would have to look up.
