@@ -8,7 +8,7 @@ import glob, os, shutil, sys
 from concurrent.futures import ThreadPoolExecutor
 
 here = os.path.dirname(os.path.abspath(__file__))
-sys.path += [os.path.join(here, "configs"), os.path.join(here, "tools"), os.path.join(here, "..", "faults")]
+sys.path += [os.path.join(here, "configs"), os.path.join(here, "tools"), os.path.join(here, "..", "faults"), os.path.join(here, "..", "scale")]
 import brokers, compacted, flushed, segments, stored, taken
 from jvm import Tools
 from world import Failed, World

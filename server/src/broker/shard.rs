@@ -282,7 +282,7 @@ impl Shard {
         }
         // Without its address it has ended already.
         let Ok(peer) = socket.peer_address() else { return };
-        let address = peer.ip().to_canonical();
+        let address = peer.ip();
         let max = limits.of(address);
         let Some(of_address) = self.shared.per_address.admit(address, max) else {
             tracing::info!(%address, max, "closed a connection: its address has as many as max.connections.per.ip allows");
@@ -308,7 +308,7 @@ impl Shard {
         if !self.limits.has(QuotaKind::Connection) {
             return Ok(());
         }
-        self.limits.try_record(QuotaKind::Connection, &address.to_string(), self.reactor.now(), 1)
+        self.limits.try_record(QuotaKind::Connection, &address.to_canonical().to_string(), self.reactor.now(), 1)
     }
 
     /// Keeps a connection that is too many, and ends it later: its client shall not try again at once.

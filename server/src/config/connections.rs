@@ -57,7 +57,7 @@ impl ConnectionsMax {
 
     /// The limit of an address.
     pub fn of(&self, address: IpAddr) -> u32 {
-        self.overrides.get(&address).copied().unwrap_or(self.per_ip)
+        self.overrides.get(&address.to_canonical()).copied().unwrap_or(self.per_ip)
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
         let given = [(ALL, "7"), (PER_IP, "5"), (OVERRIDES, "127.0.0.1:200, 10.1.2.3:0,::1:7,localhost:9")];
         let read = settings(&given).connections_max;
         assert_eq!(read.all, 7);
-        for (text, max) in [("127.0.0.1", 9), ("10.1.2.3", 0), ("10.1.2.4", 5)] {
+        for (text, max) in [("127.0.0.1", 9), ("10.1.2.3", 0), ("::ffff:10.1.2.3", 0), ("10.1.2.4", 5)] {
             assert_eq!(read.of(address(text)), max, "{text}");
         }
         let read = settings(&[(OVERRIDES, "[::2]:3")]).connections_max;

@@ -81,8 +81,7 @@ impl<'a> ConfigSources<'a> {
 
     /// What is set for a broker's key while it runs.
     pub(super) fn set_at_runtime(&self, key: &str) -> Option<&'a str> {
-        let dynamic = [self.broker, self.cluster].into_iter().flatten();
-        dynamic.filter_map(|configs| configs.get(key)).map(String::as_str).next()
+        self.set(key).find(|(_, source)| *source != ConfigSource::StaticBroker).map(|(value, _)| value)
     }
 
     /// The value of a topic's key, set, fallen back on or default; `None` is null.

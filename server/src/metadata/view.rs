@@ -23,7 +23,7 @@ pub struct MetadataView {
     /// Of topics that were asked for; forgotten when something is set.
     configs: RefCell<AHashMap<Uuid, Rc<TopicConfig>>>,
     consumer_assignment_interval_ms: Cell<i32>,
-    connections_max: RefCell<Rc<ConnectionsMax>>,
+    connections_max: RefCell<ConnectionsMax>,
 }
 
 /// What a replay means for the partitions of a shard.
@@ -44,7 +44,7 @@ pub struct Changes {
 impl MetadataView {
     /// Knows nothing yet.
     pub fn new(shards_count: u16, settings: Arc<Settings>) -> Self {
-        let connections_max = RefCell::new(Rc::new(settings.connections_max.clone()));
+        let connections_max = RefCell::new(settings.connections_max.clone());
         let view = Self {
             shards_count,
             settings,
@@ -163,9 +163,9 @@ impl MetadataView {
         self.consumer_assignment_interval_ms.get()
     }
 
-    /// How many connections there may be now.
-    pub fn connections_max(&self) -> Rc<ConnectionsMax> {
-        Rc::clone(&self.connections_max.borrow())
+    /// How many connections there may be now. Borrow it briefly: a replay needs it alone.
+    pub fn connections_max(&self) -> Ref<'_, ConnectionsMax> {
+        self.connections_max.borrow()
     }
 
     /// What is asked for too often to be looked up each time.
@@ -173,7 +173,7 @@ impl MetadataView {
         let image = self.image();
         let sources = config_sources(&image, self.settings.node_id, &self.settings.properties);
         self.consumer_assignment_interval_ms.set(consumer_assignment_interval_ms(&sources));
-        self.connections_max.replace(Rc::new(ConnectionsMax::resolve(&sources, &self.settings.connections_max)));
+        self.connections_max.replace(ConnectionsMax::resolve(&sources, &self.settings.connections_max));
     }
 
     /// How a partition of a topic is stored.

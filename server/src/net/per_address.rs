@@ -19,6 +19,7 @@ pub struct OfAddress(PerAddress, IpAddr);
 impl PerAddress {
     /// Counts a connection of `address` if it has less than `max`.
     pub fn admit(&self, address: IpAddr, max: u32) -> Option<OfAddress> {
+        let address = address.to_canonical();
         let mut counts = self.counts();
         let count = counts.get(&address).copied().unwrap_or_default();
         if count >= max {
@@ -50,10 +51,12 @@ mod tests {
 
     #[test]
     fn an_address_has_no_more_than_its_limit_and_gets_it_back() {
-        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().expect("an address"));
+        let [a, a_mapped, b] =
+            ["10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2"].map(|text| text.parse().expect("an address"));
         let all = PerAddress::default();
         let first = all.admit(a, 1).expect("the first");
-        assert!(all.admit(a, 1).is_none() && all.admit(b, 0).is_none());
+        assert!(all.admit(a_mapped, 1).is_none(), "the same address");
+        assert!(all.admit(b, 0).is_none(), "none at all");
         let more = [all.admit(b, 2), all.admit(b, 2), all.admit(a, 2)];
         assert!(more.iter().all(Option::is_some) && all.admit(b, 2).is_none());
         drop((first, more));

@@ -23,7 +23,7 @@ use super::{LogState, LogStore, opened};
 
 impl LogStore {
     /// Starts to sync segments when the commit log fills, or when segments of class page-cache were ended.
-    pub(super) fn end_turn_checkpoint(&mut self, pressure: Option<&Pressure>) {
+    pub(super) fn end_turn_checkpoint(&mut self, pressure: Option<Pressure>) {
         if let Some(kind) = self.sync.commit_log.failure() {
             return self.refuse_moved_starts(&kind);
         }
@@ -56,7 +56,7 @@ impl LogStore {
 
     /// Whether the commit log fills, and a file of it is free when segments are synced. Tails that stand in the way are
     /// written before.
-    fn can_release(&self, pressure: Option<&Pressure>) -> bool {
+    fn can_release(&self, pressure: Option<Pressure>) -> bool {
         let is_written = |end| self.sync.first_unwritten() >= end;
         pressure.is_some_and(|pressure| pressure.oldest_file_end.is_none_or(is_written))
     }

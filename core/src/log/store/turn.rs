@@ -36,9 +36,9 @@ impl LogStore {
         self.end_turn_tails();
         self.take_checkpoint();
         let pressure = self.pressure();
-        let of_file = pressure.as_ref().and_then(|pressure| pressure.oldest_file_end);
+        let of_file = pressure.and_then(|pressure| pressure.oldest_file_end);
         self.write_due_tails(is_short, logs_of_turn, of_file);
-        self.end_turn_checkpoint(pressure.as_ref());
+        self.end_turn_checkpoint(pressure);
     }
 
     /// Takes in how direct writes ended.
